@@ -1,0 +1,209 @@
+"""Configuration: `config/*.yaml` as typed models, with environment overrides.
+
+Every key has a default, so an empty folder is a valid configuration. Secrets never stand here: they
+are Airflow Connections. Nothing is read at import; callers load inside a task or a command.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from bellwether.errors import ConfigError
+from bellwether.tickers import check_ticker
+
+_ENV_PREFIX = "BELLWETHER__"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LakeSettings(_Model):
+    """Where the lake is and how it is written."""
+
+    root: str = ".local/lake"
+    compression: Literal["snappy", "zstd"] = "snappy"
+    stage_keep_days: int = Field(default=7, ge=1)
+
+
+class IngestSettings(_Model):
+    """How a session's work is cut into tasks."""
+
+    batch_tickers: int = Field(default=25, ge=1, le=1000)
+
+
+class LoggingSettings(_Model):
+    """What the log shows."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(_Model):
+    """`settings.yaml`."""
+
+    lake: LakeSettings = LakeSettings()
+    ingest: IngestSettings = IngestSettings()
+    logging: LoggingSettings = LoggingSettings()
+
+
+class SourceSettings(_Model):
+    """One entry of `sources.yaml`: what one source captures."""
+
+    required: bool = True
+    universe: tuple[str, ...] = Field(
+        default=("AAPL", "AMZN", "GOOGL", "IWM", "JPM", "META", "MSFT", "NVDA", "QQQ", "SPY", "TSLA", "XOM"),
+        min_length=1,
+    )
+
+    @field_validator("universe")
+    @classmethod
+    def _well_formed_and_unique(cls, universe: tuple[str, ...]) -> tuple[str, ...]:
+        for ticker in universe:
+            check_ticker(ticker)
+        duplicates = sorted({ticker for ticker in universe if universe.count(ticker) > 1})
+        if duplicates:
+            msg = f"tickers listed more than once: {', '.join(duplicates)}"
+            raise ValueError(msg)
+        return tuple(sorted(universe))
+
+
+class Sources(_Model):
+    """`sources.yaml`."""
+
+    equities: SourceSettings = SourceSettings()
+
+    def required(self) -> tuple[str, ...]:
+        """Return the datasets without which a session is not ready."""
+        return tuple(name for name in type(self).model_fields if getattr(self, name).required)
+
+
+class SinkSettings(_Model):
+    """One entry of `sinks.yaml`: the Parquet layout of one dataset."""
+
+    row_group_rows: int = Field(default=131_072, ge=100_000)
+    dictionary_columns: tuple[str, ...] = ("ticker",)
+
+
+class Sinks(_Model):
+    """`sinks.yaml`."""
+
+    equities: SinkSettings = SinkSettings()
+
+
+class RetryRule(_Model):
+    """How one class of error is tried again; seconds, waits with full jitter."""
+
+    attempts: int = Field(default=5, ge=1)
+    base_s: float = Field(default=1.0, ge=0)
+    cap_s: float = Field(default=120.0, ge=0)
+    airflow_retries: int = Field(default=2, ge=0)
+
+
+_NEVER = {"attempts": 1, "airflow_retries": 0}
+
+
+class RetryPolicies(_Model):
+    """`retry_policy.yaml`: a rule per error class of `bellwether.errors`; `default` fills what a rule leaves out."""
+
+    default: RetryRule = RetryRule()
+    errors: dict[str, RetryRule] = Field(
+        default_factory=lambda: {
+            **{name: RetryRule(**_NEVER) for name in ("BadRequest", "Unauthorized", "NotEntitled", "NotFound")},
+            "NotPublishedYet": RetryRule(attempts=1),
+            "RateLimited": RetryRule(attempts=3, base_s=60.0),
+        }
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit_default(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the YAML file holds
+        if isinstance(data, Mapping) and isinstance(data.get("errors"), Mapping):
+            base = data.get("default") or {}
+            data = {**data, "errors": {name: {**base, **(rule or {})} for name, rule in data["errors"].items()}}
+        return data
+
+    def rule_for(self, error: BaseException) -> RetryRule:
+        """Return the rule of the nearest class in the error's ancestry, or the default."""
+        for cls in type(error).__mro__:
+            if cls.__name__ in self.errors:
+                return self.errors[cls.__name__]
+        return self.default
+
+
+class Config(_Model):
+    """The whole configuration."""
+
+    settings: Settings = Settings()
+    sources: Sources = Sources()
+    sinks: Sinks = Sinks()
+    retry_policy: RetryPolicies = RetryPolicies()
+
+    @classmethod
+    def load(cls, folder: Path | None = None, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the configuration.
+
+        Parameters
+        ----------
+        folder
+            Folder of the YAML files; default is `BELLWETHER_CONFIG_DIR`, else `config`. A missing file means defaults.
+        env
+            Environment whose `BELLWETHER__SECTION__KEY` (settings.yaml) and `BELLWETHER__SOURCES__...`,
+            `BELLWETHER__SINKS__...`, `BELLWETHER__RETRY_POLICY__...` override keys; values are YAML.
+
+        Raises
+        ------
+        ConfigError
+            Names the file, the key and the value that is wrong.
+        """
+        folder = folder or Path(env.get("BELLWETHER_CONFIG_DIR", "config"))
+        content = {name: _read(folder / f"{name}.yaml") for name in cls.model_fields}
+        for name, value in env.items():
+            if name.startswith(_ENV_PREFIX):
+                _override(content, name, value)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise ConfigError(_explain(error, folder)) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except yaml.YAMLError as error:
+        msg = f"{path}: not valid YAML: {error}"
+        raise ConfigError(msg) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        msg = f"{path}: expected keys and values, found {type(content).__name__}"
+        raise ConfigError(msg)
+    return content
+
+
+def _override(content: dict[str, dict[str, Any]], name: str, value: str) -> None:
+    *sections, key = name.removeprefix(_ENV_PREFIX).lower().split("__")
+    node: dict[str, Any] = content
+    if not sections or sections[0] not in content:
+        sections = ["settings", *sections]
+    for section in sections:
+        node = node.setdefault(section, {})
+    try:
+        node[key] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        msg = f"environment variable {name}: not valid YAML: {value!r}"
+        raise ConfigError(msg) from error
+
+
+def _explain(error: ValidationError, folder: Path) -> str:
+    lines = []
+    for problem in error.errors():
+        file, *keys = (str(part) for part in problem["loc"])
+        lines.append(f"{folder / file}.yaml: {'.'.join(keys)}: {problem['msg']} (value: {problem['input']!r})")
+    return "\n".join(lines)

@@ -1,0 +1,122 @@
+"""Every error Bellwether raises on purpose, with what its reader needs to act.
+
+The retry policy, Airflow's retries and the coverage ledger all decide by these classes, so a
+failure keeps its meaning from the socket to the run list. This room knows no other.
+"""
+
+
+class BellwetherError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class ConfigError(BellwetherError):
+    """A configuration value is wrong; the message names file, key and value."""
+
+
+class NotASession(BellwetherError, ValueError):
+    """A date is no trading session of the exchange; the message names the nearest ones."""
+
+
+class LakeError(BellwetherError):
+    """The lake refused an operation; what was published before still stands."""
+
+
+class QualityError(BellwetherError):
+    """A table rule failed: the staged data must not replace the published partition."""
+
+
+class VendorError(BellwetherError):
+    """A request to the vendor did not give the promised answer.
+
+    Parameters
+    ----------
+    message
+        What happened, in the vendor's words where it gave any.
+    url
+        The request's URL without credentials.
+    status
+        HTTP status, where there was one.
+    request_id
+        The vendor's identifier of the request, for a support ticket.
+    """
+
+    def __init__(self, message: str, *, url: str, status: int | None = None, request_id: str | None = None) -> None:
+        self.message = message
+        self.url = url
+        self.status = status
+        self.request_id = request_id
+        super().__init__(message, url, status, request_id)
+
+    def __str__(self) -> str:
+        details = [f"HTTP {self.status}"] if self.status is not None else []
+        details += [f"request {self.request_id}"] if self.request_id else []
+        return f"{self.message} [{', '.join([*details, self.url])}]"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process boundaries (task runner, executor); keyword-only arguments do not survive the default.
+        return (_rebuild, (type(self), self.__dict__))
+
+
+def _rebuild(cls: type[VendorError], state: dict[str, object]) -> VendorError:
+    error = cls.__new__(cls)
+    error.__dict__.update(state)
+    error.args = (error.message, error.url, error.status, error.request_id)
+    return error
+
+
+class BadRequest(VendorError):
+    """HTTP 400: the request itself is wrong; repeating it cannot help."""
+
+
+class Unauthorized(VendorError):
+    """HTTP 401: the API key is missing or unknown."""
+
+
+class NotEntitled(VendorError):
+    """HTTP 403: the plan does not include this data or this time frame."""
+
+
+class NotPublishedYet(VendorError):
+    """HTTP 403 "before end of day": the data will exist later; reschedule."""
+
+
+class NotFound(VendorError):
+    """HTTP 404: the vendor knows no such ticker."""
+
+
+class RateLimited(VendorError):
+    """HTTP 429: the key's allowance is used up for now.
+
+    Parameters
+    ----------
+    retry_after_s
+        Seconds the vendor asked to wait, or None where it named none (it usually does not).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        url: str,
+        status: int | None = 429,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, url=url, status=status, request_id=request_id)
+        self.retry_after_s = retry_after_s
+
+
+class ServerError(VendorError):
+    """HTTP 499 or 5xx: the vendor failed; worth another try."""
+
+
+class ConnectionFailed(VendorError):
+    """No complete answer came: refused, reset or timed out."""
+
+
+class BadResponse(VendorError):
+    """HTTP 200 whose body is not what the vendor promises; never to be read as "no data"."""
+
+
+class Truncated(BadResponse):
+    """HTTP 200 whose body was cut short or holds fewer rows than it declares."""

@@ -1,0 +1,43 @@
+"""Named steps at which a test may kill the process, so that crash safety is tried and not argued.
+
+A test creates an empty file `<step>@<session>` in the folder named by `BELLWETHER_FAULT_DIR`; the
+first process to reach that step removes the file and receives SIGKILL. Without the variable,
+`reach` does nothing.
+"""
+
+import os
+import signal
+from datetime import date
+from pathlib import Path
+
+PUBLISH_STEPS = (
+    "publish.begun",
+    "publish.merged",
+    "publish.written",
+    "publish.synced",
+    "publish.locked",
+    "publish.kept",
+    "publish.swapped",
+    "publish.indexed",
+    "publish.returned",
+)
+
+
+def reach(step: str, session: date) -> None:
+    """Die here by SIGKILL if a test asked for it.
+
+    Parameters
+    ----------
+    step
+        The step's name; those of publishing are in `PUBLISH_STEPS`.
+    session
+        The session at work.
+    """
+    folder = os.environ.get("BELLWETHER_FAULT_DIR")
+    if not folder:
+        return
+    try:
+        (Path(folder) / f"{step}@{session.isoformat()}").unlink()
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
