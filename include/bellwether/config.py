@@ -4,6 +4,7 @@ Every key has a default, so an empty folder is a valid configuration. Secrets ne
 are Airflow Connections. Nothing is read at import; callers load inside a task or a command.
 """
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from bellwether.errors import ConfigError
 from bellwether.tickers import check_ticker
 
 _ENV_PREFIX = "BELLWETHER__"
+_PROJECT = Path(__file__).parents[2]
 
 
 class _Model(BaseModel):
@@ -143,6 +145,12 @@ class Config(_Model):
     sinks: Sinks = Sinks()
     retry_policy: RetryPolicies = RetryPolicies()
 
+    @property
+    def hash(self) -> str:
+        """SHA-256 of all that shapes data, to tell under which configuration a partition was made."""
+        shaping = self.model_dump_json(exclude={"settings": {"lake": {"root"}, "logging": True}})
+        return hashlib.sha256(shaping.encode()).hexdigest()
+
     @classmethod
     def load(cls, folder: Path | None = None, env: Mapping[str, str] = os.environ) -> Self:
         """Read the configuration.
@@ -150,7 +158,8 @@ class Config(_Model):
         Parameters
         ----------
         folder
-            Folder of the YAML files; default is `BELLWETHER_CONFIG_DIR`, else `config`. A missing file means defaults.
+            Folder of the YAML files; default is `BELLWETHER_CONFIG_DIR`, else the project's `config`. A missing file
+            means defaults. A relative `lake.root` is relative to the folder's parent, whatever the working directory.
         env
             Environment whose `BELLWETHER__SECTION__KEY` (settings.yaml) and `BELLWETHER__SOURCES__...`,
             `BELLWETHER__SINKS__...`, `BELLWETHER__RETRY_POLICY__...` override keys; values are YAML.
@@ -160,11 +169,15 @@ class Config(_Model):
         ConfigError
             Names the file, the key and the value that is wrong.
         """
-        folder = folder or Path(env.get("BELLWETHER_CONFIG_DIR", "config"))
+        folder = folder or Path(env.get("BELLWETHER_CONFIG_DIR") or _PROJECT / "config")
         content = {name: _read(folder / f"{name}.yaml") for name in cls.model_fields}
         for name, value in env.items():
             if name.startswith(_ENV_PREFIX):
                 _override(content, name, value)
+        lake = content["settings"].setdefault("lake", {})
+        if isinstance(lake, dict):
+            root = str(lake.get("root", LakeSettings().root))
+            lake["root"] = root if "://" in root else str(folder.absolute().parent / root)
         try:
             return cls.model_validate(content)
         except ValidationError as error:

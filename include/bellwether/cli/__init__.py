@@ -1,0 +1,1 @@
+"""The command line: the same library calls as the DAGs, for people and scripts."""

@@ -1,0 +1,124 @@
+"""`bellwether backfill`: the daily capture over a range of sessions, without Airflow.
+
+Each session's batches are staged as they come, so an interrupted backfill resumes at the first
+unfinished batch; sessions the ledger calls complete cost nothing.
+"""
+
+import argparse
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bellwether.cli.options import VendorAccess, add_lake, add_range, sessions_between, tickers, vendor_access
+from bellwether.config import Config
+from bellwether.errors import BellwetherError, VendorError
+from bellwether.ingest.fetch import FETCHERS, fetch_batch
+from bellwether.ingest.finish import failed_tickers, publish_stage, validate_stage
+from bellwether.ingest.plan import Batch, plan_session
+from bellwether.lake import Lake, files
+from bellwether.lake.stage import Stage
+from bellwether.sources.rest import PolygonRest
+
+_STAGE_ID = "cli"
+# An unfinished stage older than this is fetched anew: the vendor may have corrected its bars since.
+_RESUME_WITHIN = timedelta(hours=12)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.add_argument("dataset", choices=sorted(FETCHERS))
+    add_range(parser)
+    add_lake(parser)
+    parser.add_argument("--tickers", type=tickers, default=[], metavar="A,B", help="only these; default the universe")
+    parser.add_argument("--url", metavar="URL", help="a simulator, e.g. http://127.0.0.1:8765")
+    parser.add_argument("--force", action="store_true", help="fetch again what the ledger calls complete")
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Run the command; 0 when every session is complete, 1 when some ticker failed."""
+    access = vendor_access(args.url)
+    lake = Lake.open(args.lake or config.settings.lake.root, simulated=access.simulated)
+    sessions = sessions_between(lake, args.start, args.end)
+    rest = access.connect(config)
+    console = Console(stderr=True)
+    problems: list[str] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        overall = progress.add_task(args.dataset, total=len(sessions))
+        for session in sessions:
+            job = _SessionJob(lake, config, rest, args.dataset, session)
+            progress.update(overall, description=f"{args.dataset} {session}")
+            problems += job.run(args.tickers, args.force, access, progress)
+            progress.advance(overall)
+    for problem in problems:
+        console.print(problem, style="red", highlight=False)
+    console.print(f"{len(sessions)} sessions, {len(problems)} problems", highlight=False)
+    return 1 if problems else 0
+
+
+class _SessionJob:
+    """One session's capture."""
+
+    def __init__(self, lake: Lake, config: Config, rest: PolygonRest, dataset: str, session: date) -> None:
+        self.lake = lake
+        self.config = config
+        self.rest = rest
+        self.dataset = dataset
+        self.session = session
+        self.stage = Stage(lake, dataset, session, _STAGE_ID)
+
+    def run(self, wanted: list[str], force: bool, access: VendorAccess, progress: Progress) -> list[str]:
+        """Capture the session; return what went wrong, in words."""
+        # Two backfills of one session would share a stage: the second waits and then finds the session complete.
+        with files.locked(self.lake.paths.lock(self.dataset, self.session).with_suffix(".cli.lock")):
+            batches = plan_session(
+                self.lake,
+                self.config,
+                self.dataset,
+                self.session,
+                stage_id=_STAGE_ID,
+                tickers=wanted,
+                force=force,
+            )
+            if not batches:
+                return []
+            self._resume_or_begin(batches, access)
+            try:
+                return self._capture(batches, progress)
+            except BellwetherError as error:
+                return [f"{self.session}: {error}"]
+
+    def _capture(self, batches: list[Batch], progress: Progress) -> list[str]:
+        task = progress.add_task(f"  {self.session}", total=len(batches))
+        for batch in batches:
+            progress.update(task, description=f"  {batch.name}")
+            staged = self.stage.read_batch(batch.index)
+            if staged is None or staged[1].failed:
+                try:
+                    fetch_batch(self.lake, self.rest, self.config.retry_policy, batch)
+                except VendorError as error:
+                    progress.console.print(f"{self.session} {batch.name}: {error}", style="yellow", highlight=False)
+            progress.advance(task)
+        progress.remove_task(task)
+        validate_stage(self.lake, batches)
+        publish_stage(
+            self.lake, self.config, self.dataset, self.session, stage_id=_STAGE_ID, run_id="bellwether backfill"
+        )
+        failed = failed_tickers(self.lake, batches)
+        if not failed:
+            self.stage.remove()
+        return [f"{self.session} {ticker}: {reason}" for ticker, reason in failed.items()]
+
+    def _resume_or_begin(self, batches: list[Batch], access: VendorAccess) -> None:
+        """Keep what an interrupted backfill of the same plan has staged recently; else begin anew."""
+        plan_file = self.stage.folder / "plan.json"
+        plan = json.dumps({"url": access.url, "batches": msgspec.to_builtins(batches)}, sort_keys=True).encode()
+        if plan_file.exists() and plan_file.read_bytes() == plan:
+            written_utc = datetime.fromtimestamp(plan_file.stat().st_mtime, UTC)
+            if self.lake.clock.now() - written_utc < _RESUME_WITHIN:
+                return
+        self.stage.remove()
+        files.write_bytes(plan_file, plan)

@@ -1,0 +1,70 @@
+"""`bellwether coverage`: what the ledger knows, session by session."""
+
+import argparse
+import json
+import sys
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+
+from bellwether.cli.options import add_lake, add_range, sessions_between
+from bellwether.config import Config
+from bellwether.ingest.fetch import FETCHERS
+from bellwether.lake import Lake
+from bellwether.lake.coverage import SessionCoverage, session_coverage
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.add_argument("dataset", choices=sorted(FETCHERS), nargs="?", default="equities")
+    add_range(parser)
+    add_lake(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object per session and ticker")
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Run the command; 0 when every ticker of every session is proven, 1 otherwise."""
+    lake = Lake.open(args.lake or config.settings.lake.root)
+    universe = getattr(config.sources, args.dataset).universe
+    known = [
+        session_coverage(lake, args.dataset, session, universe)
+        for session in sessions_between(lake, args.start, args.end)
+    ]
+    if args.json:
+        _write_json(args.dataset, known)
+    else:
+        Console().print(_table(args.dataset, known))
+    return 1 if any(session.unproven for session in known) else 0
+
+
+def _table(dataset: str, known: list[SessionCoverage]) -> Table:
+    table = Table("session", "state", "tickers", "rows", "quarantined", "revision", "what lacks", title=dataset)
+    for session in known:
+        counts = Counter(coverage.state.value for coverage in session.tickers.values())
+        manifest = session.manifest
+        table.add_row(
+            session.session.isoformat(),
+            session.state.value,
+            ", ".join(f"{count} {state}" for state, count in counts.most_common()),
+            f"{manifest.rows:,}" if manifest else "-",
+            str(manifest.quarantined_rows) if manifest else "-",
+            manifest.revision[:12] if manifest else "-",
+            ", ".join(session.unproven[:5]) + (" ..." if len(session.unproven) > 5 else ""),
+        )
+    return table
+
+
+def _write_json(dataset: str, known: list[SessionCoverage]) -> None:
+    for session in known:
+        for ticker, coverage in session.tickers.items():
+            line = {
+                "session": session.session.isoformat(),
+                "dataset": dataset,
+                "ticker": ticker,
+                "state": coverage.state.value,
+                "rows": coverage.rows,
+                "quarantined_rows": coverage.quarantined_rows,
+                "reason": coverage.reason,
+            }
+            sys.stdout.write(json.dumps(line) + "\n")

@@ -1,0 +1,178 @@
+"""`bellwether demo`: real DAG runs publish five sessions of a generated market, watched from here.
+
+Every producer DAG is backfilled over the last five completed sessions through Airflow's REST API; what the
+table at the end says comes from the lake's manifests and the runs' own times, not from this command.
+"""
+
+import argparse
+import shutil
+import signal
+import time
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bellwether.calendar import get_calendar
+from bellwether.cli.stack import demo_home, show_address, simulator_arguments
+from bellwether.clock import SystemClock
+from bellwether.config import Config
+from bellwether.errors import BellwetherError
+from bellwether.lake import Lake
+from bellwether.lake.coverage import session_coverage
+from bellwether.localstack import AirflowApi, AlreadyRunning, LocalStack, Run, StackStateFile, TaskInstance, stop
+from bellwether.localstack.environment import project_root
+
+_PREFERRED_PORT = 8080
+_SESSIONS = 5
+# By then every source of a session is due, whatever its own delay.
+_DUE = timedelta(hours=1)
+_TIMEOUT_S = 600.0
+_POLL_S = 1.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.add_argument("--detach", action="store_true", help="leave everything running; `bellwether down` ends it")
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Run the command; 0 when every run succeeded, 1 otherwise."""
+    console = Console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: with everything stopped
+    began_s = time.monotonic()
+    stack = _fresh_stack()
+    with console.status("Starting the simulator and Airflow (some 15 seconds) ..."):
+        stack.start()
+    try:
+        show_address(console, stack.state)
+        sessions = last_sessions()
+        runs = _backfill(stack.api, sessions, console)
+        console.print(result_table(Lake.open(str(stack.state.lake)), config, sessions, runs))
+        code = 0 if all(run.state == "success" for run in runs) else 1
+        console.print(f"{_verdict(runs)} {time.monotonic() - began_s:.0f} s in all.", highlight=False)
+        show_address(console, stack.state)
+        if args.detach:
+            console.print("It stays up; `make down` stops it.")
+            return code
+        console.print("Ctrl-C stops it.")
+        _stay(stack)
+        return code
+    except BaseException:
+        stack.stop()
+        raise
+
+
+def last_sessions() -> list[date]:
+    """Return the last five completed sessions, ascending."""
+    calendar = get_calendar()
+    sessions = [calendar.last_completed(SystemClock().now(), _DUE)]
+    while len(sessions) < _SESSIONS:
+        sessions.insert(0, calendar.previous(sessions[0]))
+    return sessions
+
+
+def expected_tasks(tasks: Iterable[TaskInstance], runs: int) -> int:
+    """Return how many task instances `runs` runs will have, as far as those that began tell.
+
+    A mapped task counts once until its run knows how many there are; a run not begun counts as the largest so far.
+    """
+    sizes: dict[str, int] = {}
+    for task in tasks:
+        sizes[task.dag_run_id] = sizes.get(task.dag_run_id, 0) + 1
+    largest = max(sizes.values(), default=1)
+    return sum(sizes.values()) + largest * max(0, runs - len(sizes))
+
+
+def result_table(lake: Lake, config: Config, sessions: Sequence[date], runs: Sequence[Run]) -> Table:
+    """Return the closing table: one row per session and dataset, from the manifests and the runs."""
+    table = Table("session", "dataset", "state", title="Published")
+    for name in ("rows", "quarantined", "seconds"):
+        table.add_column(name, justify="right")
+    latest = {(run.dag_id, run.partition_key): run for run in runs}
+    for session in sessions:
+        for dataset in sorted({run.dag_id.removesuffix("_daily") for run in runs}):
+            known = session_coverage(lake, dataset, session, getattr(config.sources, dataset).universe)
+            run = latest.get((f"{dataset}_daily", session.isoformat()))
+            table.add_row(
+                session.isoformat(),
+                dataset,
+                known.state.value,
+                f"{known.manifest.rows:,}" if known.manifest else "-",
+                str(known.manifest.quarantined_rows) if known.manifest else "-",
+                f"{run.duration:.1f}" if run and run.duration is not None else "-",
+            )
+    return table
+
+
+def _fresh_stack() -> LocalStack:
+    """Return a stack without a past: the demo's database and lake of last time are removed."""
+    home = demo_home()
+    if (state := StackStateFile(home).read()) and state.is_up():
+        raise AlreadyRunning(state)
+    stop(home)
+    shutil.rmtree(home.parent, ignore_errors=True)
+    return LocalStack(home, lake=home.parent / "lake", simulator=simulator_arguments(), port=_PREFERRED_PORT)
+
+
+def _backfill(api: AirflowApi, sessions: Sequence[date], console: Console) -> list[Run]:
+    """Unpause the DAGs, backfill the producers, and return the sessions' runs when all are over."""
+    with console.status("Waiting for the DAGs ..."):
+        # One file per DAG, each named like its DAG.
+        dags = api.wait_for_dags([file.stem for file in (project_root() / "dags").glob("*.py")])
+    # A paused consumer would lose the events of the producers' runs for good.
+    for dag in dags:
+        if dag.has_tag("consumer"):
+            api.set_paused(dag.dag_id, paused=False)
+    producers = [dag.dag_id for dag in dags if dag.has_tag("producer")]
+    backfills = []
+    for dag_id in producers:
+        api.set_paused(dag_id, paused=False)
+        backfills.append(api.backfill(dag_id, sessions[0], sessions[-1], max_active_runs=_SESSIONS).id)
+    return _watch(api, producers, backfills, sessions, console)
+
+
+def _watch(
+    api: AirflowApi, producers: Sequence[str], backfills: Sequence[int], sessions: Sequence[date], console: Console
+) -> list[Run]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    deadline = time.monotonic() + _TIMEOUT_S
+    with Progress(*columns, console=console) as progress:
+        bars = {dag_id: progress.add_task(f"{dag_id} tasks", total=None) for dag_id in producers}
+        while time.monotonic() < deadline:
+            for dag_id, bar in bars.items():
+                tasks = api.task_instances(dag_id, "~")
+                done = sum(task.is_over for task in tasks)
+                progress.update(bar, completed=done, total=expected_tasks(tasks, len(sessions)))
+            if all(api.backfill_state(backfill).completed_at for backfill in backfills):
+                runs = _runs(api, producers, sessions)
+                if all(run.is_over for run in runs):
+                    return runs
+            time.sleep(_POLL_S)
+    message = f"the runs are not over after {_TIMEOUT_S:.0f} s"
+    raise BellwetherError(message)
+
+
+def _runs(api: AirflowApi, producers: Sequence[str], sessions: Sequence[date]) -> list[Run]:
+    keys = {session.isoformat() for session in sessions}
+    return [run for dag_id in producers for run in api.runs(dag_id) if run.partition_key in keys]
+
+
+def _verdict(runs: Sequence[Run]) -> str:
+    failed = [f"{run.dag_id} {run.partition_key}" for run in runs if run.state != "success"]
+    return (
+        f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}." if failed else f"{len(runs)} runs, all well."
+    )
+
+
+def _stay(stack: LocalStack) -> None:
+    """Stay until Ctrl-C, or until somebody else ends the stack."""
+    try:
+        while stack.state.is_up():
+            time.sleep(_POLL_S)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        stack.stop()

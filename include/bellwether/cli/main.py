@@ -1,0 +1,58 @@
+"""The command `bellwether`: finds the subcommand, turns expected errors into one line and an exit code.
+
+Exit codes: 0 done, 1 done with problems, 2 not done (wrong arguments, configuration, lake).
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bellwether import __version__, logging
+from bellwether.config import Config
+from bellwether.errors import BellwetherError
+
+_COMMANDS = {
+    "backfill": "capture a range of sessions",
+    "coverage": "show what is known of each session",
+    "simulate": "serve a generated market or an archive as the vendor would",
+    "demo": "watch real DAG runs publish five sessions of a generated market",
+    "up": "start a local Airflow that stays up",
+    "down": "stop the local Airflow and everything started with it",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = _parser(next((word for word in argv if word in _COMMANDS), None))
+    args = parser.parse_args(argv)
+    try:
+        config = Config.load(args.config_dir)
+        logging.configure("DEBUG" if args.verbose else "WARNING", config.settings.logging.format)
+        return int(args.run(args, config))
+    except BellwetherError as error:
+        sys.stderr.write(f"bellwether: {logging.redact(str(error))}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bellwether", description="Validated US market sessions.")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--config-dir", type=Path, metavar="DIR", help="folder of the YAML files (default: config)")
+    parser.add_argument("--verbose", action="store_true", help="show every step")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in _COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        if name == chosen:  # only the command asked for is imported: some load Airflow's client, some the simulator
+            module = importlib.import_module(f"bellwether.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Options and look-ups that commands share: the vendor's key, the lake, sessions, tickers."""
+
+import argparse
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from bellwether.calendar import get_calendar
+from bellwether.config import Config
+from bellwether.errors import ConfigError
+from bellwether.lake import Lake
+from bellwether.sources.rest import PolygonRest
+
+DEFAULT_URL = "https://api.polygon.io"
+
+
+@dataclass(frozen=True)
+class VendorAccess:
+    """Where the vendor is, and with which key; the values of an Airflow Connection `polygon_default`."""
+
+    url: str
+    key: str
+    environment: str = "production"
+    sdk: str = "polygon"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether what it brings is invented."""
+        return self.environment == "simulated"
+
+    def connect(self, config: Config) -> PolygonRest:
+        """Return the transport."""
+        return PolygonRest(self.url, self.key, sdk=self.sdk, retries=config.retry_policy)
+
+
+def vendor_access(url: str | None, env: Mapping[str, str] = os.environ) -> VendorAccess:
+    """Find the vendor's address and key.
+
+    Parameters
+    ----------
+    url
+        Given on the command line: a simulator's address. Otherwise the Connection's host, else the vendor's own.
+    env
+        Holds `AIRFLOW_CONN_POLYGON_DEFAULT` (JSON, as Airflow reads it) or `POLYGON_API_KEY`.
+
+    Raises
+    ------
+    ConfigError
+        There is no key, or the connection is not JSON.
+    """
+    connection = env.get("AIRFLOW_CONN_POLYGON_DEFAULT")
+    try:
+        fields = json.loads(connection) if connection else {}
+    except json.JSONDecodeError:
+        fields = None
+    if not isinstance(fields, dict):
+        msg = 'AIRFLOW_CONN_POLYGON_DEFAULT is not a JSON object like {"conn_type": "polygon", "password": "..."}'
+        raise ConfigError(msg) from None
+    extra = fields.get("extra") or {}
+    extra = json.loads(extra) if isinstance(extra, str) else extra
+    key = env.get("POLYGON_API_KEY") or fields.get("password")
+    if url is not None:
+        # Whatever is not asked at the configured address is not the vendor: its data must not enter a production lake.
+        return VendorAccess(url, key or "simulator", environment="simulated")
+    if not key:
+        msg = "no API key: set POLYGON_API_KEY or AIRFLOW_CONN_POLYGON_DEFAULT, or give --url of a simulator"
+        raise ConfigError(msg)
+    return VendorAccess(
+        fields.get("host") or DEFAULT_URL, key, extra.get("environment", "production"), extra.get("sdk", "polygon")
+    )
+
+
+def add_range(parser: argparse.ArgumentParser) -> None:
+    """Add `--start` and `--end`."""
+    parser.add_argument("--start", required=True, type=_day, metavar="YYYY-MM-DD", help="first session")
+    parser.add_argument("--end", required=True, type=_day, metavar="YYYY-MM-DD", help="last session, included")
+
+
+def add_lake(parser: argparse.ArgumentParser) -> None:
+    """Add `--lake`."""
+    parser.add_argument("--lake", metavar="URL", help="folder or file:// URL (default: lake.root of settings.yaml)")
+
+
+def tickers(text: str) -> list[str]:
+    """Return the tickers of a comma-separated list."""
+    return [ticker for ticker in (part.strip() for part in text.split(",")) if ticker]
+
+
+def sessions_between(lake: Lake, start: date, end: date) -> list[date]:
+    """Return the completed sessions of a range.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+    """
+    calendar = get_calendar()
+    last = calendar.last_completed(lake.clock.now())
+    sessions = calendar.sessions(start, min(end, last))
+    if not sessions:
+        msg = f"no completed session from {start} to {end}; the last completed one is {last}"
+        raise ConfigError(msg)
+    return sessions
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        msg = f"{text!r} is not a date YYYY-MM-DD"
+        raise argparse.ArgumentTypeError(msg) from error

@@ -1,0 +1,204 @@
+"""Fetching one batch: vendor -> raw responses -> gate -> stage.
+
+A ticker that fails does not hold the others back: what came is staged first, then the failure is
+raised, and the next try fetches only what is still missing.
+"""
+
+import hashlib
+import resource
+import time
+import uuid
+from dataclasses import dataclass, field
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bellwether.calendar import SessionHours, get_calendar
+from bellwether.config import RetryPolicies
+from bellwether.errors import (
+    ConnectionFailed,
+    NotEntitled,
+    NotFound,
+    QualityError,
+    RateLimited,
+    Unauthorized,
+    VendorError,
+)
+from bellwether.ingest.plan import Batch
+from bellwether.lake import Coverage, Lake, TickerCoverage
+from bellwether.lake.files import write_parquet
+from bellwether.lake.stage import BatchRecord, Stage
+from bellwether.logging import get_logger
+from bellwether.quality.gate import check_batch
+from bellwether.quality.prepare import staged_schema
+from bellwether.schemas import TIMESTAMP
+from bellwether.sources import equities
+from bellwether.sources.rest import Aggregates, PolygonRest, RawPage
+
+log = get_logger(__name__)
+
+FETCHERS = {"equities": equities.fetch}
+
+# What is wrong with the key or the line is wrong for every ticker: asking on would only burn requests.
+_STOPS_THE_BATCH = (Unauthorized, NotEntitled, RateLimited, ConnectionFailed)
+
+_RAW = pa.schema(
+    [
+        pa.field("ticker", pa.string()),
+        pa.field("page", pa.int32()),
+        pa.field("url", pa.string()),
+        pa.field("http_status", pa.int32()),
+        pa.field("request_id", pa.string()),
+        pa.field("received_utc", TIMESTAMP),
+        pa.field("body", pa.large_binary()),
+    ]
+)
+
+
+class BatchSummary(msgspec.Struct, frozen=True):
+    """What a batch brought, in counts: all that travels between tasks."""
+
+    name: str
+    tickers: int
+    rows: int
+    api_calls: int
+    seconds: float
+    peak_memory_mb: float
+
+
+@dataclass
+class _Haul:
+    """What this try has brought so far."""
+
+    tables: list[pa.Table] = field(default_factory=list)
+    coverage: dict[str, TickerCoverage] = field(default_factory=dict)
+    pages: list[tuple[str, int, RawPage]] = field(default_factory=list)
+    errors: dict[str, VendorError] = field(default_factory=dict)
+    api_calls: int = 0
+
+
+def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Batch) -> BatchSummary:
+    """Fetch, keep and stage one batch.
+
+    Parameters
+    ----------
+    lake
+        Where raw responses and the stage go.
+    rest
+        The vendor.
+    retries
+        Decides which of several failures is raised: the one most worth another try.
+    batch
+        What to fetch. Tickers an earlier, failed try of the same batch has proven are not fetched again; a
+        batch that had succeeded is fetched anew, since only a person can have asked for that.
+
+    Raises
+    ------
+    VendorError
+        At least one ticker failed; everything else is staged.
+    QualityError
+        The transport delivered other columns than the schema's.
+    """
+    started_s = time.perf_counter()
+    hours = get_calendar().hours(batch.session)
+    stage = Stage(lake, batch.dataset, batch.session, batch.stage_id)
+    earlier = stage.read_batch(batch.index)
+    if earlier is not None and not earlier[1].failed:
+        earlier = None
+    haul = _Haul()
+    if earlier is not None:
+        haul.tables.append(earlier[0])
+        haul.coverage |= {t: known for t, known in earlier[1].coverage.items() if known.state.is_proven}
+    for ticker in batch.tickers:
+        if ticker not in haul.coverage:
+            _fetch_ticker(rest, batch, ticker, hours, haul)
+    raw = _keep_raw(lake, batch, haul)
+    table = pa.concat_tables([staged_schema(batch.dataset).empty_table(), *haul.tables])
+    record = BatchRecord(
+        coverage=dict(sorted(haul.coverage.items())),
+        api_calls=haul.api_calls + (earlier[1].api_calls if earlier else 0),
+        seconds=time.perf_counter() - started_s + (earlier[1].seconds if earlier else 0.0),
+        raw=raw | (earlier[1].raw if earlier else {}),
+    )
+    stage.write_batch(batch.index, table, record)
+    if haul.errors:
+        raise _worst(haul.errors, retries, len(batch.tickers))
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    log.info("staged", batch=batch.name, rows=table.num_rows, api_calls=record.api_calls)
+    return BatchSummary(batch.name, len(batch.tickers), table.num_rows, record.api_calls, record.seconds, peak_mb)
+
+
+def _fetch_ticker(rest: PolygonRest, batch: Batch, ticker: str, hours: SessionHours, haul: _Haul) -> None:
+    stopped = next((e for e in haul.errors.values() if isinstance(e, _STOPS_THE_BATCH)), None)
+    if stopped is not None:
+        haul.coverage[ticker] = TickerCoverage(
+            Coverage.FAILED, stage_id=batch.stage_id, reason=f"not tried after: {stopped.message}"
+        )
+        return
+    try:
+        answer = FETCHERS[batch.dataset](rest, ticker, hours)
+    except NotFound as error:
+        haul.coverage[ticker] = TickerCoverage(Coverage.UNKNOWN_TICKER, stage_id=batch.stage_id, reason=error.message)
+        return
+    except VendorError as error:
+        log.warning("ticker failed", batch=batch.name, ticker=ticker, error=str(error))
+        haul.errors[ticker] = error
+        haul.coverage[ticker] = TickerCoverage(
+            Coverage.FAILED, stage_id=batch.stage_id, reason=f"{type(error).__name__}: {error.message}"
+        )
+        return
+    haul.api_calls += answer.api_calls
+    haul.pages += [(ticker, number, page) for number, page in enumerate(answer.pages)]
+    _gate(answer, batch, hours, haul)
+
+
+def _gate(answer: Aggregates, batch: Batch, hours: SessionHours, haul: _Haul) -> None:
+    report = check_batch(answer.table, hours, batch.dataset)
+    if report.errors:
+        msg = f"{batch.dataset} {answer.ticker}: {'; '.join(report.errors)}"
+        raise QualityError(msg)
+    haul.tables.append(report.table)
+    haul.coverage[answer.ticker] = TickerCoverage(
+        Coverage.COMPLETE if report.table.num_rows else Coverage.EMPTY,
+        rows=report.table.num_rows,
+        duplicates_dropped=report.duplicates_dropped,
+        stage_id=batch.stage_id,
+        reason="" if report.table.num_rows else "the vendor answered with no bars",
+    )
+
+
+def _keep_raw(lake: Lake, batch: Batch, haul: _Haul) -> dict[str, str]:
+    """Write the responses of this try, verbatim; return the hash of their bodies by file."""
+    if not haul.pages:
+        return {}
+    digest = hashlib.sha256()
+    for _, _, page in haul.pages:
+        digest.update(page.body)
+    name = f"b{batch.index:03d}-{uuid.uuid4().hex[:8]}.parquet"
+    table = pa.table(
+        {
+            "ticker": [ticker for ticker, _, _ in haul.pages],
+            "page": [number for _, number, _ in haul.pages],
+            "url": [page.url for _, _, page in haul.pages],
+            "http_status": [page.http_status for _, _, page in haul.pages],
+            "request_id": [page.request_id for _, _, page in haul.pages],
+            "received_utc": [page.received_utc for _, _, page in haul.pages],
+            "body": [page.body for _, _, page in haul.pages],
+        },
+        schema=_RAW,
+    )
+    write_parquet(lake.paths.raw(batch.dataset, batch.session, batch.stage_id) / name, table)
+    return {f"{batch.stage_id}/{name}": digest.hexdigest()}
+
+
+def _worst(errors: dict[str, VendorError], retries: RetryPolicies, asked: int) -> VendorError:
+    error = max(errors.values(), key=lambda e: retries.rule_for(e).airflow_retries)
+    error.add_note(f"{len(errors)} of {asked} tickers failed: {', '.join(sorted(errors))}; the others are staged")
+    return error
+
+
+def rows_by_ticker(table: pa.Table) -> dict[str, int]:
+    """Return the number of rows of each ticker in a table."""
+    counts = pc.value_counts(table["ticker"].combine_chunks())
+    return {entry["values"]: entry["counts"] for entry in counts.to_pylist()}

@@ -1,0 +1,157 @@
+"""From staged batches to a published partition: validate once for the whole session, then publish."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import msgspec
+import pyarrow as pa
+
+from bellwether.calendar import get_calendar
+from bellwether.config import Config
+from bellwether.errors import LakeError, QualityError
+from bellwether.ingest.fetch import rows_by_ticker
+from bellwether.ingest.plan import Batch
+from bellwether.lake import Coverage, Lake, TickerCoverage, files
+from bellwether.lake.coverage import record_failures
+from bellwether.lake.publish import Publication, Submission, publish
+from bellwether.lake.stage import BatchRecord, Stage, ValidatedRecord
+from bellwether.logging import get_logger
+from bellwether.quality.gate import check_batch
+from bellwether.quality.prepare import staged_schema
+from bellwether.quality.validate import validate_session
+
+log = get_logger(__name__)
+
+
+def validate_stage(lake: Lake, batches: Sequence[Batch]) -> ValidatedRecord:
+    """Validate everything one run has staged, and stage what may be published.
+
+    Parameters
+    ----------
+    batches
+        The whole plan, at least one batch; tickers of a batch that staged nothing count as failed.
+
+    Returns
+    -------
+    ValidatedRecord
+        Coverage of every planned ticker.
+
+    Raises
+    ------
+    QualityError
+        A table rule failed; the published partition stays as it is and refused rows are in quarantine.
+    """
+    plan = batches[0]
+    stage = Stage(lake, plan.dataset, plan.session, plan.stage_id)
+    table, record = _collect(stage, batches)
+    hours = get_calendar().hours(plan.session)
+    verdict = validate_session(
+        table,
+        dataset=plan.dataset,
+        session_hours=hours,
+        rows_expected=sum(known.rows for known in record.coverage.values()),
+        duplicates_dropped=sum(known.duplicates_dropped for known in record.coverage.values()),
+    )
+    files.write_bytes(lake.paths.quality(plan.dataset, plan.session), msgspec.json.encode(verdict.result))
+    if verdict.quarantined.num_rows:
+        path = lake.paths.quarantine(plan.dataset, plan.session, plan.stage_id)
+        files.write_parquet(path, verdict.quarantined)
+        log.warning("quarantined", rows=verdict.quarantined.num_rows, file=str(path))
+    if not verdict.passed:
+        reason = f"quality: {'; '.join(verdict.failures)}"
+        refused = TickerCoverage(Coverage.FAILED, stage_id=plan.stage_id, reason=reason)
+        record_failures(lake, plan.dataset, plan.session, dict.fromkeys(record.coverage, refused))
+        msg = f"{plan.dataset} {plan.session}: {reason}; nothing was published"
+        raise QualityError(msg)
+    validated = ValidatedRecord(
+        coverage=_after_quarantine(record.coverage, verdict.good, verdict.quarantined),
+        api_calls=record.api_calls,
+        raw=record.raw,
+        timings_s={"fetch_s": round(record.seconds, 3), "validate_s": round(verdict.seconds, 3)},
+    )
+    stage.write_validated(verdict.good, validated)
+    return validated
+
+
+def publish_stage(
+    lake: Lake, config: Config, dataset: str, session: date, *, stage_id: str, run_id: str
+) -> Publication:
+    """Publish what a stage holds after validation.
+
+    Raises
+    ------
+    LakeError
+        The stage was never validated or is gone; or every ticker failed and nothing was published before.
+    """
+    staged = Stage(lake, dataset, session, stage_id).read_validated()
+    if staged is None:
+        msg = f"stage {stage_id} of {dataset} {session} is not there; clear the whole run to fetch again"
+        raise LakeError(msg)
+    table, record = staged
+    hours = get_calendar().hours(session)
+    submission = Submission(
+        dataset=dataset,
+        session=session,
+        table=table,
+        coverage=record.coverage,
+        stage_id=stage_id,
+        run_id=run_id,
+        config_hash=config.hash,
+        inputs=record.raw,
+        api_calls=record.api_calls,
+        timings_s=record.timings_s,
+        count_warnings=lambda merged: check_batch(merged, hours, dataset).warnings,
+    )
+    try:
+        return publish(lake, submission, getattr(config.sinks, dataset), config.settings.lake.compression)
+    except LakeError:
+        record_failures(lake, dataset, session, record.coverage)
+        raise
+
+
+def failed_tickers(lake: Lake, batches: Sequence[Batch]) -> dict[str, str]:
+    """Return the tickers of a plan that could not be fetched, with the reason."""
+    if not batches:
+        return {}
+    plan = batches[0]
+    _, record = _collect(Stage(lake, plan.dataset, plan.session, plan.stage_id), batches)
+    return {ticker: known.reason for ticker, known in record.coverage.items() if not known.state.is_proven}
+
+
+def _collect(stage: Stage, batches: Sequence[Batch]) -> tuple[pa.Table, BatchRecord]:
+    tables = [staged_schema(stage.dataset).empty_table()]
+    coverage: dict[str, TickerCoverage] = {}
+    raw: dict[str, str] = {}
+    api_calls, seconds = 0, 0.0
+    for batch in batches:
+        staged = stage.read_batch(batch.index)
+        if staged is None:
+            lost = TickerCoverage(Coverage.FAILED, stage_id=stage.stage_id, reason=f"batch {batch.name} staged nothing")
+            coverage |= dict.fromkeys(batch.tickers, lost)
+            continue
+        table, record = staged
+        tables.append(table)
+        coverage |= record.coverage
+        raw |= record.raw
+        api_calls += record.api_calls
+        seconds += record.seconds
+    return pa.concat_tables(tables), BatchRecord(coverage=coverage, api_calls=api_calls, seconds=seconds, raw=raw)
+
+
+def _after_quarantine(
+    coverage: dict[str, TickerCoverage], good: pa.Table, quarantined: pa.Table
+) -> dict[str, TickerCoverage]:
+    kept, refused = rows_by_ticker(good), rows_by_ticker(quarantined)
+    return {
+        ticker: TickerCoverage(
+            Coverage.PARTIAL if ticker in kept else Coverage.QUARANTINED,
+            rows=kept.get(ticker, 0),
+            quarantined_rows=refused[ticker],
+            duplicates_dropped=known.duplicates_dropped,
+            stage_id=known.stage_id,
+            reason=f"{refused[ticker]} rows in quarantine",
+        )
+        if ticker in refused
+        else known
+        for ticker, known in coverage.items()
+    }

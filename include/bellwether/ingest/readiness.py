@@ -1,0 +1,56 @@
+"""Whether a session should be announced: all required inputs stand, and gold does not record them yet.
+
+Comparing with what gold records, rather than with the publish just done, keeps the announcement when
+a process dies between swap and success, and stays silent when nothing changed.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+from bellwether.config import Config
+from bellwether.lake import Lake
+from bellwether.lake.coverage import session_coverage
+
+# The gold dataset whose manifest says which inputs consolidation has seen.
+_RECORDER = "minutes"
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """The decision.
+
+    Attributes
+    ----------
+    announce
+        Whether to announce the session.
+    why
+        The reason, for people.
+    inputs
+        Revision of every required dataset that is published.
+    """
+
+    announce: bool
+    why: str
+    inputs: dict[str, str]
+
+
+def readiness(lake: Lake, config: Config, session: date) -> Readiness:
+    """Decide whether a session should be announced to consolidation."""
+    inputs: dict[str, str] = {}
+    lacking: list[str] = []
+    for dataset in config.sources.required():
+        known = session_coverage(lake, dataset, session, getattr(config.sources, dataset).universe)
+        blocking = sorted(ticker for ticker, coverage in known.tickers.items() if coverage.state.blocks)
+        if known.manifest is None:
+            lacking.append(f"{dataset} is not published")
+        elif blocking:
+            lacking.append(f"{dataset} lacks {', '.join(blocking)}")
+        else:
+            inputs[dataset] = known.manifest.revision
+    if lacking:
+        return Readiness(announce=False, why="; ".join(lacking), inputs=inputs)
+    gold = lake.manifest(_RECORDER, session)
+    if gold is not None and {dataset: gold.inputs.get(dataset) for dataset in inputs} == inputs:
+        return Readiness(announce=False, why="gold already records exactly these inputs", inputs=inputs)
+    why = "there is no gold yet" if gold is None else "inputs changed since gold was built"
+    return Readiness(announce=True, why=why, inputs=inputs)

@@ -1,0 +1,10 @@
+"""The lake: staged, published and replaced data on disk.
+
+`Lake` opens one, `read` is what users call; `publish` is the only way rows become visible.
+"""
+
+from bellwether.lake.lake import Lake
+from bellwether.lake.manifest import Coverage, Manifest, TickerCoverage
+from bellwether.lake.read import read
+
+__all__ = ["Coverage", "Lake", "Manifest", "TickerCoverage", "read"]

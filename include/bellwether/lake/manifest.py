@@ -1,0 +1,128 @@
+"""What is known of a published partition, carried in the Parquet file itself.
+
+One rename therefore commits data and manifest together. This room knows the words, not the files.
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+METADATA_KEY = b"bellwether"
+
+Provenance = Literal["final", "provisional", "simulated"]
+
+
+class Coverage(StrEnum):
+    """What is known of (session, dataset, ticker)."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    EMPTY = "empty"
+    UNKNOWN_TICKER = "unknown_ticker"
+    NOT_ENTITLED = "not_entitled"
+    VENDOR_LATE = "vendor_late"
+    QUARANTINED = "quarantined"
+    FAILED = "failed"
+    MISSING = "missing"
+    STALE = "stale"
+    NOT_YET_DUE = "not_yet_due"
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the vendor's answer settled the matter, so that there is nothing to fetch again."""
+        return self in _PROVEN
+
+    @property
+    def blocks(self) -> bool:
+        """Whether a required ticker in this state keeps its session from being announced."""
+        return self in _BLOCKING
+
+
+_PROVEN = frozenset(
+    {Coverage.COMPLETE, Coverage.PARTIAL, Coverage.EMPTY, Coverage.UNKNOWN_TICKER, Coverage.NOT_ENTITLED}
+    | {Coverage.QUARANTINED}
+)
+_BLOCKING = frozenset({Coverage.FAILED, Coverage.MISSING, Coverage.VENDOR_LATE, Coverage.NOT_YET_DUE})
+
+
+class TickerCoverage(msgspec.Struct, frozen=True):
+    """Coverage of one ticker in one session.
+
+    Attributes
+    ----------
+    state
+        What is known.
+    rows
+        Published rows.
+    quarantined_rows
+        Rows refused, kept in quarantine with their reasons.
+    duplicates_dropped
+        Identical rows the vendor sent more than once.
+    stage_id
+        The stage this was learnt in, hence the folder of the raw responses that prove it.
+    reason
+        Why, for every state but `complete`.
+    """
+
+    state: Coverage
+    rows: int = 0
+    quarantined_rows: int = 0
+    duplicates_dropped: int = 0
+    stage_id: str = ""
+    reason: str = ""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of one publication of one partition.
+
+    Attributes
+    ----------
+    revision
+        Hash of the sorted values (`bellwether.lake.revisions`).
+    publication_id
+        Unique to this publication; what compare-and-swap compares.
+    stage_id, run_id
+        The stage it was published from and the run that did it.
+    inputs
+        Revisions of the datasets it was computed from; for a clean dataset, hashes of the raw
+        response files by `stage_id/file`.
+    warnings
+        Counted oddities of the published rows, by name.
+    timings_s
+        Seconds by step.
+    """
+
+    dataset: str
+    session: date
+    revision: str
+    publication_id: str
+    stage_id: str
+    run_id: str
+    published_utc: datetime
+    rows: int
+    coverage: dict[str, TickerCoverage]
+    schema_version: int
+    code_version: str
+    config_hash: str
+    provenance: Provenance
+    inputs: dict[str, str] = msgspec.field(default_factory=dict)
+    warnings: dict[str, int] = msgspec.field(default_factory=dict)
+    api_calls: int = 0
+    timings_s: dict[str, float] = msgspec.field(default_factory=dict)
+
+    @property
+    def quarantined_rows(self) -> int:
+        """Rows of this session that were refused."""
+        return sum(ticker.quarantined_rows for ticker in self.coverage.values())
+
+    @property
+    def blocking(self) -> list[str]:
+        """Tickers that keep the session from being announced, sorted."""
+        return sorted(ticker for ticker, known in self.coverage.items() if known.state.blocks)
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    """Return a record as JSON with sorted keys."""
+    return msgspec.json.encode(record, order="deterministic")

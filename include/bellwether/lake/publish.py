@@ -1,0 +1,208 @@
+"""Publishing: the one way rows become visible, safe against death at any step and against any other publisher.
+
+The new file is written and synced outside the partition's folder; under the partition's lock the
+current publication is compared with the one merged from, the replaced file is kept, and one rename
+swaps rows and manifest together. If another publication came first, everything is merged again. The
+lock dies with its holder, and correctness rests on the comparison, not on Airflow's pools.
+"""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from msgspec import structs
+
+from bellwether import __version__
+from bellwether.config import SinkSettings
+from bellwether.errors import LakeError
+from bellwether.faultpoints import reach
+from bellwether.lake import files
+from bellwether.lake.lake import Lake
+from bellwether.lake.manifest import METADATA_KEY, Manifest, TickerCoverage, encode
+from bellwether.lake.revisions import revision_of
+from bellwether.logging import get_logger
+from bellwether.schemas import SCHEMA_VERSION, SCHEMAS, SORT_KEY
+
+# Every round means that another publisher finished its own; so many in a row mean something else is wrong.
+_MOST_ROUNDS = 100
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Validated rows of some tickers, on their way into a partition.
+
+    Attributes
+    ----------
+    table
+        Rows with the dataset's schema, in any order.
+    coverage
+        Every ticker submitted; those in a proven state replace the published rows of that ticker.
+    stage_id, run_id, config_hash, inputs, api_calls, timings_s
+        For the manifest.
+    count_warnings
+        Counts the oddities of the merged partition, by name.
+    """
+
+    dataset: str
+    session: date
+    table: pa.Table
+    coverage: dict[str, TickerCoverage]
+    stage_id: str
+    run_id: str
+    config_hash: str
+    inputs: dict[str, str]
+    api_calls: int
+    timings_s: dict[str, float]
+    count_warnings: Callable[[pa.Table], dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What publishing did.
+
+    Attributes
+    ----------
+    manifest
+        The manifest now in force.
+    changed
+        Whether the partition was written.
+    """
+
+    manifest: Manifest
+    changed: bool
+
+
+def publish(lake: Lake, submission: Submission, sink: SinkSettings, compression: str) -> Publication:
+    """Merge a submission into its partition, or leave the partition as it is if nothing differs.
+
+    Parameters
+    ----------
+    lake
+        Where to publish.
+    submission
+        What to publish.
+    sink, compression
+        How the file is laid out.
+
+    Raises
+    ------
+    LakeError
+        Nothing submitted is proven and nothing is published, so there is nothing to say of the session;
+        or the swap lost against other publishers too often.
+    """
+    reach("publish.begun", submission.session)
+    for _ in range(_MOST_ROUNDS):
+        current = lake.partition(submission.dataset, submission.session)
+        table, manifest = _merge(lake, submission, current)
+        reach("publish.merged", submission.session)
+        if current is not None and _says_the_same(current[1], manifest):
+            return Publication(current[1], changed=False)
+        if _swap(lake, table, manifest, current[1] if current else None, (sink, compression)):
+            log.info(
+                "published",
+                dataset=manifest.dataset,
+                session=manifest.session.isoformat(),
+                revision=manifest.revision[:12],
+                rows=manifest.rows,
+            )
+            reach("publish.returned", submission.session)
+            return Publication(manifest, changed=True)
+    msg = f"{submission.dataset} {submission.session}: {_MOST_ROUNDS} other publications came in between; try again"
+    raise LakeError(msg)
+
+
+def _merge(lake: Lake, submission: Submission, current: tuple[pa.Table, Manifest] | None) -> tuple[pa.Table, Manifest]:
+    schema = SCHEMAS[submission.dataset]
+    published, before = (current[0], current[1].coverage) if current else (schema.empty_table(), {})
+    # A ticker whose fetch failed keeps what an earlier run proved: its rows are still good.
+    accepted = {
+        ticker: known
+        for ticker, known in submission.coverage.items()
+        if known.state.is_proven or not (ticker in before and before[ticker].state.is_proven)
+    }
+    coverage = dict(sorted((before | accepted).items()))
+    if not any(known.state.is_proven for known in coverage.values()):
+        reasons = sorted({known.reason for known in accepted.values()})
+        msg = (
+            f"{submission.dataset} {submission.session}: nothing to publish, every ticker failed: {'; '.join(reasons)}"
+        )
+        raise LakeError(msg)
+    replaced = pa.array(sorted(accepted), pa.string())
+    kept = published.filter(pc.invert(pc.is_in(published["ticker"], value_set=replaced)))
+    arriving = submission.table.filter(pc.is_in(submission.table["ticker"], value_set=replaced))
+    table = pa.concat_tables([kept.cast(schema), arriving.cast(schema)])
+    table = table.sort_by([(column, "ascending") for column in SORT_KEY]).combine_chunks()
+    stages = {known.stage_id for known in coverage.values()}
+    earlier = current[1].inputs if current else {}
+    inputs = {path: digest for path, digest in earlier.items() if path.split("/")[0] in stages} | submission.inputs
+    return table, Manifest(
+        dataset=submission.dataset,
+        session=submission.session,
+        revision=revision_of(table),
+        publication_id=uuid.uuid4().hex,
+        stage_id=submission.stage_id,
+        run_id=submission.run_id,
+        published_utc=lake.clock.now(),
+        rows=table.num_rows,
+        coverage=coverage,
+        schema_version=SCHEMA_VERSION,
+        code_version=__version__,
+        config_hash=submission.config_hash,
+        provenance=lake.provenance,
+        inputs=inputs,
+        warnings=submission.count_warnings(table)
+        | {"duplicates_dropped": sum(known.duplicates_dropped for known in coverage.values())},
+        api_calls=submission.api_calls,
+        timings_s=submission.timings_s,
+    )
+
+
+def _says_the_same(current: Manifest, merged: Manifest) -> bool:
+    def claim(manifest: Manifest) -> tuple[object, ...]:
+        coverage = {ticker: structs.replace(known, stage_id="") for ticker, known in manifest.coverage.items()}
+        return manifest.revision, coverage, manifest.schema_version
+
+    return claim(current) == claim(merged)
+
+
+def _swap(
+    lake: Lake, table: pa.Table, manifest: Manifest, base: Manifest | None, layout: tuple[SinkSettings, str]
+) -> bool:
+    """Put the new file in place of the one it was merged from; False if that one is no longer in force."""
+    dataset, session = manifest.dataset, manifest.session
+    sink, compression = layout
+    incoming = lake.paths.incoming(dataset, session, manifest.publication_id)
+    files.make_folder(incoming.parent)
+    pq.write_table(
+        table.replace_schema_metadata({METADATA_KEY: encode(manifest)}),
+        incoming,
+        compression=compression,
+        row_group_size=sink.row_group_rows,
+        use_dictionary=list(sink.dictionary_columns),
+    )
+    reach("publish.written", session)
+    files.sync(incoming)
+    reach("publish.synced", session)
+    target = lake.paths.partition(dataset, session)
+    with files.locked(lake.paths.lock(dataset, session)):
+        reach("publish.locked", session)
+        current = lake.manifest(dataset, session)
+        if (current and current.publication_id) != (base and base.publication_id):
+            incoming.unlink()
+            return False
+        if current is not None:
+            files.keep(target, lake.paths.revision(dataset, session, current.published_utc, current.revision))
+        reach("publish.kept", session)
+        files.make_folder(target.parent)
+        files.replace(incoming, target)
+        reach("publish.swapped", session)
+        files.write_bytes(lake.paths.manifest(dataset, session), encode(manifest))
+        lake.paths.failures(dataset, session).unlink(missing_ok=True)
+        reach("publish.indexed", session)
+    return True

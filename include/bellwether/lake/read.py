@@ -1,0 +1,78 @@
+"""Reading published data: what users call from a notebook."""
+
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bellwether.config import Config
+from bellwether.errors import LakeError
+from bellwether.lake.lake import Lake
+from bellwether.schemas import SCHEMAS
+
+
+def read(
+    dataset: str,
+    start: date | str,
+    end: date | str,
+    tickers: list[str] | None = None,
+    columns: list[str] | None = None,
+    *,
+    root: str | Path | None = None,
+) -> pa.Table:
+    """Read the published rows of a dataset.
+
+    Parameters
+    ----------
+    dataset
+        One of `bellwether.schemas.SCHEMAS`.
+    start, end
+        First and last session, both included; dates or `YYYY-MM-DD`.
+    tickers
+        Only these; all by default.
+    columns
+        Only these, in this order; all of the schema by default.
+    root
+        The lake; by default `lake.root` of the settings.
+
+    Returns
+    -------
+    pyarrow.Table
+        Rows sorted by session, ticker and time. Sessions without a partition contribute none:
+        `bellwether coverage` tells absent from empty.
+
+    Raises
+    ------
+    LakeError
+        There is no such lake, dataset or column.
+    """
+    schema = SCHEMAS.get(dataset)
+    if schema is None:
+        msg = f"no dataset {dataset!r}; there are: {', '.join(sorted(SCHEMAS))}"
+        raise LakeError(msg)
+    unknown = sorted(set(columns or ()) - set(schema.names))
+    if unknown:
+        msg = f"{dataset} has no column {', '.join(unknown)}; it has: {', '.join(schema.names)}"
+        raise LakeError(msg)
+    lake = Lake.open(root or Config.load().settings.lake.root)
+    first, last = (date.fromisoformat(day) if isinstance(day, str) else day for day in (start, end))
+    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    tables = [
+        _read_partition(lake, dataset, session, tickers, wanted)
+        for session in lake.sessions(dataset)
+        if first <= session <= last
+    ]
+    return pa.concat_tables([wanted.empty_table(), *tables])
+
+
+def _read_partition(lake: Lake, dataset: str, session: date, tickers: list[str] | None, wanted: pa.Schema) -> pa.Table:
+    with lake.opened(dataset, session) as partition:
+        if partition is None:  # withdrawn since the listing
+            return wanted.empty_table()
+        if tickers is None:
+            table = partition.read(columns=wanted.names)
+        else:
+            table = partition.read(columns=list(dict.fromkeys([*wanted.names, "ticker"])))
+            table = table.filter(pc.is_in(table["ticker"], value_set=pa.array(tickers, pa.string())))
+    return table.select(wanted.names).replace_schema_metadata(None).cast(wanted)

@@ -1,0 +1,25 @@
+"""A whole local Airflow, started and stopped from one place.
+
+`make up`, `make demo` and the end-to-end tests run the same thing: api-server, scheduler, DAG processor and
+triggerer over a folder of their own, on loopback, with SQLite, and the simulator beside them. What a DAG does
+is no business of this room; it knows Airflow only as processes, environment variables and a REST API.
+"""
+
+from bellwether.localstack.api import AirflowApi, Backfill, Dag, Run, TaskInstance
+from bellwether.localstack.stack import AlreadyRunning, LocalStack, stop
+from bellwether.localstack.state import StackState, StackStateFile
+from bellwether.localstack.transport import ApiError
+
+__all__ = [
+    "AirflowApi",
+    "AlreadyRunning",
+    "ApiError",
+    "Backfill",
+    "Dag",
+    "LocalStack",
+    "Run",
+    "StackState",
+    "StackStateFile",
+    "TaskInstance",
+    "stop",
+]

@@ -1,0 +1,281 @@
+"""Airflow's REST API, as far as running and watching sessions needs it.
+
+Every answer is decoded into a type; a refusal is an `ApiError` with Airflow's own words. One command-line call
+of Airflow costs seconds, one request milliseconds.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Literal
+from urllib.parse import quote
+
+import msgspec
+
+from bellwether.localstack.transport import ApiError, Json, Transport
+
+type Reprocess = Literal["none", "failed", "completed"]
+
+_POLL_S = 0.5
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A DAG run. Times are aware, durations in seconds."""
+
+    dag_id: str
+    dag_run_id: str
+    run_type: str
+    state: str
+    partition_key: str | None = None
+    partition_date: datetime | None = None
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    duration: float | None = None
+    note: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended, well or not."""
+        return self.state in ("success", "failed")
+
+
+class TaskInstance(msgspec.Struct, frozen=True):
+    """One task of a run; `state` is None until Airflow has scheduled it. `duration` in seconds."""
+
+    task_id: str
+    dag_run_id: str
+    map_index: int
+    state: str | None = None
+    rendered_map_index: str | None = None
+    try_number: int = 0
+    pid: int | None = None
+    duration: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the task has ended for good, well or not, or was skipped."""
+        return self.state in ("success", "failed", "upstream_failed", "skipped", "removed")
+
+
+class Backfill(msgspec.Struct, frozen=True):
+    """A backfill; open until `completed_at` is set."""
+
+    id: int
+    dag_id: str
+    created_at: datetime
+    completed_at: datetime | None = None
+
+
+class Dag(msgspec.Struct, frozen=True):
+    """A DAG as the scheduler knows it."""
+
+    dag_id: str
+    is_paused: bool
+    tags: tuple[dict[str, object], ...] = ()
+
+    def has_tag(self, name: str) -> bool:
+        """Return whether the DAG carries a tag."""
+        return any(tag.get("name") == name for tag in self.tags)
+
+
+class AirflowApi:
+    """A client of one Airflow.
+
+    Parameters
+    ----------
+    url
+        Base URL, e.g. `http://127.0.0.1:8080`.
+    username, password
+        Login of a user.
+    """
+
+    def __init__(self, url: str, username: str, password: str) -> None:
+        self._http = Transport(url, username, password)
+
+    def request(self, method: str, path: str, body: Json | None = None, query: Json | None = None) -> bytes:
+        """Send a request that has no method of its own here; see `Transport.request`."""
+        return self._http.request(method, path, body, query)
+
+    def health(self) -> dict[str, str]:
+        """Return the state of every component that reports one, e.g. `{"scheduler": "healthy"}`.
+
+        Raises
+        ------
+        ApiError
+            The api-server does not answer (yet).
+        """
+        content = json.loads(self._http.public("monitor/health"))
+        return {name: str(part["status"]) for name, part in content.items() if part and part.get("status")}
+
+    # --- DAGs
+
+    def dags(self) -> list[Dag]:
+        """Return the DAGs parsed so far."""
+        return self._http.pages("dags", "dags", Dag, {})
+
+    def wait_for_dags(self, dag_ids: Sequence[str] = (), *, timeout_s: float = 60.0) -> list[Dag]:
+        """Wait until these DAGs (or, with none named, any) have been parsed.
+
+        Raises
+        ------
+        ApiError
+            They did not appear; the message holds the import errors.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            found = self.dags()
+            names = {dag.dag_id for dag in found}
+            if names and names.issuperset(dag_ids):
+                return found
+            if time.monotonic() > deadline:
+                errors = "; ".join(f"{file}: {trace}" for file, trace in self.import_errors().items()) or "none"
+                message = (
+                    f"DAGs not there after {timeout_s:.0f} s: {sorted(set(dag_ids) - names)}; import errors: {errors}"
+                )
+                raise ApiError(message)
+            time.sleep(_POLL_S)
+
+    def import_errors(self) -> dict[str, str]:
+        """Return the DAG files that do not import, with their tracebacks."""
+        content = json.loads(self._http.request("GET", "importErrors", query={"limit": 100}))
+        return {error["filename"]: error["stack_trace"] for error in content["import_errors"]}
+
+    def set_paused(self, dag_id: str, *, paused: bool) -> None:
+        """Pause a DAG, or let it run."""
+        self._http.request("PATCH", f"dags/{dag_id}", {"is_paused": paused})
+
+    # --- runs
+
+    def trigger(
+        self, dag_id: str, partition_key: str | None = None, conf: Json | None = None, run_id: str | None = None
+    ) -> Run:
+        """Start a run, for the session `partition_key` (`YYYY-MM-DD`) or for the DAG's own choice."""
+        body = {"logical_date": None, "partition_key": partition_key, "conf": conf or {}, "dag_run_id": run_id}
+        return msgspec.json.decode(self._http.request("POST", f"dags/{dag_id}/dagRuns", body), type=Run)
+
+    def run(self, dag_id: str, run_id: str) -> Run:
+        """Return one run."""
+        return msgspec.json.decode(self._http.request("GET", f"dags/{dag_id}/dagRuns/{_id(run_id)}"), type=Run)
+
+    def runs(self, dag_id: str, partition_key: str | None = None) -> list[Run]:
+        """Return the runs of a DAG, oldest first; with a key only those of that session."""
+        query = {} if partition_key is None else {"partition_key_prefix_pattern": partition_key}
+        return self._http.pages(f"dags/{dag_id}/dagRuns", "dag_runs", Run, query)
+
+    def wait_for_run(self, dag_id: str, run_id: str, *, timeout_s: float = 120.0) -> Run:
+        """Wait until a run is over and return it.
+
+        Raises
+        ------
+        ApiError
+            It is not over in time; the message names the tasks' states.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not (run := self.run(dag_id, run_id)).is_over:
+            if time.monotonic() > deadline:
+                states = {task.task_id: task.state for task in self.task_instances(dag_id, run_id)}
+                message = f"{dag_id} {run_id} is still {run.state} after {timeout_s:.0f} s: {states}"
+                raise ApiError(message)
+            time.sleep(_POLL_S)
+        return run
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
+        """Return the task instances of a run; `~` as `run_id` means all runs of the DAG."""
+        return self._http.pages(
+            f"dags/{dag_id}/dagRuns/{_id(run_id)}/taskInstances", "task_instances", TaskInstance, {}
+        )
+
+    def log(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, try_number: int = 1) -> str:
+        """Return the log of one try of a task, one JSON event or text per line."""
+        path = f"dags/{dag_id}/dagRuns/{_id(run_id)}/taskInstances/{task_id}/logs/{try_number}"
+        content = json.loads(self._http.request("GET", path, query={"map_index": map_index, "full_content": "true"}))
+        return "\n".join(line if isinstance(line, str) else json.dumps(line) for line in content["content"])
+
+    def clear(
+        self, dag_id: str, run_id: str, tasks: Sequence[str | tuple[str, int]] = (), *, only_failed: bool = True
+    ) -> list[str]:
+        """Clear tasks of a run (all of them where none are named) with what follows them, so that they run again.
+
+        Returns
+        -------
+        list of str
+            Ids of the tasks cleared.
+        """
+        body = {"dry_run": False, "dag_run_id": run_id, "only_failed": only_failed, "reset_dag_runs": True}
+        if tasks:
+            body |= {"task_ids": list(tasks), "include_downstream": True}
+        content = json.loads(self._http.request("POST", f"dags/{dag_id}/clearTaskInstances", body))
+        return [task["task_id"] for task in content["task_instances"]]
+
+    def clear_sessions(self, dag_id: str, start: date, end: date, *, only_failed: bool = True) -> None:
+        """Clear the runs of a range of sessions, first and last included."""
+        body = {
+            "dry_run": False,
+            "only_failed": only_failed,
+            "partition_date_start": f"{start}T00:00:00Z",
+            "partition_date_end": f"{end}T00:00:00Z",
+        }
+        self._http.request("POST", f"dags/{dag_id}/clearDagRuns", body)
+
+    def mark_run(self, dag_id: str, run_id: str, state: Literal["success", "failed", "queued"]) -> None:
+        """Set the state of a run by hand."""
+        self._http.request("PATCH", f"dags/{dag_id}/dagRuns/{_id(run_id)}", {"state": state})
+
+    # --- backfills
+
+    def backfill(
+        self,
+        dag_id: str,
+        start: date,
+        end: date,
+        *,
+        conf: Json | None = None,
+        reprocess: Reprocess = "none",
+        max_active_runs: int = 3,
+    ) -> Backfill:
+        """Open a backfill over a range of sessions, first and last included."""
+        body = {
+            "dag_id": dag_id,
+            "from_date": f"{start}T00:00:00Z",
+            "to_date": f"{end}T00:00:00Z",
+            "reprocess_behavior": reprocess,
+            "max_active_runs": max_active_runs,
+            "dag_run_conf": conf or {},
+        }
+        return msgspec.json.decode(self._http.request("POST", "backfills", body), type=Backfill)
+
+    def backfill_state(self, backfill_id: int) -> Backfill:
+        """Return a backfill as it stands."""
+        return msgspec.json.decode(self._http.request("GET", f"backfills/{backfill_id}"), type=Backfill)
+
+    def wait_for_backfill(self, backfill_id: int, *, timeout_s: float = 300.0) -> Backfill:
+        """Wait until a backfill is complete and return it.
+
+        Raises
+        ------
+        ApiError
+            It is not complete in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while (backfill := self.backfill_state(backfill_id)).completed_at is None:
+            if time.monotonic() > deadline:
+                message = f"backfill {backfill_id} of {backfill.dag_id} is still open after {timeout_s:.0f} s"
+                raise ApiError(message)
+            time.sleep(_POLL_S)
+        return backfill
+
+    # --- pools
+
+    def import_pools(self, pools: Mapping[str, Json]) -> None:
+        """Create the pools of `config/pools.json`; a pool that exists keeps what its users set."""
+        entities = [{"name": name, **pool} for name, pool in pools.items()]
+        action = {"action": "create", "action_on_existence": "skip", "entities": entities}
+        answer = json.loads(self._http.request("PATCH", "pools", {"actions": [action]}))
+        if errors := answer.get("create", {}).get("errors"):
+            message = f"pools were refused: {errors}"
+            raise ApiError(message)
+
+
+def _id(run_id: str) -> str:
+    return quote(run_id, safe="~")

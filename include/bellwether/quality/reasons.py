@@ -1,0 +1,43 @@
+"""The words of a verdict: why a row is quarantined, a session held, a warning counted.
+
+They stand in manifests, quarantine files, the UI and `suites/*.json`; renaming one breaks their readers.
+"""
+
+from enum import StrEnum
+
+
+class RowReason(StrEnum):
+    """Why a row goes to quarantine; a row with several lists them in this order."""
+
+    NULL_KEY = "null_key"
+    NULL_PRICE = "null_price"
+    NULL_VOLUME = "null_volume"
+    OUTSIDE_SESSION = "outside_session"
+    OFF_MINUTE = "off_minute"
+    CONFLICTING_ROWS = "conflicting_rows"
+    NOT_FINITE = "not_finite"
+    PRICE_NOT_POSITIVE = "price_not_positive"
+    HIGH_BELOW_LOW = "high_below_low"
+    OPEN_OUTSIDE_RANGE = "open_outside_range"
+    CLOSE_OUTSIDE_RANGE = "close_outside_range"
+    NEGATIVE_VOLUME = "negative_volume"
+    NEGATIVE_TRANSACTIONS = "negative_transactions"
+
+
+class TableReason(StrEnum):
+    """Why a whole session is held back and the published revision stays."""
+
+    SCHEMA = "schema"
+    ROW_COUNT = "row_count"
+    QUARANTINED_SHARE = "quarantined_share"
+
+
+class WarningName(StrEnum):
+    """What real data does and is counted, never lost."""
+
+    VWAP_OUTSIDE_RANGE = "vwap_outside_range"
+    SUB_PENNY_PRICE = "sub_penny_price"
+    NULL_VWAP = "null_vwap"
+    NULL_TRANSACTIONS = "null_transactions"
+    MISSING_REGULAR_MINUTES = "missing_regular_minutes"
+    DUPLICATES_DROPPED = "duplicates_dropped"

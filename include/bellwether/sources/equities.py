@@ -1,0 +1,29 @@
+"""Equity minute bars: what to ask the vendor for, for one ticker and one session."""
+
+from datetime import timedelta
+
+from bellwether.calendar import SessionHours
+from bellwether.sources.rest import Aggregates, PolygonRest
+
+
+def fetch(rest: PolygonRest, ticker: str, hours: SessionHours) -> Aggregates:
+    """Fetch every unadjusted one-minute bar of a session, extended hours included.
+
+    Parameters
+    ----------
+    rest
+        The vendor.
+    ticker
+        A well-formed ticker.
+    hours
+        The session's bounds; asked for in milliseconds, since dates mean UTC days to the vendor and a
+        winter session ends on the next one.
+
+    Raises
+    ------
+    VendorError
+        The vendor did not give a complete answer.
+    """
+    from_ms = int(hours.pre_open.timestamp() * 1000)
+    last_minute = hours.post_close - timedelta(minutes=1)
+    return rest.aggregates(ticker, from_ms, int(last_minute.timestamp() * 1000))

@@ -1,0 +1,142 @@
+"""What a failed request means, and how often and how long apart it is tried again.
+
+The error is named by HTTP status first and then by the vendor's words; `retry_policy.yaml` says the rest.
+Full jitter keeps parallel tasks that failed together from returning together. This room knows answers,
+errors and waits; it opens no connection and knows nothing of pages or tickers.
+"""
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from bellwether.config import RetryPolicies, RetryRule
+from bellwether.errors import (
+    BadRequest,
+    BadResponse,
+    NotEntitled,
+    NotFound,
+    NotPublishedYet,
+    RateLimited,
+    ServerError,
+    Unauthorized,
+    VendorError,
+)
+from bellwether.logging import get_logger, redact
+from bellwether.sources.decode import excerpt
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Retrier:
+    """Calls a request until it succeeds or its error's rule is used up.
+
+    Parameters
+    ----------
+    policies
+        The rule per class of error.
+    sleep
+        Waits for a number of seconds.
+    rng
+        Draws the jitter.
+    """
+
+    policies: RetryPolicies
+    sleep: Callable[[float], None]
+    rng: random.Random
+
+    def call[T](self, request: Callable[[], T]) -> T:
+        """Return what `request` returns.
+
+        Raises
+        ------
+        VendorError
+            The last one, when its rule allows no further attempt. Any other exception passes at once.
+        """
+        for attempt in itertools.count(1):
+            try:
+                return request()
+            except VendorError as error:
+                rule = self.policies.rule_for(error)
+                if attempt >= rule.attempts:
+                    raise
+                wait_s = self._wait_s(error, rule, attempt)
+                log.warning(
+                    "request is tried again",
+                    error=type(error).__name__,
+                    reason=error.message,
+                    url=error.url,
+                    status=error.status,
+                    request_id=error.request_id,
+                    attempt=attempt,
+                    attempts=rule.attempts,
+                    wait_s=round(wait_s, 3),
+                )
+            self.sleep(wait_s)
+        raise AssertionError  # pragma: no cover - count() does not end
+
+    def _wait_s(self, error: VendorError, rule: RetryRule, attempt: int) -> float:
+        wait_s = self.rng.uniform(0, min(rule.cap_s, rule.base_s * 2 ** (attempt - 1)))
+        # Third parties report Retry-After, the vendor does not document it: heeded, but never for an hour in a task.
+        if isinstance(error, RateLimited) and error.retry_after_s is not None:
+            return max(wait_s, min(error.retry_after_s, rule.cap_s))
+        return wait_s
+
+
+def error_from_response(
+    status: int, headers: Mapping[str, str], body: bytes, *, url: str, received_utc: datetime
+) -> VendorError:
+    """Return the error that a response other than 200 means, by HTTP status first and then by its body.
+
+    The message is the vendor's where the body has one; plans and endpoints differ in whether they call it
+    `error` or `message`.
+    """
+    message, request_id = _vendor_message(body)
+    message = redact(message or f"HTTP {status} without a message")
+    request_id = request_id or headers.get("X-Request-Id")
+    if status == 429:
+        wait_s = _retry_after_s(headers.get("Retry-After"), received_utc)
+        return RateLimited(message, url=url, status=status, request_id=request_id, retry_after_s=wait_s)
+    return _error_class(status, message)(message, url=url, status=status, request_id=request_id)
+
+
+def _error_class(status: int, message: str) -> type[VendorError]:
+    if status == 403:
+        return NotPublishedYet if "before end of day" in message.lower() else NotEntitled
+    if status in {408, 499} or status >= 500:
+        return ServerError
+    named: dict[int, type[VendorError]] = {401: Unauthorized, 404: NotFound}
+    # Redirects and bodiless successes are answers nobody asked for; any other 4xx is a fault of the request.
+    return named.get(status, BadRequest if status >= 400 else BadResponse)
+
+
+def _vendor_message(body: bytes) -> tuple[str | None, str | None]:
+    try:
+        content = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return excerpt(body), None
+    if not isinstance(content, dict):
+        return excerpt(body), None
+    texts = {key: value for key, value in content.items() if isinstance(value, str) and value}
+    return texts.get("error") or texts.get("message") or texts.get("status"), texts.get("request_id")
+
+
+def _retry_after_s(value: str | None, received_utc: datetime) -> float | None:
+    if value is None:
+        return None
+    try:
+        wait_s = float(value)
+    except ValueError:
+        try:
+            until = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        # RFC 9110 dates are GMT; the parser leaves "-0000" naive.
+        wait_s = (until.replace(tzinfo=until.tzinfo or UTC) - received_utc).total_seconds()
+    return max(0.0, wait_s) if math.isfinite(wait_s) else None

@@ -1,0 +1,11 @@
+"""The assets through which DAGs know of each other.
+
+A dataset's own asset says "this partition changed"; `session_ready` says "every required input of this
+session stands and gold does not know it yet". Consolidation listens to the second only: a plain AND
+of partitioned assets does not hold when one of them is cleared alone.
+"""
+
+from airflow.sdk import Asset
+
+EQUITIES = Asset(name="equities", uri="bellwether://clean/equities", group="bellwether")
+SESSION_READY = Asset(name="session_ready", uri="bellwether://session_ready", group="bellwether")

@@ -1,0 +1,65 @@
+"""From Airflow Connections to the plain values the library takes; called inside tasks only.
+
+`polygon_default` says where the vendor (or the simulator) is, `lake_default` where the lake is. Nothing
+else reads Connections.
+"""
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from bellwether.config import Config
+from bellwether.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bellwether.lake import Lake
+    from bellwether.sources.rest import PolygonRest
+
+LAKE_CONN_ID = "lake_default"
+
+
+def vendor() -> "PolygonRest":
+    """Return the transport of `polygon_default`, with the retries of `retry_policy.yaml`.
+
+    Raises
+    ------
+    ConfigError
+        The connection lacks its API key, or it or the configuration holds a value that is not allowed.
+    AirflowNotFoundException
+        There is no such connection.
+    """
+    from bellwether_airflow.hooks.polygon import PolygonHook  # noqa: PLC0415 - loads the vendor's client
+
+    return PolygonHook().get_rest(Config.load().retry_policy)
+
+
+def lake() -> "Lake":
+    """Return the lake, opened for the kind of data `polygon_default` brings.
+
+    It is where the connection `lake_default` says (extra `path`, as in Airflow's form for connections of type
+    File, else the host), or without that connection at `lake.root` of `settings.yaml`.
+
+    Raises
+    ------
+    ConfigError
+        `lake_default` names no folder.
+    LakeError
+        The lake there holds the other kind of data: simulated and production data never mix.
+    """
+    from bellwether.lake import Lake
+    from bellwether_airflow.hooks.polygon import PolygonHook  # noqa: PLC0415 - loads the vendor's client
+
+    return Lake.open(_lake_root(), simulated=PolygonHook().environment == "simulated")
+
+
+def _lake_root() -> str:
+    try:
+        connection = BaseHook.get_connection(LAKE_CONN_ID)
+    except AirflowNotFoundException:
+        return Config.load().settings.lake.root
+    root = connection.extra_dejson.get("path") or connection.host
+    if not root:
+        msg = f"connection {LAKE_CONN_ID} names no folder: enter it as path"
+        raise ConfigError(msg)
+    return str(root)

@@ -1,0 +1,1 @@
+"""Hooks: Airflow Connections turned into the library's transports. Imported inside tasks only."""

@@ -1,0 +1,146 @@
+"""The connection type `polygon`: from an Airflow Connection to the library's REST transport.
+
+Also usable as any `HttpHook`, for endpoints Bellwether does not wrap. The API key never leaves this
+room but in the Authorization header; paging, decoding and retries are the library's.
+"""
+
+from typing import Any, Final
+
+from airflow.providers.http.hooks.http import HttpHook
+from airflow.sdk import Connection
+from requests import PreparedRequest, Session
+from requests.auth import AuthBase
+
+from bellwether.config import RetryPolicies, RetryRule
+from bellwether.errors import (
+    BadRequest,
+    BadResponse,
+    ConfigError,
+    ConnectionFailed,
+    NotEntitled,
+    NotFound,
+    RateLimited,
+    ServerError,
+    Unauthorized,
+    VendorError,
+)
+from bellwether.logging import redact, register_secret
+from bellwether.sources.rest import PolygonRest
+
+_ENVIRONMENTS: Final = ("production", "simulated")
+_TEST_ONCE: Final = RetryPolicies(default=RetryRule(attempts=1), errors={})
+
+
+class PolygonHook(HttpHook):
+    """Access to Polygon.io (Massive), or to Bellwether's simulator, through a Connection.
+
+    Parameters
+    ----------
+    polygon_conn_id
+        The Connection: host = base URL, password = API key, extra = `{"environment": ..., "sdk": ...}`.
+    """
+
+    conn_name_attr = "polygon_conn_id"
+    default_conn_name = "polygon_default"
+    conn_type = "polygon"
+    hook_name = "Polygon.io / Massive"
+    default_host = "https://api.polygon.io"
+
+    def __init__(self, polygon_conn_id: str = default_conn_name) -> None:
+        super().__init__(method="GET", http_conn_id=polygon_conn_id)
+        self.polygon_conn_id = polygon_conn_id
+
+    @property
+    def environment(self) -> str:
+        """`production` or `simulated`: what kind of lake the data may enter.
+
+        Raises
+        ------
+        ConfigError
+            The connection's extra says something else.
+        """
+        environment = self._extra().get("environment", "production")
+        if environment not in _ENVIRONMENTS:
+            msg = f"connection {self.polygon_conn_id}: environment is {environment!r}, not production or simulated"
+            raise ConfigError(msg)
+        return str(environment)
+
+    def get_rest(self, retries: RetryPolicies) -> PolygonRest:
+        """Return the REST transport of this connection.
+
+        Parameters
+        ----------
+        retries
+            How often a failed request is tried again, by class of error.
+
+        Raises
+        ------
+        ConfigError
+            The connection has no API key, or a base URL or SDK that cannot be used.
+        """
+        connection = self.get_connection(self.polygon_conn_id)
+        self._set_base_url(connection)
+        return PolygonRest(
+            self.base_url, self._key(connection), sdk=self._extra().get("sdk", "polygon"), retries=retries
+        )
+
+    def get_conn(self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None) -> Session:
+        """Return a session that authenticates as the vendor expects; `run` uses it."""
+        session = super().get_conn(headers, extra_options)
+        session.auth = _Bearer(self._key(self.get_connection(self.polygon_conn_id)))
+        for field in ("environment", "sdk"):  # HttpHook sends whatever stands in extra as headers
+            session.headers.pop(field, None)
+        return session
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for the market's status, once, and say in plain words what came of it (the form's Test button)."""
+        try:
+            status = self.get_rest(_TEST_ONCE).market_status()
+        except RateLimited:
+            return True, f"{self.base_url} accepts the API key, but its requests are used up for this minute."
+        except VendorError as error:
+            return False, redact(_in_plain_words(error, self.base_url))
+        except ConfigError as error:
+            return False, redact(str(error))
+        return True, f"{self.base_url} answers and accepts the API key; the market is {status.market}."
+
+    def _set_base_url(self, connection: Connection) -> None:
+        super()._set_base_url(connection)
+        if not connection.schema and "://" not in (connection.host or self.default_host):
+            # HttpHook would send the key in clear text to a host given without scheme.
+            self.base_url = "https://" + self.base_url.removeprefix("http://")
+
+    def _key(self, connection: Connection) -> str:
+        key = connection.password or ""
+        register_secret(key)
+        return key
+
+    def _extra(self) -> dict[str, Any]:
+        # The form stores a field left alone as null or as an empty text.
+        extra = self.get_connection(self.polygon_conn_id).extra_dejson
+        return {name: value for name, value in extra.items() if value}
+
+
+class _Bearer(AuthBase):
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+def _in_plain_words(error: VendorError, base_url: str) -> str:
+    match error:
+        case Unauthorized():
+            return f"{base_url} does not accept this API key: {error.message}"
+        case NotEntitled():
+            return f"{base_url} accepts the API key, but its plan does not include the market status: {error.message}"
+        case ConnectionFailed():
+            return f"{base_url} cannot be reached; check the base URL and the network ({error.message})"
+        case BadResponse() | NotFound() | BadRequest():
+            return f"{base_url} answers, but not as Polygon's API does; check the base URL ({error.message})"
+        case ServerError():
+            return f"{base_url} has a failure of its own (HTTP {error.status}); try again later"
+        case _:
+            return f"{base_url} refused: {error.message}"

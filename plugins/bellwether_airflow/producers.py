@@ -1,0 +1,246 @@
+"""The daily producers: one table row per source, the graph written once.
+
+    plan -> ingest (mapped over batches) -> validate -> publish -> inputs_ready -> announce
+    ingest, publish -> report, which fails the run when a ticker failed
+
+Tasks hand over through the stage in the lake; XCom carries batches and counts only. Everything heavy is
+imported inside the tasks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+from airflow.sdk import DAG, Asset, Param, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from bellwether.config import Config
+from bellwether.tickers import TICKER_PATTERN
+from bellwether_airflow import connections
+from bellwether_airflow.assets import EQUITIES, SESSION_READY
+from bellwether_airflow.retry import MOST_RETRIES, BellwetherRetryPolicy
+from bellwether_airflow.timetables import SessionTimetable
+
+if TYPE_CHECKING:
+    from bellwether.ingest.plan import Batch
+
+# Polygon's minute bars begin here; nothing earlier can be fetched.
+_HISTORY_BEGINS = pendulum.datetime(2003, 9, 10, tz="America/New_York")
+
+
+@dataclass(frozen=True)
+class Producer:
+    """One source, as a row of the table below.
+
+    Attributes
+    ----------
+    dataset
+        What it publishes; also names its pool `publish_<dataset>` and its DAG `<dataset>_daily`.
+    asset
+        Emitted when a partition changed.
+    delay_minutes
+        Minutes after the end of extended hours (20:00 New York) at which a session is due.
+    """
+
+    dataset: str
+    asset: Asset
+    delay_minutes: int
+
+
+PRODUCERS = {row.dataset: row for row in (Producer("equities", EQUITIES, delay_minutes=15),)}
+
+_FORM = {
+    "tickers": Param(
+        [],
+        type="array",
+        items={"type": "string", "pattern": TICKER_PATTERN},
+        uniqueItems=True,
+        title="Tickers",
+        description="Fetch only these, one per line, like SPY or BRK.A; their rows replace those published. "
+        "Empty: every ticker of the universe that the ledger does not call complete.",
+    ),
+    "force": Param(
+        default=False,
+        type="boolean",
+        title="Fetch again",
+        description="Fetch tickers again that are complete. Clearing a run does so by itself.",
+    ),
+}
+
+
+def daily_producer(dataset: str, doc_md: str) -> DAG:
+    """Return the daily DAG of one source.
+
+    Parameters
+    ----------
+    dataset
+        A key of `PRODUCERS`.
+    doc_md
+        The operator's page.
+    """
+    row = PRODUCERS[dataset]
+    with DAG(
+        dag_id=f"{dataset}_daily",
+        schedule=SessionTimetable(delay_minutes=row.delay_minutes),
+        start_date=_HISTORY_BEGINS,
+        catchup=False,
+        max_active_runs=3,
+        params=_FORM,
+        tags=["bellwether", "producer", dataset],
+        doc_md=doc_md,
+        default_args={
+            "owner": "bellwether",
+            "retries": MOST_RETRIES,
+            "retry_delay": timedelta(seconds=30),
+            "retry_policy": BellwetherRetryPolicy(),
+            "execution_timeout": timedelta(hours=2),
+        },
+    ) as dag:
+        _graph(row)
+    return dag
+
+
+def _graph(row: Producer) -> None:
+    batches: Any = plan(row.dataset)
+    fetched = ingest.expand(batch=batches)
+    validated: Any = validate(batches)
+    published = publish.override(outlets=[row.asset], pool=f"publish_{row.dataset}")(row.dataset, validated)
+    fetched >> validated
+    published >> inputs_ready() >> announce()
+    [fetched, published] >> report(batches)
+
+
+@task
+def plan(dataset: str) -> list[dict[str, Any]]:
+    """Decide which tickers to fetch, in which batches."""
+    import secrets  # noqa: PLC0415
+
+    import msgspec
+
+    from bellwether.ingest.plan import plan_session
+
+    context = get_current_context()
+    params, instance = context["params"], context["ti"]
+    # A plan that runs again was cleared by someone who wants the session fetched anew.
+    force = bool(params["force"]) or instance.try_number > 1
+    batches = plan_session(
+        connections.lake(),
+        Config.load(),
+        dataset,
+        _session(),
+        stage_id=f"{_file_name(instance.run_id)}-{secrets.token_hex(3)}",
+        tickers=params["tickers"],
+        force=force,
+    )
+    return [msgspec.to_builtins(batch) for batch in batches]
+
+
+@task(map_index_template="{{ batch_name }}", pool="vendor_requests")
+def ingest(batch: dict[str, Any]) -> dict[str, Any]:
+    """Fetch one batch, keep the raw responses, pass the gate, stage."""
+    import msgspec
+
+    from bellwether.ingest.fetch import fetch_batch
+
+    [asked] = _batches([batch])
+    get_current_context()["batch_name"] = asked.name  # type: ignore[typeddict-unknown-key] # read by the template
+    summary = fetch_batch(connections.lake(), connections.vendor(), Config.load().retry_policy, asked)
+    return dict(msgspec.to_builtins(summary))
+
+
+@task(trigger_rule="all_done")
+def validate(batches: list[dict[str, Any]] | None) -> str:
+    """Run the quality suite once over the session's stage; return the stage's id."""
+    from bellwether.ingest.finish import validate_stage
+
+    if not batches:
+        msg = "nothing was fetched: every ticker asked for is proven already, or the plan failed"
+        raise AirflowSkipException(msg)
+    validate_stage(connections.lake(), _batches(batches))
+    return str(batches[0]["stage_id"])
+
+
+@task
+def publish(dataset: str, stage_id: str) -> dict[str, Any]:
+    """Swap the validated rows in; skip when nothing differs from what is published."""
+    from bellwether.ingest.finish import publish_stage
+
+    context = get_current_context()
+    session = _session()
+    publication = publish_stage(
+        connections.lake(),
+        Config.load(),
+        dataset,
+        session,
+        stage_id=stage_id,
+        run_id=context["run_id"],
+    )
+    manifest = publication.manifest
+    # A try that died after the swap finds its own publication in force: it must succeed, or its event is lost.
+    if not publication.changed and manifest.stage_id != stage_id:
+        msg = f"nothing changed: revision {manifest.revision[:12]} stands"
+        raise AirflowSkipException(msg)
+    _emit(PRODUCERS[dataset].asset, session)
+    return {"revision": manifest.revision, "rows": manifest.rows, "quarantined": manifest.quarantined_rows}
+
+
+@task.short_circuit(trigger_rule="none_failed")
+def inputs_ready() -> bool:
+    """Go on only if all required inputs stand and gold does not record them yet."""
+    from bellwether.ingest.readiness import readiness
+
+    decision = readiness(connections.lake(), Config.load(), _session())
+    get_current_context()["ti"].xcom_push("why", decision.why)
+    return decision.announce
+
+
+@task(outlets=[SESSION_READY])
+def announce() -> None:
+    """Tell consolidation that the session's inputs stand."""
+    _emit(SESSION_READY, _session())
+
+
+@task(trigger_rule="all_done", retries=0)
+def report(batches: list[dict[str, Any]] | None) -> None:
+    """Fail the run when a ticker could not be fetched; what was valid is published all the same."""
+    from bellwether.ingest.finish import failed_tickers
+
+    if batches is None:
+        msg = "the plan failed; its log says why"
+        raise AirflowFailException(msg)
+    failed = failed_tickers(connections.lake(), _batches(batches))
+    if failed:
+        reasons = "; ".join(f"{ticker}: {reason}" for ticker, reason in sorted(failed.items()))
+        msg = f"{len(failed)} tickers failed; clear the failed batches to fetch them again. {reasons}"
+        raise AirflowFailException(msg)
+
+
+def _session() -> date:
+    run = get_current_context()["dag_run"]
+    if run.partition_key is not None:
+        return date.fromisoformat(run.partition_key)
+    if run.partition_date is None:
+        msg = "this run belongs to no session: trigger it with a partition key, or without one for the last session"
+        raise AirflowFailException(msg)
+    return run.partition_date.date()
+
+
+def _emit(asset: Asset, session: date) -> None:
+    # A run without a key emits no partition by itself, and partitioned consumers would not hear of it.
+    context = get_current_context()
+    if context["dag_run"].partition_key is None:
+        context["outlet_events"][asset].add_partitions(session.isoformat())
+
+
+def _batches(batches: Sequence[dict[str, Any]]) -> "list[Batch]":
+    import msgspec
+
+    from bellwether.ingest.plan import Batch
+
+    return msgspec.convert(batches, list[Batch])
+
+
+def _file_name(run_id: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in run_id)

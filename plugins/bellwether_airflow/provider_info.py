@@ -1,0 +1,46 @@
+"""What Airflow is told about the connection type `polygon`: its form, and the hook behind it.
+
+Read through the entry point `apache_airflow_provider` by every Airflow process at its start, so this
+room imports nothing but the version.
+"""
+
+from typing import Any
+
+from bellwether import __version__
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's description in the format of Airflow's `provider_info.schema.json`.
+
+    `package-name` must equal the distribution's name, or no Airflow process starts.
+    """
+    return {
+        "package-name": "bellwether",
+        "name": "Bellwether",
+        "description": "Market data of Polygon.io (now Massive), one trading session at a time.",
+        "versions": [__version__],
+        "connection-types": [
+            {
+                "connection-type": "polygon",
+                "hook-class-name": "bellwether_airflow.hooks.polygon.PolygonHook",
+                "hook-name": "Polygon.io / Massive",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["login", "schema", "port", "extra"],
+                    "relabeling": {"host": "Base URL", "password": "API key"},
+                    "placeholders": {"host": "https://api.polygon.io", "password": "your API key"},
+                },
+                "conn-fields": {
+                    "environment": {
+                        "label": "Environment",
+                        "description": "simulated: the data is invented and never enters a production lake.",
+                        "schema": {"type": "string", "enum": ["production", "simulated"], "default": "production"},
+                    },
+                    "sdk": {
+                        "label": "SDK",
+                        "description": "Which client library builds the requests.",
+                        "schema": {"type": "string", "enum": ["polygon", "massive"], "default": "polygon"},
+                    },
+                },
+            }
+        ],
+    }

@@ -1,0 +1,68 @@
+"""Small tables and submissions for tests: bars that every rule accepts, varied by a seed."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bellwether.calendar import get_calendar
+from bellwether.lake import Coverage, TickerCoverage
+from bellwether.lake.publish import Submission
+from bellwether.schemas import EQUITIES
+
+SESSION = date(2025, 7, 1)
+
+
+def bars(ticker: str, session: date = SESSION, minutes: int = 5, seed: int = 0) -> pa.Table:
+    """Return `minutes` regular bars of a ticker from the open on."""
+    rng = np.random.default_rng([seed, *ticker.encode()])
+    start = get_calendar().hours(session).open
+    close = np.round(100 + rng.normal(0, 1, minutes), 2)
+    open_ = np.round(close + rng.normal(0, 0.2, minutes), 2)
+    return pa.table(
+        {
+            "ticker": [ticker] * minutes,
+            "ts": [start + timedelta(minutes=i) for i in range(minutes)],
+            "open": open_,
+            "high": np.maximum(open_, close) + 0.05,
+            "low": np.minimum(open_, close) - 0.05,
+            "close": close,
+            "volume": rng.integers(100, 10_000, minutes).astype(float),
+            "vwap": (open_ + close) / 2,
+            "transactions": rng.integers(1, 100, minutes),
+        },
+        schema=EQUITIES,
+    )
+
+
+def complete(*tables: pa.Table, stage_id: str = "s1") -> dict[str, TickerCoverage]:
+    """Return the coverage of tables that hold one ticker each."""
+    return {
+        table["ticker"][0].as_py(): TickerCoverage(Coverage.COMPLETE, rows=table.num_rows, stage_id=stage_id)
+        for table in tables
+    }
+
+
+def submission(*tables: pa.Table, session: date = SESSION, stage_id: str = "s1", **changes: Any) -> Submission:
+    """Return a submission of tables that hold one ticker each."""
+    values: dict[str, Any] = {
+        "dataset": "equities",
+        "session": session,
+        "table": pa.concat_tables([EQUITIES.empty_table(), *tables]),
+        "coverage": complete(*tables, stage_id=stage_id),
+        "stage_id": stage_id,
+        "run_id": f"run-{stage_id}",
+        "config_hash": "c",
+        "inputs": {f"{stage_id}/b000.parquet": "hash"},
+        "api_calls": len(tables),
+        "timings_s": {},
+        "count_warnings": lambda table: {"rows_seen": table.num_rows},
+    }
+    return Submission(**(values | changes))
+
+
+def failed(tickers: Sequence[str], reason: str = "ServerError: boom") -> dict[str, TickerCoverage]:
+    """Return the coverage of tickers that could not be fetched."""
+    return {ticker: TickerCoverage(Coverage.FAILED, reason=reason) for ticker in tickers}

@@ -1,0 +1,90 @@
+"""What holds for every tier: its budget of time, and that nothing is skipped unseen in CI.
+
+A tier is the folder under `tests/`. Times are wall-clock, collection and fixtures included.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BUDGET_S = {"unit": 60, "dags": 120, "integration": 240, "e2e": 480}
+# Machines of CI are slower on some days; what takes twice its budget is no bad day any more.
+CI_TOLERANCE = 2
+
+_IN_CI = bool(os.environ.get("CI"))
+_spent_s: Counter[str] = Counter()
+_mark_s = time.monotonic()
+
+
+@pytest.fixture(scope="session")
+def archive() -> Path:
+    """Return the folder of real market data that the tests use, `BELLWETHER_ARCHIVE` or `../shared/data`."""
+    root = Path(__file__).resolve().parent.parent
+    folder = Path(os.environ.get("BELLWETHER_ARCHIVE", root.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no archive of real market data at {folder}; BELLWETHER_ARCHIVE names another folder")
+    return folder
+
+
+def skip_is_failure(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure that says which test did not run and why (expected failures stay what they are)."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} was skipped in CI, where every test must run: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Refuse skips in CI."""
+    report = yield
+    if _IN_CI:
+        skip_is_failure(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Refuse skips of whole modules in CI."""
+    report = yield
+    if _IN_CI:
+        skip_is_failure(report)
+    return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Charge the time since the last report to the tier of this one."""
+    global _mark_s  # noqa: PLW0603 - pytest offers hooks, not an object to hold this
+    now_s = time.monotonic()
+    _spent_s[tier_of(report.nodeid)] += now_s - _mark_s
+    _mark_s = now_s
+
+
+def tier_of(nodeid: str) -> str:
+    """Return the tier of a test: the folder under `tests/`."""
+    return nodeid.split("/")[1] if nodeid.startswith("tests/") else ""
+
+
+def over_budget(spent_s: dict[str, float]) -> list[str]:
+    """Return the tiers that took more than CI tolerates."""
+    return [tier for tier, seconds in spent_s.items() if seconds > CI_TOLERANCE * BUDGET_S.get(tier, float("inf"))]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a CI run in which a tier took far more than its budget."""
+    if _IN_CI and over_budget(_spent_s) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show what each tier took of its budget."""
+    for tier, seconds in _spent_s.items():
+        if tier in BUDGET_S:
+            verdict = " - far over" if tier in over_budget(_spent_s) else ""
+            terminalreporter.write_line(f"tier {tier}: {seconds:.0f} s of its budget of {BUDGET_S[tier]} s{verdict}")

@@ -1,0 +1,85 @@
+"""An Airflow of the tests' own: a throwaway home and a migrated SQLite file, copied fresh for each test.
+
+The environment is set before anything imports airflow, which reads it then; it knows nothing of the
+DAGs under test.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+if "airflow" in sys.modules:
+    pytest.exit("tests/dags needs a process of its own: airflow was imported before its home was set", returncode=4)
+
+HOME = Path(tempfile.mkdtemp(prefix="bellwether-dags-"))
+DATABASE = HOME / "airflow.db"
+os.environ |= {
+    "AIRFLOW_HOME": str(HOME),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{DATABASE}",
+    "BELLWETHER_CONFIG_DIR": str(REPOSITORY / "config"),
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def airflow_home() -> Iterator[Path]:
+    """Return the home of this run's Airflow; it is removed afterwards."""
+    yield HOME
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_database(airflow_home: Path) -> Path:
+    """Return an empty, migrated metadata database: made once, since it takes seconds."""
+    from airflow import settings
+    from airflow.utils.db import initdb
+
+    settings.initialize()
+    initdb()
+    settings.engine.dispose()
+    return shutil.copy(DATABASE, airflow_home / "migrated.db")
+
+
+@pytest.fixture
+def airflow_database(migrated_database: Path) -> None:
+    """Give the test a metadata database without runs, DAGs and connections."""
+    from airflow import settings
+
+    settings.Session.remove()
+    settings.engine.dispose()
+    for leftover in DATABASE.parent.glob(f"{DATABASE.name}*"):
+        leftover.unlink()
+    shutil.copy(migrated_database, DATABASE)
+
+
+@pytest.fixture
+def run_session(airflow_database: None) -> Callable[..., Any]:
+    """Return `run_session(dag, key, conf=None) -> DagRun`: one partitioned run in this process, no scheduler.
+
+    `dag.test()` itself knows no partition key. `key=None` is a run triggered without one. No consumer starts,
+    pools are ignored.
+    """
+    from airflow.serialization.definitions.dag import SerializedDAG
+
+    create_dagrun = SerializedDAG.create_dagrun
+
+    def run(dag: Any, key: str | None, conf: dict[str, Any] | None = None) -> Any:
+        def create(self: SerializedDAG, **arguments: Any) -> Any:
+            date = self.timetable.resolve_partition_date(key)
+            return create_dagrun(self, **{**arguments, "partition_key": key, "partition_date": date})
+
+        with patch.object(SerializedDAG, "create_dagrun", create):
+            return dag.test(logical_date=None, run_conf=conf)
+
+    return run

@@ -1,0 +1,58 @@
+"""`lake.read` returns exactly the published rows asked for."""
+
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from bellwether.config import SinkSettings
+from bellwether.errors import LakeError
+from bellwether.lake import Lake, read
+from bellwether.lake.publish import publish
+from bellwether.schemas import EQUITIES
+from tests.builders import bars, submission
+
+DAYS = [date(2025, 7, 1), date(2025, 7, 2), date(2025, 7, 3)]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    lake = Lake.open(tmp_path, simulated=True)
+    for day in DAYS:
+        what = submission(bars("AAPL", day), bars("SPY", day), session=day)
+        publish(lake, what, SinkSettings(), "snappy")
+    return tmp_path
+
+
+def test_sessions_come_in_order_with_both_ends_included(root: Path) -> None:
+    table = read("equities", "2025-07-01", date(2025, 7, 2), root=root)
+    expected = [bars(ticker, day) for day in DAYS[:2] for ticker in ("AAPL", "SPY")]
+    assert table.equals(pa.concat_tables(expected))
+    assert table.schema.equals(EQUITIES, check_metadata=True)
+
+
+def test_tickers_and_columns_narrow(root: Path) -> None:
+    table = read("equities", DAYS[0], DAYS[-1], tickers=["SPY"], columns=["close", "ts"], root=root)
+    assert table.column_names == ["close", "ts"]
+    assert table.equals(pa.concat_tables([bars("SPY", day) for day in DAYS]).select(["close", "ts"]))
+
+
+def test_a_range_without_partitions_is_an_empty_table_of_the_schema(root: Path) -> None:
+    assert read("equities", "2020-01-01", "2020-12-31", root=root).equals(EQUITIES.empty_table())
+
+
+@pytest.mark.parametrize(
+    ("dataset", "columns", "message"),
+    [("equitys", None, "there are: equities"), ("equities", ["closing"], "has no column closing; it has: ticker, ts")],
+)
+def test_an_unknown_name_is_refused_saying_what_there_is(
+    root: Path, dataset: str, columns: list[str] | None, message: str
+) -> None:
+    with pytest.raises(LakeError, match=message):
+        read(dataset, DAYS[0], DAYS[0], columns=columns, root=root)
+
+
+def test_the_default_lake_is_that_of_the_settings(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BELLWETHER__LAKE__ROOT", str(root))
+    assert read("equities", DAYS[0], DAYS[0]).num_rows == 10

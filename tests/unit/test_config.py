@@ -1,0 +1,83 @@
+"""Every key has a default, and every mistake names file, key and value."""
+
+from pathlib import Path
+
+import pytest
+
+from bellwether.config import Config, RetryPolicies, RetryRule
+from bellwether.errors import BadResponse, ConfigError, RateLimited, ServerError, Truncated, Unauthorized
+
+PROJECT = Path(__file__).parents[2]
+
+
+def test_shipped_files_state_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    shipped, defaults = Config.load(PROJECT / "config", {}), Config.load(tmp_path / "config", {})
+    assert shipped.hash == defaults.hash
+    assert shipped.settings.lake.root == str(PROJECT / ".local/lake")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("settings", "lake: {compression: bz2}", r"settings\.yaml: lake\.compression: .*'bz2'"),
+        ("settings", "lake: {rot: x}", r"settings\.yaml: lake\.rot: .*'x'"),
+        ("settings", "ingest: {batch_tickers: 0}", r"settings\.yaml: ingest\.batch_tickers: .*value: 0"),
+        ("settings", "lake: 3", r"settings\.yaml: lake: .*value: 3"),
+        ("settings", "- a list", "expected keys and values, found list"),
+        ("sources", "equities: {universe: []}", r"sources\.yaml: equities\.universe"),
+        ("sources", "equities: {universe: [SPY, ../x]}", r"'\.\./x' is not a ticker"),
+        ("sources", "equities: {universe: [SPY, QQQ, SPY]}", "listed more than once: SPY"),
+        ("sinks", "equities: {row_group_rows: 10}", r"sinks\.yaml: equities\.row_group_rows"),
+        ("retry_policy", "errors: {RateLimited: {attempts: 0}}", r"retry_policy\.yaml: errors\.RateLimited\.attempts"),
+        ("settings", "lake: {root: [", "not valid YAML"),
+    ],
+)
+def test_a_wrong_value_is_named_with_file_and_key(tmp_path: Path, file: str, content: str, message: str) -> None:
+    (tmp_path / f"{file}.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        Config.load(tmp_path, {})
+
+
+def test_environment_overrides_files(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("ingest: {batch_tickers: 5}")
+    env = {
+        "BELLWETHER__INGEST__BATCH_TICKERS": "7",
+        "BELLWETHER__SOURCES__EQUITIES__UNIVERSE": "[SPY, AAPL]",
+        "BELLWETHER__LAKE__ROOT": "s3://bucket/lake",
+    }
+    config = Config.load(tmp_path, env)
+    assert config.settings.ingest.batch_tickers == 7
+    assert config.sources.equities.universe == ("AAPL", "SPY")
+    assert config.settings.lake.root == "s3://bucket/lake"
+
+
+def test_a_broken_override_is_named() -> None:
+    with pytest.raises(ConfigError, match="BELLWETHER__LAKE__ROOT"):
+        Config.load(PROJECT / "config", {"BELLWETHER__LAKE__ROOT": "[unclosed"})
+
+
+def test_the_folder_comes_from_the_environment_when_not_given(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("ingest: {batch_tickers: 3}")
+    assert Config.load(env={"BELLWETHER_CONFIG_DIR": str(tmp_path)}).settings.ingest.batch_tickers == 3
+
+
+def test_the_hash_ignores_where_the_lake_is_and_sees_what_shapes_data(tmp_path: Path) -> None:
+    plain = Config.load(tmp_path, {})
+    assert Config.load(tmp_path, {"BELLWETHER__LAKE__ROOT": "/elsewhere"}).hash == plain.hash
+    assert Config.load(tmp_path, {"BELLWETHER__LAKE__COMPRESSION": "zstd"}).hash != plain.hash
+
+
+def test_rules_follow_the_class_of_the_error_and_its_ancestors() -> None:
+    policies = RetryPolicies.model_validate(
+        {"default": {"attempts": 4}, "errors": {"BadResponse": {"attempts": 2}, "Unauthorized": {"attempts": 1}}}
+    )
+    url = "http://vendor"
+    assert policies.rule_for(Truncated("cut", url=url)).attempts == 2
+    assert policies.rule_for(BadResponse("odd", url=url)).attempts == 2
+    assert policies.rule_for(Unauthorized("no", url=url)).attempts == 1
+    assert policies.rule_for(ServerError("500", url=url)) == RetryRule(attempts=4)
+
+
+def test_default_rules_wait_out_the_vendors_minute() -> None:
+    assert RetryPolicies().rule_for(RateLimited("slow down", url="http://vendor")).base_s == 60

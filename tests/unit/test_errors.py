@@ -1,0 +1,31 @@
+"""Errors say what happened, where, and survive the trip between processes."""
+
+import pickle
+
+import pytest
+
+from bellwether.errors import NotASession, NotEntitled, RateLimited, VendorError
+
+
+def test_text_holds_message_status_request_and_url() -> None:
+    error = NotEntitled("no such plan", url="https://vendor/v2/aggs", status=403, request_id="r1")
+    assert str(error) == "no such plan [HTTP 403, request r1, https://vendor/v2/aggs]"
+    assert str(VendorError("hung", url="https://vendor")) == "hung [https://vendor]"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotEntitled("no", url="https://vendor", status=403, request_id="r"),
+        RateLimited("slow down", url="https://vendor", retry_after_s=7.5),
+    ],
+)
+def test_errors_cross_process_boundaries_whole(error: VendorError) -> None:
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert vars(copy) == vars(error)
+
+
+def test_a_date_that_is_no_session_is_a_value_error_too() -> None:
+    assert issubclass(NotASession, ValueError)

@@ -1,0 +1,31 @@
+"""Run every `tests/bench/bench_*.py` and show the figures beside their targets.
+
+Each of those modules has `run()`, which measures and returns rows.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    """Measure, print the table, and return 1 when a target is missed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    sys.path.insert(0, str(ROOT))
+    table = Table("benchmark", "measured", "target", "", title="make bench")
+    missed = 0
+    for path in sorted(ROOT.glob("tests/bench/bench_*.py")):
+        for row in importlib.import_module(f"tests.bench.{path.stem}").run():
+            verdict = "ok" if row.ok else "MISSED"
+            table.add_row(row.name, f"{row.value:,.4g} {row.unit}", f"{row.target:,.4g} {row.unit}", verdict)
+            missed += not row.ok
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
