@@ -1,6 +1,7 @@
 """Log lines are structured and never show a secret."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -9,7 +10,7 @@ from bellwether import logging
 
 
 @pytest.fixture(autouse=True)
-def _restore(monkeypatch: pytest.MonkeyPatch):
+def _restore(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(logging, "_SECRETS", set())
     yield
     structlog.reset_defaults()

@@ -6,6 +6,7 @@ unfinished batch; sessions the ledger calls complete cost nothing.
 
 import argparse
 import json
+import secrets
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
@@ -22,7 +23,7 @@ from bellwether.lake import Lake, files
 from bellwether.lake.stage import Stage
 from bellwether.sources.rest import PolygonRest
 
-_STAGE_ID = "cli"
+_STAGE_PREFIX = "cli-"
 # An unfinished stage older than this is fetched anew: the vendor may have corrected its bars since.
 _RESUME_WITHIN = timedelta(hours=12)
 
@@ -68,7 +69,6 @@ class _SessionJob:
         self.rest = rest
         self.dataset = dataset
         self.session = session
-        self.stage = Stage(lake, dataset, session, _STAGE_ID)
 
     def run(self, wanted: list[str], force: bool, access: VendorAccess, progress: Progress) -> list[str]:
         """Capture the session; return what went wrong, in words."""
@@ -79,23 +79,24 @@ class _SessionJob:
                 self.config,
                 self.dataset,
                 self.session,
-                stage_id=_STAGE_ID,
+                stage_id=_STAGE_PREFIX + secrets.token_hex(4),
                 tickers=wanted,
                 force=force,
             )
             if not batches:
                 return []
-            self._resume_or_begin(batches, access)
             try:
-                return self._capture(batches, progress)
+                return self._capture(self._resume_or_begin(batches, access), progress)
             except BellwetherError as error:
                 return [f"{self.session}: {error}"]
 
     def _capture(self, batches: list[Batch], progress: Progress) -> list[str]:
+        stage_id = batches[0].stage_id
+        stage = Stage(self.lake, self.dataset, self.session, stage_id)
         task = progress.add_task(f"  {self.session}", total=len(batches))
         for batch in batches:
             progress.update(task, description=f"  {batch.name}")
-            staged = self.stage.read_batch(batch.index)
+            staged = stage.read_batch(batch.index)
             if staged is None or staged[1].failed:
                 try:
                     fetch_batch(self.lake, self.rest, self.config.retry_policy, batch)
@@ -105,20 +106,21 @@ class _SessionJob:
         progress.remove_task(task)
         validate_stage(self.lake, batches)
         publish_stage(
-            self.lake, self.config, self.dataset, self.session, stage_id=_STAGE_ID, run_id="bellwether backfill"
+            self.lake, self.config, self.dataset, self.session, stage_id=stage_id, run_id="bellwether backfill"
         )
         failed = failed_tickers(self.lake, batches)
         if not failed:
-            self.stage.remove()
+            stage.remove()
         return [f"{self.session} {ticker}: {reason}" for ticker, reason in failed.items()]
 
-    def _resume_or_begin(self, batches: list[Batch], access: VendorAccess) -> None:
-        """Keep what an interrupted backfill of the same plan has staged recently; else begin anew."""
-        plan_file = self.stage.folder / "plan.json"
-        plan = json.dumps({"url": access.url, "batches": msgspec.to_builtins(batches)}, sort_keys=True).encode()
-        if plan_file.exists() and plan_file.read_bytes() == plan:
-            written_utc = datetime.fromtimestamp(plan_file.stat().st_mtime, UTC)
-            if self.lake.clock.now() - written_utc < _RESUME_WITHIN:
-                return
-        self.stage.remove()
-        files.write_bytes(plan_file, plan)
+    def _resume_or_begin(self, batches: list[Batch], access: VendorAccess) -> list[Batch]:
+        """Go on with what an interrupted backfill of the same plan staged recently; else begin a stage."""
+        content = {"url": access.url, "batches": [batch.tickers for batch in batches]}
+        plan = json.dumps(content, sort_keys=True).encode()
+        since = self.lake.clock.now() - _RESUME_WITHIN
+        for file in self.lake.paths.stages(self.dataset, self.session).glob(f"{_STAGE_PREFIX}*/plan.json"):
+            if file.read_bytes() == plan and datetime.fromtimestamp(file.stat().st_mtime, UTC) > since:
+                return [msgspec.structs.replace(batch, stage_id=file.parent.name) for batch in batches]
+        stage = self.lake.paths.stage(self.dataset, self.session, batches[0].stage_id)
+        files.write_bytes(stage / "plan.json", plan)
+        return batches

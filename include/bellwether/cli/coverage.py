@@ -39,7 +39,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 
 def _table(dataset: str, known: list[SessionCoverage]) -> Table:
-    table = Table("session", "state", "tickers", "rows", "quarantined", "revision", "what lacks", title=dataset)
+    table = Table(title=dataset)
+    for name in ("session", "state", "tickers", "rows", "refused", "revision", "what lacks"):
+        table.add_column(name, no_wrap=name in {"session", "state", "rows", "revision"})
     for session in known:
         counts = Counter(coverage.state.value for coverage in session.tickers.values())
         manifest = session.manifest
@@ -49,7 +51,7 @@ def _table(dataset: str, known: list[SessionCoverage]) -> Table:
             ", ".join(f"{count} {state}" for state, count in counts.most_common()),
             f"{manifest.rows:,}" if manifest else "-",
             str(manifest.quarantined_rows) if manifest else "-",
-            manifest.revision[:12] if manifest else "-",
+            manifest.revision[:8] if manifest else "-",
             ", ".join(session.unproven[:5]) + (" ..." if len(session.unproven) > 5 else ""),
         )
     return table

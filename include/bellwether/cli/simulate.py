@@ -39,7 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
     parser.add_argument("--seed", type=int, help="of the generated market (default 0)")
     parser.add_argument("--tickers", help="of the generated market: names divided by commas, or how many (default 500)")
-    parser.add_argument("--faults", type=Path, metavar="FILE", help="fault switches, YAML or JSON")
+    parser.add_argument(
+        "--faults",
+        type=Path,
+        metavar="FILE",
+        help="fault switches: a YAML or JSON list of {kind, path, ticker, session, key, nth, count, ...}",
+    )
 
 
 def run(args: argparse.Namespace, _config: Config) -> int:
@@ -48,7 +53,7 @@ def run(args: argparse.Namespace, _config: Config) -> int:
     Raises
     ------
     ConfigError
-        An argument, the archive or the fault file is wrong, or the port is taken.
+        An argument, the archive or the fault file is wrong, or the port cannot be listened on.
     """
     config = SimulatorConfig(
         market=_market(args),

@@ -13,6 +13,7 @@ from bellwether.ingest.fetch import rows_by_ticker
 from bellwether.ingest.plan import Batch
 from bellwether.lake import Coverage, Lake, TickerCoverage, files
 from bellwether.lake.coverage import record_failures
+from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import Publication, Submission, publish
 from bellwether.lake.stage import BatchRecord, Stage, ValidatedRecord
 from bellwether.logging import get_logger
@@ -103,7 +104,7 @@ def publish_stage(
         count_warnings=lambda merged: check_batch(merged, hours, dataset).warnings,
     )
     try:
-        return publish(lake, submission, getattr(config.sinks, dataset), config.settings.lake.compression)
+        return publish(lake, submission, FileLayout(getattr(config.sinks, dataset), config.settings.lake.compression))
     except LakeError:
         record_failures(lake, dataset, session, record.coverage)
         raise

@@ -13,15 +13,14 @@ from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from msgspec import structs
 
 from bellwether import __version__
-from bellwether.config import SinkSettings
 from bellwether.errors import LakeError
 from bellwether.faultpoints import reach
 from bellwether.lake import files
 from bellwether.lake.lake import Lake
+from bellwether.lake.layout import FileLayout
 from bellwether.lake.manifest import METADATA_KEY, Manifest, TickerCoverage, encode
 from bellwether.lake.revisions import revision_of
 from bellwether.logging import get_logger
@@ -78,7 +77,7 @@ class Publication:
     changed: bool
 
 
-def publish(lake: Lake, submission: Submission, sink: SinkSettings, compression: str) -> Publication:
+def publish(lake: Lake, submission: Submission, layout: FileLayout) -> Publication:
     """Merge a submission into its partition, or leave the partition as it is if nothing differs.
 
     Parameters
@@ -87,8 +86,8 @@ def publish(lake: Lake, submission: Submission, sink: SinkSettings, compression:
         Where to publish.
     submission
         What to publish.
-    sink, compression
-        How the file is laid out.
+    layout
+        How the file is encoded.
 
     Raises
     ------
@@ -103,7 +102,7 @@ def publish(lake: Lake, submission: Submission, sink: SinkSettings, compression:
         reach("publish.merged", submission.session)
         if current is not None and _says_the_same(current[1], manifest):
             return Publication(current[1], changed=False)
-        if _swap(lake, table, manifest, current[1] if current else None, (sink, compression)):
+        if _swap(lake, table, manifest, current[1] if current else None, layout):
             log.info(
                 "published",
                 dataset=manifest.dataset,
@@ -171,25 +170,17 @@ def _says_the_same(current: Manifest, merged: Manifest) -> bool:
     return claim(current) == claim(merged)
 
 
-def _swap(
-    lake: Lake, table: pa.Table, manifest: Manifest, base: Manifest | None, layout: tuple[SinkSettings, str]
-) -> bool:
+def _swap(lake: Lake, table: pa.Table, manifest: Manifest, base: Manifest | None, layout: FileLayout) -> bool:
     """Put the new file in place of the one it was merged from; False if that one is no longer in force."""
     dataset, session = manifest.dataset, manifest.session
-    sink, compression = layout
+    target = lake.paths.partition(dataset, session)
+    replaced = target.read_bytes() if base else None
     incoming = lake.paths.incoming(dataset, session, manifest.publication_id)
     files.make_folder(incoming.parent)
-    pq.write_table(
-        table.replace_schema_metadata({METADATA_KEY: encode(manifest)}),
-        incoming,
-        compression=compression,
-        row_group_size=sink.row_group_rows,
-        use_dictionary=list(sink.dictionary_columns),
-    )
+    incoming.write_bytes(layout.compose(table, {METADATA_KEY: encode(manifest)}, replaced, manifest.published_utc))
     reach("publish.written", session)
     files.sync(incoming)
     reach("publish.synced", session)
-    target = lake.paths.partition(dataset, session)
     with files.locked(lake.paths.lock(dataset, session)):
         reach("publish.locked", session)
         current = lake.manifest(dataset, session)

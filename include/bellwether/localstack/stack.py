@@ -52,7 +52,7 @@ class AlreadyRunning(BellwetherError):
 
     def __init__(self, state: StackState) -> None:
         self.state = state
-        super().__init__(f"already running at {state.url}")
+        super().__init__(f"already running at {state.url}; `make down` stops it")
 
 
 class LocalStack:

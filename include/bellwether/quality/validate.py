@@ -153,7 +153,7 @@ def validate_session(
         "warnings": warnings,
         "expectations": [outcome.summary() for outcome in outcomes],
     }
-    publishable = good.slice(0, 0) if failures else good
+    publishable = (good.slice(0, 0) if failures else good).cast(schema_of(dataset))
     seconds = time.perf_counter() - started_s
     return Verdict(not failures, publishable, quarantined, warnings, failures, result, seconds)
 
@@ -218,9 +218,8 @@ def _masks(outcomes: list[_Outcome], level: str, rows: int) -> dict[str, pa.Arra
 
 
 def _split(table: pa.Table, reasons: pa.Array, dataset: str) -> tuple[pa.Table, pa.Table]:
-    good = table.filter(reasons.is_null()).cast(schema_of(dataset))
     bad = table.append_column(REASON_COLUMN, reasons).filter(reasons.is_valid())
-    return good, bad.cast(quarantine_schema(dataset))
+    return table.filter(reasons.is_null()), bad.cast(quarantine_schema(dataset))
 
 
 def _share_failure(quarantined: int, rows: int, max_share: float) -> list[str]:

@@ -48,7 +48,7 @@ class ArchiveMarket:
             raise ConfigError(msg)
         table = pa.concat_tables([_read(file) for file in files]).sort_by([("ticker", "ascending"), ("t", "ascending")])
         self._bars: dict[tuple[str, date], Bars] = {}
-        self.tickers: tuple[str, ...] = tuple(table["ticker"].unique().to_pylist())
+        self.tickers = frozenset(table["ticker"].unique().to_pylist())
         self._split(table, start or date.min, end or date.max)
         self._days = sorted({day for _, day in self._bars})
 

@@ -19,17 +19,17 @@ from bellwether.simulator.answers import REFUSALS
 
 type Page = dict[str, Any]
 
-DELIVERY_FAULTS = {
-    "hang": "accepts the request and never answers",
-    "drip": "sends the right body in ten pieces, pause_s apart",
-    "reset": "drops the connection without a byte",
-    "cut_body": "declares the full Content-Length and drops the connection halfway",
-    "cut_json": "ends the JSON halfway, in an answer that is otherwise whole",
-    "cut_gzip": "ends the compressed stream halfway, in an answer that is otherwise whole",
-    "html": "an HTML page with status 200",
-    "rate_limited_empty": "429 without a body",
-    "bad_gateway": "502 with an HTML body",
-}
+DELIVERY_FAULTS = frozenset(
+    {"hang", "drip", "reset", "cut_body", "cut_json", "cut_gzip", "html", "rate_limited_empty", "bad_gateway"}
+)
+"""Faults of the answer on its way.
+
+`hang` accepts the request and never answers; `drip` sends the right body in ten pieces, `pause_s` apart;
+`reset` drops the connection before any byte; `cut_body` declares the full Content-Length and drops it
+halfway; `cut_json` and `cut_gzip` end text or compressed stream halfway in an answer that is otherwise
+whole, so nothing but its content betrays it; `html` is a page with status 200, `bad_gateway` one with
+502; `rate_limited_empty` is 429 without a body.
+"""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,11 +125,11 @@ def load_faults(file: Path) -> FaultPlan:
     Raises
     ------
     ConfigError
-        The file is no such list; the message names file, entry and field.
+        The file cannot be read or is no such list; the message names file, entry and field.
     """
     try:
         return FaultPlan(msgspec.convert(yaml.safe_load(file.read_bytes()), list[Fault]))
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
+    except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
         msg = f"fault file {file}: {error}"
         raise ConfigError(msg) from error
 

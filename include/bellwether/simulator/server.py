@@ -131,7 +131,7 @@ class _Server:
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, self._config.port).start()
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # taken or forbidden; above 65535
             started.set_exception(error)
         else:
             stop = asyncio.Event()
@@ -168,8 +168,8 @@ class _Server:
 
     def _enter(self, request: web.Request) -> tuple[RequestLog, str]:
         query = dict(request.query)
-        header = request.headers.get("Authorization", "")
-        key = query.pop("apiKey", "") or header.removeprefix("Bearer ").strip()
+        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+        key = query.pop("apiKey", "") or (bearer.strip() if scheme == "Bearer" else "")
         path = request.match_info
         entry = RequestLog(request.path, query, path.get("ticker"), first_day(path.get("from", "")))
         if len(self.requests) >= _KEPT_REQUESTS:  # a demo may stay up for days
@@ -200,7 +200,7 @@ def running(config: SimulatorConfig) -> Iterator[RunningSimulator]:
     Raises
     ------
     ConfigError
-        The port is taken.
+        The port cannot be listened on.
     """
     server = _Server(config)
     started: _Started = Future()
@@ -208,9 +208,9 @@ def running(config: SimulatorConfig) -> Iterator[RunningSimulator]:
     thread.start()
     try:
         port, loop, stop = started.result()
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         thread.join()
-        msg = f"the simulator cannot listen on {HOST}:{config.port}: {error.strerror}; choose another port or 0"
+        msg = f"the simulator cannot listen on {HOST}:{config.port}: {error}; choose another port or 0"
         raise ConfigError(msg) from error
     try:
         yield RunningSimulator(f"http://{HOST}:{port}", port, server.requests, config.faults)

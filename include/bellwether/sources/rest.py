@@ -9,6 +9,7 @@ sessions, universes or the lake; its callers ask for a ticker and a window of ti
 import importlib
 import logging as stdlib_logging
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -122,6 +123,10 @@ class PolygonRest:
         base_url = _check_base_url(base_url)
         if not api_key.strip():
             message = "the vendor's API key is empty: set it as the password of the Connection"
+            raise ConfigError(message)
+        if not re.fullmatch("[!-~]+", api_key):
+            # http.client would refuse it too, and quote it in its message.
+            message = "the vendor's API key holds blanks, line ends or letters outside ASCII: paste it again"
             raise ConfigError(message)
         register_secret(api_key)
         self._base_url = base_url

@@ -4,13 +4,14 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from tests.builders import SESSION, bars, failed, submission
 
 from bellwether.clock import SimulatedClock
 from bellwether.config import SinkSettings
 from bellwether.lake import Coverage, Lake, TickerCoverage
 from bellwether.lake.coverage import record_failures, session_coverage
+from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import publish
-from tests.builders import SESSION, bars, failed, submission
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_a_session_no_run_ever_touched_is_missing_once_due_and_not_yet_due_befor
 
 
 def test_a_ticker_added_to_the_universe_later_is_missing_in_published_sessions(lake: Lake) -> None:
-    publish(lake, submission(bars("SPY")), SinkSettings(), "snappy")
+    publish(lake, submission(bars("SPY")), FileLayout(SinkSettings(), "snappy"))
     known = session_coverage(lake, "equities", SESSION, ("AAPL", "SPY"))
     assert known.unproven == ["AAPL"]
     assert known.tickers["SPY"].rows == 5
@@ -36,7 +37,7 @@ def test_why_nothing_was_published_is_recorded_until_something_is(lake: Lake) ->
     record_failures(lake, "equities", SESSION, failed(["SPY"]))
     known = session_coverage(lake, "equities", SESSION, ("SPY",))
     assert (known.state, known.tickers["SPY"].reason) == (Coverage.FAILED, "ServerError: boom")
-    publish(lake, submission(bars("SPY")), SinkSettings(), "snappy")
+    publish(lake, submission(bars("SPY")), FileLayout(SinkSettings(), "snappy"))
     record_failures(lake, "equities", SESSION, failed(["SPY"]))
     assert session_coverage(lake, "equities", SESSION, ("SPY",)).state is Coverage.COMPLETE
 
@@ -53,7 +54,7 @@ def test_why_nothing_was_published_is_recorded_until_something_is(lake: Lake) ->
 )
 def test_a_session_claims_no_more_than_its_worst_ticker(lake: Lake, states: list[Coverage], worst: Coverage) -> None:
     coverage = {f"T{number}": TickerCoverage(state) for number, state in enumerate(states)}
-    publish(lake, submission(coverage=coverage), SinkSettings(), "snappy")
+    publish(lake, submission(coverage=coverage), FileLayout(SinkSettings(), "snappy"))
     assert session_coverage(lake, "equities", SESSION, ()).state is worst
 
 

@@ -6,16 +6,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.builders import SESSION, bars, complete, failed, submission
 
 from bellwether.clock import SimulatedClock
 from bellwether.config import SinkSettings
 from bellwether.errors import LakeError
 from bellwether.lake import Coverage, Lake, TickerCoverage, read
 from bellwether.lake import publish as publish_module
+from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import Publication, Submission
-from tests.builders import SESSION, bars, complete, failed, submission
 
-SINK = SinkSettings()
+LAYOUT = FileLayout(SinkSettings(), "snappy")
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def publish(lake: Lake, what: Submission) -> Publication:
-    return publish_module.publish(lake, what, SINK, "snappy")
+    return publish_module.publish(lake, what, LAYOUT)
 
 
 def rows(lake: Lake, **options: object) -> pa.Table:
@@ -151,7 +152,7 @@ def test_a_clock_that_stands_still_does_not_confuse_two_publications(tmp_path: P
 
 
 def test_layout_follows_the_sink(lake: Lake) -> None:
-    publish_module.publish(lake, submission(bars("SPY")), SinkSettings(row_group_rows=100_000), "zstd")
+    publish_module.publish(lake, submission(bars("SPY")), FileLayout(SinkSettings(row_group_rows=100_000), "zstd"))
     metadata = pq.ParquetFile(lake.paths.partition("equities", SESSION)).metadata
     column = metadata.row_group(0).column(0)
     assert column.compression == "ZSTD"

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tests.builders import bars, submission
 
 from bellwether.config import SinkSettings
 from bellwether.errors import LakeError
 from bellwether.lake import Lake, read
+from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import publish
 from bellwether.schemas import EQUITIES
-from tests.builders import bars, submission
 
 DAYS = [date(2025, 7, 1), date(2025, 7, 2), date(2025, 7, 3)]
 
@@ -21,7 +22,7 @@ def root(tmp_path: Path) -> Path:
     lake = Lake.open(tmp_path, simulated=True)
     for day in DAYS:
         what = submission(bars("AAPL", day), bars("SPY", day), session=day)
-        publish(lake, what, SinkSettings(), "snappy")
+        publish(lake, what, FileLayout(SinkSettings(), "snappy"))
     return tmp_path
 
 

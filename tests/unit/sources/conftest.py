@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import urllib3
+
 from bellwether.clock import SimulatedClock
 from bellwether.config import RetryPolicies, RetryRule
 from bellwether.sources.rest import PolygonRest

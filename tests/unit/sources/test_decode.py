@@ -5,11 +5,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
 from bellwether.errors import BadResponse, Truncated
 from bellwether.schemas import EQUITIES
 from bellwether.sources.decode import PageChain, decode_aggregates, decode_market_status, gunzip
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 URL = "https://api.polygon.io/v2/aggs/ticker/SPY/range/1/minute/1/2"
 T0 = 1_720_000_800_000
@@ -143,7 +144,7 @@ def is_whole(value: Any) -> bool:
 
 
 def is_promised(row: dict[str, Any]) -> bool:
-    """The oracle: what a bar must be, judged on what json.loads makes of it."""
+    """Judge a bar by what json.loads makes of it: the oracle."""
     prices = all(isinstance(row.get(name), int | float) and not isinstance(row[name], bool) for name in "vochl")
     vwap = row.get("vw")
     transactions = row.get("n")

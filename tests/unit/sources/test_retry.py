@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import structlog
+
 from bellwether.config import RetryPolicies, RetryRule
 from bellwether.errors import (
     BadRequest,

@@ -1,0 +1,75 @@
+"""The local stack itself, on a real Airflow."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from bellwether.errors import BellwetherError
+from bellwether.localstack import AlreadyRunning, LocalStack, StackStateFile, stop
+
+DAG = """
+from airflow.sdk import dag, task
+
+@dag(schedule=None, tags=["producer"])
+def squares():
+    @task
+    def square(number):
+        assert number != 3, "three is refused"
+        return number * number
+
+    square.expand(number=[1, 2, 3])
+
+squares()
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(start_stack: Callable[..., LocalStack], tmp_path_factory: pytest.TempPathFactory) -> LocalStack:
+    dags = tmp_path_factory.mktemp("dags")
+    (dags / "squares.py").write_text(DAG)
+    return start_stack(dags_folder=dags, simulator=["--generate", "--tickers", "SPY"])
+
+
+def test_run_is_triggered_watched_cleared_and_its_log_read(stack: LocalStack) -> None:
+    api = stack.api
+    (dag,) = api.wait_for_dags(["squares"])
+    assert dag.has_tag("producer")
+    api.set_paused("squares", paused=False)
+    run = api.wait_for_run("squares", api.trigger("squares").dag_run_id)
+    assert run.state == "failed"
+    states = {task.map_index: task.state for task in api.task_instances("squares", run.dag_run_id)}
+    assert states == {0: "success", 1: "success", 2: "failed"}
+    assert "three is refused" in api.log("squares", run.dag_run_id, "square", map_index=2)
+    assert api.clear("squares", run.dag_run_id) == ["square"]
+    assert api.wait_for_run("squares", run.dag_run_id).state == "failed"
+    assert {task.try_number for task in api.task_instances("squares", run.dag_run_id)} == {1, 2}
+
+
+def test_pools_of_the_project_are_there(stack: LocalStack) -> None:
+    assert b'"vendor_requests"' in stack.api.request("GET", "pools")
+
+
+def test_second_start_says_where_it_runs(stack: LocalStack) -> None:
+    with pytest.raises(AlreadyRunning, match=stack.state.url):
+        LocalStack(stack.home).start()
+
+
+def test_component_that_dies_at_its_start_is_shown_with_its_log_and_nothing_is_left(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with pytest.raises(BellwetherError, match=r"scheduler ended at its start(.|\n)*NoSuchExecutor"):
+        LocalStack(home, env={"AIRFLOW__CORE__EXECUTOR": "NoSuchExecutor"}).start()
+    assert StackStateFile(home).read() is None
+
+
+def test_stop_from_elsewhere_ends_everything_and_frees_the_ports(stack: LocalStack) -> None:
+    stopped = stop(stack.home)
+    assert stopped is not None
+    assert len(stopped.processes) == 5
+    assert not stack.state.remains()
+    for url in (stack.state.url, stack.state.simulator_url):
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", urlsplit(url).port)) != 0
+    assert stop(stack.home) is None

@@ -1,0 +1,54 @@
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from bellwether.cli import up
+
+
+class Recorded:
+    """Stands for LocalStack: keeps what it was given."""
+
+    def __init__(self, *_: object, **options: object) -> None:
+        self.options = options
+
+
+@pytest.fixture(autouse=True)
+def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "LocalStack", Recorded)
+    monkeypatch.setattr(up, "simulator_arguments", lambda: ("--generate",))
+
+
+def options(env: Mapping[str, str], *, no_simulator: bool = False) -> dict[str, object]:
+    return vars(up.local_stack(no_simulator=no_simulator, env=env))["options"]
+
+
+def test_without_a_key_the_simulator_fills_a_lake_of_its_own() -> None:
+    found = options({})
+    assert found["simulator"] == ("--generate",)
+    assert str(found["lake"]).endswith("simulated-lake")
+
+
+def test_with_a_key_it_is_polygon_and_the_configured_lake() -> None:
+    found = options({"POLYGON_API_KEY": "k"})
+    assert "simulator" not in found
+    assert "lake" not in found
+    assert json.loads(found["env"]["AIRFLOW_CONN_POLYGON_DEFAULT"]) == {
+        "conn_type": "polygon",
+        "host": "https://api.polygon.io",
+        "password": "k",
+        "extra": {"environment": "production", "sdk": "polygon"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("env", "no_simulator"),
+    [
+        pytest.param(
+            {"AIRFLOW_CONN_POLYGON_DEFAULT": "{}"}, False, id="a connection in the environment passes as it is"
+        ),
+        pytest.param({}, True, id="the connection is left to the UI"),
+    ],
+)
+def test_connection_is_left_alone(env: dict[str, str], *, no_simulator: bool) -> None:
+    assert options(env, no_simulator=no_simulator) == {"port": 8080}

@@ -1,0 +1,63 @@
+"""A vendor without a network: answers bars, errors or nothing per ticker, and counts what it was asked."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.builders import SESSION, bars
+
+from bellwether.clock import SimulatedClock
+from bellwether.config import Config
+from bellwether.errors import VendorError
+from bellwether.lake import Lake
+from bellwether.sources.rest import Aggregates, RawPage
+
+
+class FakeVendor:
+    """Stands where `PolygonRest` does; by default every ticker has five bars."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, VendorError] = {}
+        self.tables = {}
+        self.asked: Counter[str] = Counter()
+
+    def aggregates(self, ticker: str, from_ms: int, to_ms: int) -> Aggregates:
+        self.asked[ticker] += 1
+        if ticker in self.errors:
+            raise self.errors[ticker]
+        table = self.tables.get(ticker, bars(ticker))
+        page = RawPage(
+            url=f"http://vendor/{ticker}/{from_ms}/{to_ms}",
+            http_status=200,
+            request_id=f"r-{ticker}",
+            received_utc=datetime(2025, 7, 2, tzinfo=UTC),
+            body=ticker.encode(),
+        )
+        return Aggregates(ticker, table, (page,), "OK", 1)
+
+
+@pytest.fixture
+def vendor() -> FakeVendor:
+    return FakeVendor()
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.open(
+        tmp_path / "lake", simulated=True, clock=SimulatedClock(datetime(2025, 7, 10, tzinfo=UTC), speed=1)
+    )
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    env = {
+        "BELLWETHER__SOURCES__EQUITIES__UNIVERSE": "[AAPL, MSFT, QQQ, SPY]",
+        "BELLWETHER__INGEST__BATCH_TICKERS": "2",
+    }
+    return Config.load(tmp_path, env)
+
+
+@pytest.fixture
+def session() -> object:
+    return SESSION

@@ -1,0 +1,156 @@
+"""Validation decides once for the session; publishing merges what it let through."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.builders import SESSION, bars
+from tests.unit.ingest.conftest import FakeVendor
+
+from bellwether.config import Config, RetryPolicies
+from bellwether.errors import BadResponse, LakeError, QualityError
+from bellwether.ingest.fetch import fetch_batch
+from bellwether.ingest.finish import failed_tickers, publish_stage, validate_stage
+from bellwether.ingest.plan import Batch, plan_session
+from bellwether.ingest.readiness import readiness
+from bellwether.lake import Coverage, Lake, read
+from bellwether.lake.coverage import session_coverage
+from bellwether.lake.publish import Publication
+
+
+def capture(lake: Lake, config: Config, vendor: FakeVendor, stage_id: str = "s1", **options: object) -> list[Batch]:
+    batches = plan_session(lake, config, "equities", SESSION, stage_id=stage_id, **options)
+    for batch in batches:
+        try:
+            fetch_batch(lake, vendor, RetryPolicies(), batch)  # type: ignore[arg-type]
+        except BadResponse:
+            continue
+    return batches
+
+
+def finish(lake: Lake, config: Config, batches: list[Batch]) -> Publication:
+    validate_stage(lake, batches)
+    return publish_stage(lake, config, "equities", SESSION, stage_id=batches[0].stage_id, run_id="run")
+
+
+def broken(ticker: str, rows: int = 1, minutes: int = 60) -> pa.Table:
+    table = bars(ticker, minutes=minutes)
+    low = table["low"].to_pylist()
+    low[:rows] = [table["high"][i].as_py() + 1 for i in range(rows)]
+    return table.set_column(4, table.schema.field("low"), pa.array(low))
+
+
+def test_a_good_session_is_published_whole(lake: Lake, config: Config, vendor: FakeVendor) -> None:
+    publication = finish(lake, config, capture(lake, config, vendor))
+    assert publication.changed
+    assert publication.manifest.rows == 20
+    assert set(publication.manifest.timings_s) == {"fetch_s", "validate_s"}
+    assert publication.manifest.api_calls == 4
+    result = json.loads(lake.paths.quality("equities", SESSION).read_bytes())
+    assert result["passed"] is True
+
+
+def test_bad_rows_go_to_quarantine_with_their_reason_and_the_rest_is_published(
+    lake: Lake, config: Config, vendor: FakeVendor
+) -> None:
+    vendor.tables["SPY"] = broken("SPY", rows=2)
+    manifest = finish(lake, config, capture(lake, config, vendor)).manifest
+    spy = manifest.coverage["SPY"]
+    assert (spy.state, spy.rows, spy.quarantined_rows) == (Coverage.PARTIAL, 58, 2)
+    assert manifest.quarantined_rows == 2
+    quarantined = pq.read_table(lake.paths.quarantine("equities", SESSION, "s1"))
+    assert quarantined["ticker"].to_pylist() == ["SPY", "SPY"]
+    assert all("high_below_low" in reason for reason in quarantined["reason"].to_pylist())
+    assert read("equities", SESSION, SESSION, tickers=["SPY"], root=lake.paths.root).num_rows == 58
+
+
+def test_a_failed_table_rule_leaves_the_published_partition_untouched(
+    lake: Lake, config: Config, vendor: FakeVendor
+) -> None:
+    before = finish(lake, config, capture(lake, config, vendor)).manifest
+    vendor.tables["SPY"] = broken("SPY", rows=50)
+    batches = capture(lake, config, vendor, stage_id="s2", force=True)
+    with pytest.raises(QualityError, match="nothing was published"):
+        validate_stage(lake, batches)
+    assert lake.manifest("equities", SESSION) == before
+
+
+def test_a_session_refused_before_anything_was_published_says_why_in_the_ledger(
+    lake: Lake, config: Config, vendor: FakeVendor
+) -> None:
+    vendor.tables["SPY"] = broken("SPY", rows=50)
+    with pytest.raises(QualityError):
+        validate_stage(lake, capture(lake, config, vendor))
+    known = session_coverage(lake, "equities", SESSION, config.sources.equities.universe)
+    assert known.state is Coverage.FAILED
+    assert "quality:" in known.tickers["AAPL"].reason
+
+
+def test_a_batch_that_staged_nothing_counts_as_failed_and_the_others_are_published(
+    lake: Lake, config: Config, vendor: FakeVendor
+) -> None:
+    batches = capture(lake, config, vendor, tickers=["AAPL", "MSFT"])
+    lost = Batch("equities", SESSION, "s1", 1, ("QQQ", "SPY"))
+    manifest = finish(lake, config, [*batches, lost]).manifest
+    assert manifest.blocking == ["QQQ", "SPY"]
+    assert failed_tickers(lake, [*batches, lost])["SPY"] == "batch b001 QQQ..SPY staged nothing"
+    assert manifest.rows == 10
+
+
+def test_every_ticker_failing_publishes_nothing_and_is_recorded(lake: Lake, config: Config, vendor: FakeVendor) -> None:
+    vendor.errors = {t: BadResponse("odd", url="http://vendor") for t in config.sources.equities.universe}
+    with pytest.raises(LakeError, match="every ticker failed: BadResponse: odd"):
+        finish(lake, config, capture(lake, config, vendor))
+    known = session_coverage(lake, "equities", SESSION, config.sources.equities.universe)
+    assert known.tickers["SPY"].reason == "BadResponse: odd"
+
+
+def test_a_stage_that_is_gone_is_an_error_that_says_what_to_do(lake: Lake, config: Config) -> None:
+    with pytest.raises(LakeError, match="clear the whole run"):
+        publish_stage(lake, config, "equities", SESSION, stage_id="gone", run_id="run")
+
+
+def test_no_plan_has_no_failed_tickers(lake: Lake) -> None:
+    assert failed_tickers(lake, []) == {}
+
+
+class TestReadiness:
+    """When a session is announced."""
+
+    def test_nothing_published_is_not_ready(self, lake: Lake, config: Config) -> None:
+        decision = readiness(lake, config, SESSION)
+        assert (decision.announce, decision.why) == (False, "equities is not published")
+
+    def test_a_narrowed_first_run_is_not_ready(self, lake: Lake, config: Config, vendor: FakeVendor) -> None:
+        finish(lake, config, capture(lake, config, vendor, tickers=["SPY"]))
+        assert readiness(lake, config, SESSION).why == "equities lacks AAPL, MSFT, QQQ"
+
+    def test_complete_inputs_without_gold_are_announced(self, lake: Lake, config: Config, vendor: FakeVendor) -> None:
+        manifest = finish(lake, config, capture(lake, config, vendor)).manifest
+        decision = readiness(lake, config, SESSION)
+        assert (decision.announce, decision.inputs) == (True, {"equities": manifest.revision})
+
+    def test_inputs_gold_already_records_are_not_announced_again_until_they_change(
+        self, lake: Lake, config: Config, vendor: FakeVendor
+    ) -> None:
+        manifest = finish(lake, config, capture(lake, config, vendor)).manifest
+        record_gold(lake, {"equities": manifest.revision, "rates": "whatever"})
+        assert readiness(lake, config, SESSION).why == "gold already records exactly these inputs"
+        vendor.tables["SPY"] = bars("SPY", seed=1)
+        finish(lake, config, capture(lake, config, vendor, stage_id="s2", force=True))
+        assert readiness(lake, config, SESSION).why == "inputs changed since gold was built"
+
+
+def record_gold(lake: Lake, inputs: dict[str, str]) -> None:
+    """Write the smallest gold partition: no rows, and a manifest that records its inputs."""
+    import msgspec
+
+    from bellwether.lake.files import write_parquet
+    from bellwether.lake.manifest import METADATA_KEY, encode
+
+    manifest = lake.manifest("equities", SESSION)
+    assert manifest is not None
+    gold = msgspec.structs.replace(manifest, dataset="minutes", inputs=inputs)
+    table = pa.table({"ts": pa.array([], pa.int64())}).replace_schema_metadata({METADATA_KEY: encode(gold)})
+    write_parquet(lake.paths.partition("minutes", SESSION), table)

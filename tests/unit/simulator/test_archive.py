@@ -1,0 +1,103 @@
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bellwether.errors import ConfigError
+from bellwether.simulator.archive import ArchiveMarket
+from bellwether.simulator.bars import NO_COUNT
+
+FRIDAY, MONDAY = date(2013, 12, 6), date(2013, 12, 9)
+
+
+def at(day: date, hour_utc: int, minute: int = 0) -> int:
+    return int(datetime(day.year, day.month, day.day, hour_utc, minute, tzinfo=UTC).timestamp()) * 1000
+
+
+def write(folder: Path, name: str, rows: list[tuple[str, int]], **columns: pa.Array) -> None:
+    count = len(rows)
+    table = {
+        "ticker": pa.array([ticker for ticker, _ in rows], pa.string()),
+        "t": pa.array([start for _, start in rows], pa.int64()),
+        **{name: pa.array(np.arange(count) + 100.125, pa.float64()) for name in ("o", "h", "l", "c", "v")},
+        "vw": pa.array([None] * count, pa.float64()),
+        "n": pa.array([None] * count, pa.int64()),
+    }
+    pq.write_table(pa.table(table | columns), folder / name)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    # 01:00 UTC on Saturday is 20:00 New York on Friday in winter: the last bar starts at 00:59.
+    late = at(date(2013, 12, 7), 0, 59)
+    write(
+        tmp_path,
+        "bars_equity_SPY_2013.parquet",
+        [("SPY", at(FRIDAY, 14, 30)), ("SPY", late), ("SPY", at(MONDAY, 9))],
+        vw=pa.array([100.03125, None, 7.5]),
+        n=pa.array([3, None, 4]),
+    )
+    write(tmp_path, "bars_equity_more.parquet", [("AAPL", at(MONDAY, 15)), ("SPY", at(FRIDAY, 14, 29))])
+    write(tmp_path, "bars_option_AAPL.parquet", [("O:AAPL140613C00645000", at(MONDAY, 15))])
+    return tmp_path
+
+
+def test_bars_of_all_tables_are_cut_by_new_york_date(folder: Path) -> None:
+    market = ArchiveMarket(folder)
+    assert market.days(date.min, date.max) == [FRIDAY, MONDAY]
+    assert market.days(MONDAY, MONDAY) == [MONDAY]
+    spy = market.bars("SPY", FRIDAY)
+    assert spy.start_ms.tolist() == [at(FRIDAY, 14, 29), at(FRIDAY, 14, 30), at(date(2013, 12, 7), 0, 59)]
+    assert market.bars("SPY", MONDAY).start_ms.tolist() == [at(MONDAY, 9)]
+
+
+def test_values_are_kept_as_they_are_and_nulls_stay_unknown(folder: Path) -> None:
+    bars = ArchiveMarket(folder).bars("SPY", FRIDAY)
+    assert bars.open.tolist() == [101.125, 100.125, 101.125]
+    assert bars.vwap[1] == 100.03125
+    assert np.isnan(bars.vwap[[0, 2]]).all()
+    assert bars.transactions.tolist() == [NO_COUNT, 3, NO_COUNT]
+
+
+def test_only_equity_tables_are_read(folder: Path) -> None:
+    market = ArchiveMarket(folder)
+    assert market.has_ticker("AAPL")
+    assert not market.has_ticker("O:AAPL140613C00645000")
+
+
+def test_a_known_ticker_without_bars_on_a_day_has_none(folder: Path) -> None:
+    assert len(ArchiveMarket(folder).bars("AAPL", FRIDAY).start_ms) == 0
+
+
+def test_the_range_served_may_be_narrowed(folder: Path) -> None:
+    assert ArchiveMarket(folder, start=MONDAY).days(date.min, date.max) == [MONDAY]
+    assert ArchiveMarket(folder, end=FRIDAY).days(date.min, date.max) == [FRIDAY]
+
+
+def test_a_folder_without_equity_tables_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no file bars_equity"):
+        ArchiveMarket(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"o": pa.array([None, 1.0])}, "null values in o"),
+        ({"t": pa.array(["soon", "later"])}, "not of the format"),
+    ],
+)
+def test_a_table_of_another_format_is_refused_by_name(
+    tmp_path: Path, columns: dict[str, pa.Array], message: str
+) -> None:
+    write(tmp_path, "bars_equity_bad.parquet", [("SPY", 0), ("SPY", 60_000)], **columns)
+    with pytest.raises(ConfigError, match=rf"bars_equity_bad\.parquet: {message}"):
+        ArchiveMarket(tmp_path)
+
+
+def test_a_table_that_lacks_a_column_is_refused_by_name(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"ticker": ["SPY"]}), tmp_path / "bars_equity_bad.parquet")
+    with pytest.raises(ConfigError, match=r"bars_equity_bad\.parquet"):
+        ArchiveMarket(tmp_path)

@@ -1,0 +1,223 @@
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bellwether.errors import ConfigError
+from bellwether.simulator.answers import REFUSALS
+from bellwether.simulator.delivery import answer_instead
+from bellwether.simulator.faults import CURSOR_LOOP, PAGE_FAULTS, Fault, FaultPlan, load_faults, spoil
+
+DAY = date(2024, 7, 2)
+PATH = "/v2/aggs/ticker/SPY/range/1/minute/1/2"
+
+
+def strikes(plan: FaultPlan, count: int, ticker: str = "SPY", key: str = "k", day: date = DAY) -> list[str | None]:
+    struck = [plan.strike(PATH, ticker, day, key) for _ in range(count)]
+    return [fault and fault.kind for fault in struck]
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Fault(kind="html"), ["html", None, None, None]),
+        (Fault(kind="html", count=2), ["html", "html", None, None]),
+        (Fault(kind="html", nth=2), [None, "html", None, None]),
+        (Fault(kind="html", nth=2, count=2), [None, "html", "html", None]),
+        (Fault(kind="html", nth=3, count=None), [None, None, "html", "html"]),
+    ],
+)
+def test_a_switch_strikes_from_the_nth_match_count_times(fault: Fault, expected: list[str | None]) -> None:
+    assert strikes(FaultPlan([fault]), 4) == expected
+
+
+@pytest.mark.parametrize(
+    ("fault", "matches"),
+    [
+        (Fault(kind="html", path="/v2/aggs"), True),
+        (Fault(kind="html", path="/v1"), False),
+        (Fault(kind="html", ticker="SPY"), True),
+        (Fault(kind="html", ticker="AAPL"), False),
+        (Fault(kind="html", session=DAY), True),
+        (Fault(kind="html", session=date(2024, 7, 3)), False),
+        (Fault(kind="html", key="k"), True),
+        (Fault(kind="html", key="other"), False),
+    ],
+)
+def test_a_switch_strikes_only_what_it_names(fault: Fault, matches: bool) -> None:
+    assert strikes(FaultPlan([fault]), 1) == ["html" if matches else None]
+
+
+def test_requests_of_others_do_not_count() -> None:
+    plan = FaultPlan([Fault(kind="html", ticker="SPY", nth=2)])
+    assert strikes(plan, 5, ticker="AAPL") == [None] * 5
+    assert strikes(plan, 2) == [None, "html"]
+
+
+def test_of_two_switches_the_first_added_strikes_and_both_count() -> None:
+    plan = FaultPlan([Fault(kind="hang")])
+    plan.add(Fault(kind="html", count=2))
+    assert strikes(plan, 3) == ["hang", "html", None]
+
+
+def test_a_cleared_plan_strikes_nothing() -> None:
+    plan = FaultPlan([Fault(kind="hang", count=None)])
+    plan.clear()
+    assert strikes(plan, 2) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kind": "explode"}, "unknown kind 'explode'; known: .*hang"),
+        ({"kind": "hang", "nth": 0}, "nth counts from 1"),
+        ({"kind": "hang", "count": 0}, "at least 1 or null"),
+        ({"kind": "server_error", "status": 404}, "499 or 5xx"),
+    ],
+)
+def test_an_impossible_switch_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Fault(**fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("faults.yaml", "- {kind: rate_limited, ticker: SPY, session: 2024-07-02, count: 2, retry_after_s: 3}"),
+        (
+            "faults.json",
+            '[{"kind": "rate_limited", "ticker": "SPY", "session": "2024-07-02", "count": 2, "retry_after_s": 3}]',
+        ),
+    ],
+)
+def test_a_plan_is_read_from_yaml_or_json(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    plan = load_faults(tmp_path / name)
+    assert plan.strike(PATH, "SPY", DAY, "k") == Fault(
+        kind="rate_limited", ticker="SPY", session=DAY, count=2, retry_after_s=3
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- {kind: hang, knid: 1}", "knid"),
+        ("- {kind: explode}", "unknown kind"),
+        ("kind: hang", "array"),
+        ("- [", "faults.yaml"),
+    ],
+)
+def test_a_wrong_fault_file_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "faults.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"faults\.yaml") as error:
+        load_faults(tmp_path / "faults.yaml")
+    assert message in str(error.value)
+
+
+def test_an_absent_fault_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.yaml"):
+        load_faults(tmp_path / "absent.yaml")
+
+
+def page(rows: int = 5) -> dict[str, Any]:
+    bars = [
+        {"v": 100, "vw": 10.2, "o": 10.1, "c": 10.2, "h": 10.3, "l": 10.0, "t": 60_000 * row, "n": 1}
+        for row in range(rows)
+    ]
+    envelope = {"ticker": "SPY", "queryCount": rows, "resultsCount": rows, "count": rows, "status": "OK"}
+    return envelope | {"results": bars, "next_url": "https://api.polygon.io/next"}
+
+
+def spoilt(kind: str) -> dict[str, Any]:
+    return json.loads(spoil(kind, msgspec.json.encode(page()), "https://api.polygon.io/self"))
+
+
+def with_bar(row: int, **changes: object) -> dict[str, Any]:
+    changed = page()
+    changed["results"][row] |= changes
+    return changed
+
+
+def with_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return page() | {"results": rows, "resultsCount": len(rows), "count": len(rows)}
+
+
+BARS = page()["results"]
+CONFLICT = BARS[2] | {"v": 200, "o": 10.0, "c": 10.3}
+SPOILT: dict[str, dict[str, Any]] = {
+    "status_error": page() | {"status": "ERROR", "error": "The service failed to read your data"},
+    "delayed": page() | {"status": "DELAYED"},
+    "missing_results": {name: value for name, value in page().items() if name != "results"},
+    "null_results": page() | {"results": None},
+    "empty_results": page() | {"results": []},
+    "short_page": page() | {"results": BARS[:4]},
+    "null_next_url": page() | {"next_url": None},
+    "empty_next_url": page() | {"next_url": ""},
+    "wrong_ticker": page() | {"ticker": "WRONG"},
+    "duplicate_bar": with_rows([*BARS[:3], *BARS[2:]]),
+    "conflicting_duplicate": with_rows([*BARS[:2], CONFLICT, *BARS[2:]]),
+    "clipped_history": with_rows(BARS[2:]),
+    "unsorted": page() | {"results": BARS[::-1]},
+    "high_below_low": with_bar(2, h=9.99, l=10.3),
+    "negative_price": with_bar(2, l=-10.0),
+    "null_price": with_bar(2, c=None),
+    "text_price": with_bar(2, c="10.2"),
+    "off_minute": with_bar(2, t=120_001),
+    "outside_window": with_bar(4, t=240_000 + 86_400_000),
+    CURSOR_LOOP: page() | {"next_url": "https://api.polygon.io/self"},
+}
+
+
+def test_every_page_fault_has_its_example() -> None:
+    assert set(SPOILT) == {*PAGE_FAULTS, CURSOR_LOOP}
+
+
+@pytest.mark.parametrize("kind", sorted(SPOILT))
+def test_a_page_fault_does_what_it_says_and_no_more(kind: str) -> None:
+    assert spoilt(kind) == SPOILT[kind]
+
+
+@pytest.mark.parametrize("kind", ["duplicate_bar", CURSOR_LOOP])
+@pytest.mark.parametrize("body", [b'{"status":"OK","resultsCount":0}', b'{"market":"open"}'])
+def test_a_page_without_bars_is_not_spoilt(kind: str, body: bytes) -> None:
+    assert spoil(kind, body, "") == body
+
+
+@pytest.mark.parametrize("kind", sorted(REFUSALS))
+def test_a_refusal_carries_the_vendors_fields(kind: str) -> None:
+    answer = answer_instead(Fault(kind=kind), "r1")
+    assert answer is not None
+    body = json.loads(answer.body)
+    assert answer.status == REFUSALS[kind].http_status
+    assert body["request_id"] == "r1"
+    assert body["status"] in {"ERROR", "NOT_AUTHORIZED", "NOT_FOUND"}
+    assert ("message" in body) is (body["status"] != "ERROR")
+    assert "Retry-After" not in answer.headers
+
+
+def test_parameters_of_a_refusal() -> None:
+    limited = answer_instead(Fault(kind="rate_limited", retry_after_s=7), "r1")
+    assert limited is not None
+    assert limited.headers["Retry-After"] == "7"
+    failed = answer_instead(Fault(kind="server_error", status=503), "r1")
+    assert failed is not None
+    assert failed.status == 503
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "start"),
+    [("html", 200, b"<!DOCTYPE"), ("bad_gateway", 502, b"<!DOCTYPE"), ("rate_limited_empty", 429, b"")],
+)
+def test_answers_that_are_no_json(kind: str, status: int, start: bytes) -> None:
+    answer = answer_instead(Fault(kind=kind), "r1")
+    assert answer is not None
+    assert answer.status == status
+    assert answer.body.startswith(start)
+
+
+@pytest.mark.parametrize("kind", ["hang", "drip", "cut_gzip", "duplicate_bar"])
+def test_other_faults_leave_the_answer_to_the_endpoint(kind: str) -> None:
+    assert answer_instead(Fault(kind=kind), "r1") is None
