@@ -1,0 +1,248 @@
+"""History from the vendor's wire to published partitions, by the command line: the same library code as the DAG.
+
+The archive of real minutes is served by the simulator and must arrive value for value, whatever days and
+tickers the folder holds; interrupted and broken backfills must heal.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from bellwether.calendar import NEW_YORK
+from bellwether.cli.main import main
+from bellwether.lake import Coverage, Lake, read
+from bellwether.simulator.archive import ArchiveMarket
+from bellwether.simulator.faults import Fault
+from bellwether.simulator.market import GeneratedMarket
+from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
+
+COLUMNS = {
+    "ticker": "ticker",
+    "t": "ts",
+    "o": "open",
+    "h": "high",
+    "l": "low",
+    "c": "close",
+    "v": "volume",
+    "vw": "vwap",
+    "n": "transactions",
+}
+UNIVERSE = ["AAPL", "MSFT", "QQQ", "SPY"]
+WEEK = ("2025-06-30", "2025-07-04")  # four sessions: a half day and a holiday at the end
+
+
+@pytest.fixture
+def universe(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
+    def use(tickers: list[str]) -> None:
+        monkeypatch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", json.dumps(tickers))
+
+    monkeypatch.setenv("BELLWETHER__INGEST__BATCH_TICKERS", "2")
+    monkeypatch.setenv("BELLWETHER__RETRY_POLICY__DEFAULT__BASE_S", "0")
+    monkeypatch.delenv("POLYGON_API_KEY", raising=False)
+    monkeypatch.delenv("AIRFLOW_CONN_POLYGON_DEFAULT", raising=False)
+    use(UNIVERSE)
+    return use
+
+
+@contextmanager
+def generated() -> Iterator[RunningSimulator]:
+    with running(SimulatorConfig(market=GeneratedMarket(seed=7, tickers=UNIVERSE))) as simulator:
+        yield simulator
+
+
+def backfill(url: str, lake: Path, *options: str, start: str = WEEK[0], end: str = WEEK[1]) -> int:
+    arguments = ["--start", start, "--end", end, "--lake", str(lake), "--url", url, *options]
+    return main(["backfill", "equities", *arguments])
+
+
+def archived_bars(archive: Path) -> dict[str, dict[date, pa.Table]]:
+    """Return the archive's bars by ticker and New York date, columns renamed: the expectation, read independently."""
+    found: dict[str, dict[date, pa.Table]] = defaultdict(dict)
+    for file in sorted(archive.glob("bars_equity_*.parquet")):
+        table = pq.read_table(file)
+        table = table.rename_columns([COLUMNS[name] for name in table.column_names])
+        days = [datetime.fromtimestamp(t / 1000, UTC).astimezone(NEW_YORK).date() for t in table["ts"].to_pylist()]
+        for ticker in table["ticker"].unique().to_pylist():
+            for day in sorted(set(days)):
+                mask = pc.and_(pc.equal(table["ticker"], ticker), pa.array([d == day for d in days]))
+                if (part := table.filter(mask)).num_rows:
+                    found[ticker][day] = part
+    return found
+
+
+def test_the_archive_arrives_value_for_value_with_its_oddities_counted(
+    archive: Path, tmp_path: Path, universe: Callable[[list[str]], None]
+) -> None:
+    expected = archived_bars(archive)
+    assert expected
+    with running(SimulatorConfig(market=ArchiveMarket(archive))) as simulator:
+        for ticker, by_day in expected.items():
+            universe([ticker])
+            lake = tmp_path / ticker
+            days = sorted(by_day)
+            code = backfill(simulator.url, lake, start=days[0].isoformat(), end=days[-1].isoformat())
+            assert code == 0
+            for day, bars in by_day.items():
+                published = read("equities", day, day, root=lake)
+                for column in COLUMNS.values():
+                    values = published[column].cast(pa.int64()) if column == "ts" else published[column]
+                    assert values.to_pylist() == bars[column].to_pylist(), (ticker, day, column)
+                warnings = Lake.open(lake).manifest("equities", day).warnings
+                outside = [
+                    vwap is not None and not low <= vwap <= high
+                    for low, high, vwap in zip(*(bars[c].to_pylist() for c in ("low", "high", "vwap")), strict=True)
+                ]
+                assert warnings["vwap_outside_range"] == sum(outside)
+                assert warnings["null_vwap"] == bars["vwap"].null_count
+                assert warnings["null_transactions"] == bars["transactions"].null_count
+                assert Lake.open(lake).manifest("equities", day).quarantined_rows == 0
+
+
+def test_the_spy_week_has_the_known_number_of_rows_and_oddities(
+    archive: Path, tmp_path: Path, universe: Callable[[list[str]], None]
+) -> None:
+    if not (archive / "bars_equity_SPY_20131004_20131011.parquet").exists():
+        return  # another archive: the test above holds for any
+    universe(["SPY"])
+    with running(SimulatorConfig(market=ArchiveMarket(archive))) as simulator:
+        assert backfill(simulator.url, tmp_path, start="2013-10-04", end="2013-10-11") == 0
+    frame = pd.read_parquet(tmp_path / "clean" / "equities")
+    assert len(frame) == 4839
+    lake = Lake.open(tmp_path)
+    assert len(lake.sessions("equities")) == 6
+    totals = pd.DataFrame([lake.manifest("equities", session).warnings for session in lake.sessions("equities")]).sum()
+    assert (totals["vwap_outside_range"], totals["null_vwap"], totals["missing_regular_minutes"]) == (42, 734, 0)
+
+
+def test_a_second_backfill_asks_nothing_and_force_asks_all_without_a_new_revision(
+    tmp_path: Path, universe: Callable[[list[str]], None]
+) -> None:
+    with generated() as simulator:
+        assert backfill(simulator.url, tmp_path) == 0
+        lake = Lake.open(tmp_path)
+        assert [str(session) for session in lake.sessions("equities")] == [
+            "2025-06-30",
+            "2025-07-01",
+            "2025-07-02",
+            "2025-07-03",
+        ]
+        before = [lake.manifest("equities", session) for session in lake.sessions("equities")]
+        simulator.requests.clear()
+        assert backfill(simulator.url, tmp_path) == 0
+        assert simulator.requests == []
+        assert backfill(simulator.url, tmp_path, "--force") == 0
+        assert len(simulator.requests) == 16
+    assert [lake.manifest("equities", session) for session in lake.sessions("equities")] == before
+    assert list((tmp_path / "stage").rglob("*.parquet")) == []
+
+
+def test_a_failed_ticker_leaves_the_rest_published_and_the_next_backfill_fetches_it_alone(
+    tmp_path: Path, universe: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with generated() as simulator:
+        simulator.faults.add(Fault(kind="server_error", ticker="QQQ", session=date(2025, 7, 1), count=None))
+        assert backfill(simulator.url, tmp_path) == 1
+        assert "2025-07-01 QQQ: ServerError" in capsys.readouterr().err
+        manifest = Lake.open(tmp_path).manifest("equities", date(2025, 7, 1))
+        assert manifest.coverage["QQQ"].state is Coverage.FAILED
+        assert manifest.coverage["SPY"].state is Coverage.COMPLETE
+        simulator.faults.clear()
+        simulator.requests.clear()
+        assert backfill(simulator.url, tmp_path) == 0
+        assert [request.ticker for request in simulator.requests] == ["QQQ"]
+
+
+def test_killed_in_mid_session_a_backfill_resumes_at_the_first_unfinished_batch(
+    tmp_path: Path, universe: Callable[[list[str]], None]
+) -> None:
+    with generated() as simulator:
+        simulator.faults.add(Fault(kind="hang", ticker="QQQ", session=date(2025, 7, 1), count=1))
+        command = [sys.executable, "-m", "bellwether.cli.main", "backfill", "equities", "--start", WEEK[0]]
+        command += ["--end", WEEK[1], "--lake", str(tmp_path), "--url", simulator.url]
+        process = subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.DEVNULL)
+        while not any(request.ticker == "QQQ" and request.fault == "hang" for request in simulator.requests):
+            assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+        simulator.requests.clear()
+        assert backfill(simulator.url, tmp_path) == 0
+        asked = [(request.session, request.ticker) for request in simulator.requests]
+    assert asked[:2] == [(date(2025, 7, 1), "QQQ"), (date(2025, 7, 1), "SPY")]
+    assert len(asked) == 2 + 4 + 4
+    assert read("equities", *WEEK, root=tmp_path).num_rows > 4 * 4 * 200
+
+
+def test_bad_rows_are_quarantined_with_reason_and_conflicts_lose_both_rows(
+    tmp_path: Path, universe: Callable[[list[str]], None]
+) -> None:
+    with generated() as simulator:
+        simulator.faults.add(Fault(kind="high_below_low", ticker="SPY", session=date(2025, 7, 1)))
+        simulator.faults.add(Fault(kind="conflicting_duplicate", ticker="QQQ", session=date(2025, 7, 1)))
+        assert backfill(simulator.url, tmp_path, start="2025-07-01", end="2025-07-01") == 0
+    manifest = Lake.open(tmp_path).manifest("equities", date(2025, 7, 1))
+    assert manifest.coverage["SPY"].quarantined_rows == 1
+    assert manifest.coverage["QQQ"].quarantined_rows == 2
+    [file] = (tmp_path / "quarantine" / "equities").rglob("*.parquet")
+    reasons = dict(zip(*(pq.read_table(file)[c].to_pylist() for c in ("ticker", "reason")), strict=True))
+    assert "high_below_low" in reasons["SPY"]
+    assert reasons["QQQ"] == "conflicting_rows"
+
+
+def test_coverage_shows_what_lacks_and_answers_by_exit_code(
+    tmp_path: Path, universe: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["coverage", "--lake", str(tmp_path), "--start", WEEK[0], "--end", WEEK[1]]
+    with generated() as simulator:
+        backfill(simulator.url, tmp_path, end="2025-07-02")
+    capsys.readouterr()
+    assert main(arguments) == 1
+    shown = capsys.readouterr().out
+    assert "2025-07-03" in shown
+    assert "missing" in shown
+    assert main([*arguments[:-1], "2025-07-02", "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 12
+    assert {line["state"] for line in lines} == {"complete"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["backfill", "equities", "--start", "2025-07-05", "--end", "2025-07-06"], "no completed session"),
+        (["backfill", "equities", "--start", "2025-07-01", "--end", "2025-07-01", "--tickers", "ZZZ"], "holds AAPL"),
+        (["backfill", "equities", "--start", "2025-07-01", "--end", "2025-07-01", "--lake", "s3://x/y"], "not s3://"),
+        (["coverage", "--start", "2025-07-01", "--end", "2025-07-01"], "there is no lake at"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line_with_exit_code_2(
+    tmp_path: Path,
+    universe: Callable[[list[str]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.setenv("BELLWETHER__LAKE__ROOT", str(tmp_path / "lake"))
+    extra = ["--url", "http://127.0.0.1:9"] if arguments[0] == "backfill" else []
+    assert main([*arguments, *extra]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_without_a_key_the_command_says_which_variables_it_reads(
+    tmp_path: Path, universe: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["backfill", "equities", "--start", "2025-07-01", "--end", "2025-07-01", "--lake", str(tmp_path)]) == 2
+    assert "POLYGON_API_KEY or AIRFLOW_CONN_POLYGON_DEFAULT" in capsys.readouterr().err
