@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 BUDGET_S = {"unit": 60, "dags": 120, "integration": 240, "e2e": 480}
 # Machines of CI are slower on some days; what takes twice its budget is no bad day any more.
@@ -29,6 +30,17 @@ def archive() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no archive of real market data at {folder}; BELLWETHER_ARCHIVE names another folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _logging_is_left_as_it_was() -> Generator[None]:
+    """Undo what a command called in a test sets up: its log would go to that test's captured stderr for ever."""
+    before = structlog.get_config() if structlog.is_configured() else None
+    yield
+    if before is None:
+        structlog.reset_defaults()
+    else:
+        structlog.configure(**before)
 
 
 def skip_is_failure(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -75,17 +75,19 @@ install() {
     if [ -e .venv/.installing ] || [ "$(cat .venv/.folder 2>/dev/null)" != "$PWD" ] || ! .venv/bin/python -c '' 2>/dev/null; then
         "$uv" venv --quiet --clear --python "$(find_python)" .venv
     fi
+    # A developer's environment stays one when the lock changes.
+    extent=$1
+    [ ! -e .venv/.dev ] || extent=dev
     touch .venv/.installing
     printf '%s' "$PWD" >.venv/.folder
     rm -f .venv/.runtime .venv/.dev
-    say "Setting up .venv ($1); the first time takes a minute or two ..."
+    say "Setting up .venv ($extent); the first time takes a minute or two ..."
     locks=requirements.txt
-    [ "$1" = runtime ] || locks="$locks requirements-dev.txt"
+    [ "$extent" = runtime ] || locks="$locks requirements-dev.txt"
     # shellcheck disable=SC2086 # two file names
-    UV_COMPILE_BYTECODE=1 "$uv" pip sync --quiet --python .venv/bin/python $locks
-    "$uv" pip install --quiet --python .venv/bin/python --no-deps -e .
+    echo '-e .' | UV_COMPILE_BYTECODE=1 "$uv" pip sync --quiet --python .venv/bin/python $locks -
     fingerprint runtime | cksum >.venv/.runtime
-    [ "$1" = runtime ] || fingerprint dev | cksum >.venv/.dev
+    [ "$extent" = runtime ] || fingerprint dev | cksum >.venv/.dev
     rm -f .venv/.installing
 }
 
