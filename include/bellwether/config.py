@@ -5,6 +5,7 @@ are Airflow Connections. Nothing is read at import; callers load inside a task o
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -116,6 +117,7 @@ class RetryPolicies(_Model):
     errors: dict[str, RetryRule] = Field(
         default_factory=lambda: {
             **{name: RetryRule(**_NEVER) for name in ("BadRequest", "Unauthorized", "NotEntitled", "NotFound")},
+            "BadResponse": RetryRule(attempts=3),
             "NotPublishedYet": RetryRule(attempts=1),
             "RateLimited": RetryRule(attempts=3, base_s=60.0),
         }
@@ -148,8 +150,8 @@ class Config(_Model):
     @property
     def hash(self) -> str:
         """SHA-256 of all that shapes data, to tell under which configuration a partition was made."""
-        shaping = self.model_dump_json(exclude={"settings": {"lake": {"root"}, "logging": True}})
-        return hashlib.sha256(shaping.encode()).hexdigest()
+        shaping = self.model_dump(mode="json", exclude={"settings": {"lake": {"root"}, "logging": True}})
+        return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def load(cls, folder: Path | None = None, env: Mapping[str, str] = os.environ) -> Self:

@@ -21,6 +21,10 @@ class LakeError(BellwetherError):
     """The lake refused an operation; what was published before still stands."""
 
 
+class NothingProven(LakeError):
+    """Every ticker failed and nothing was published before: there is nothing to say of the session."""
+
+
 class QualityError(BellwetherError):
     """A table rule failed: the staged data must not replace the published partition."""
 

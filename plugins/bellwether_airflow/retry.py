@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow.sdk import RetryDecision, RetryPolicy
 
-from bellwether.errors import ConfigError, NotASession, QualityError, RateLimited
+from bellwether.errors import ConfigError, NotASession, NothingProven, QualityError, RateLimited
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,7 +18,7 @@ MOST_RETRIES: Final = 5
 """`retries` of tasks under this policy: Airflow's upper bound, also for kills, about which it asks no policy."""
 
 # Repeating the task cannot change these; someone must act first.
-_FATAL: Final = (ConfigError, NotASession, QualityError)
+_FATAL: Final = (ConfigError, NotASession, NothingProven, QualityError)
 
 
 class BellwetherRetryPolicy(RetryPolicy):

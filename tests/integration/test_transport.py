@@ -208,7 +208,7 @@ def test_429_waits_as_long_as_told_and_no_longer_than_the_rule(
     simulator.faults.add(Fault(kind="rate_limited", nth=2, retry_after_s=3600))
     answer = fetch(make_rest(attempts=3))
     assert (answer.api_calls, answer.table.num_rows > 390) == (3, True)
-    assert waits_s == [15.0, 20.0]
+    assert [int(wait_s) for wait_s in waits_s] == [15, 20]  # and less than a second of jitter
 
 
 def test_an_exhausted_429_keeps_what_the_vendor_said(simulator: RunningSimulator, make_rest: Make) -> None:

@@ -8,7 +8,7 @@ import argparse
 import shutil
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
 from rich.console import Console
@@ -32,6 +32,9 @@ _DUE = timedelta(hours=1)
 _TIMEOUT_S = 600.0
 _POLL_S = 1.0
 
+# The newest run of every (DAG, session) that should have one.
+type SessionRuns = Mapping[tuple[str, str], Run | None]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
@@ -48,18 +51,18 @@ def run(args: argparse.Namespace, config: Config) -> int:
         stack.start()
     try:
         show_address(console, stack.state)
-        sessions = last_sessions()
-        runs = _backfill(stack.api, sessions, console)
-        console.print(result_table(Lake.open(str(stack.state.lake)), config, sessions, runs))
-        code = 0 if all(run.state == "success" for run in runs) else 1
-        console.print(f"{_verdict(runs)} {time.monotonic() - began_s:.0f} s in all.", highlight=False)
+        runs = _backfill(stack.api, last_sessions(), console)
+        console.print(result_table(Lake.open(str(stack.state.lake)), config, runs))
+        failures = failed_runs(runs)
+        console.print("\n".join(failures) or f"{len(runs)} runs, all well.", highlight=False)
+        console.print(f"{time.monotonic() - began_s:.0f} s in all.", highlight=False)
         show_address(console, stack.state)
         if args.detach:
             console.print("It stays up; `make down` stops it.")
-            return code
-        console.print("Ctrl-C stops it.")
-        _stay(stack)
-        return code
+        else:
+            console.print("Ctrl-C stops it.")
+            _stay(stack)
+        return 1 if failures else 0
     except BaseException:
         stack.stop()
         raise
@@ -86,24 +89,32 @@ def expected_tasks(tasks: Iterable[TaskInstance], runs: int) -> int:
     return sum(sizes.values()) + largest * max(0, runs - len(sizes))
 
 
-def result_table(lake: Lake, config: Config, sessions: Sequence[date], runs: Sequence[Run]) -> Table:
+def failed_runs(runs: SessionRuns) -> list[str]:
+    """Return a line for every session of a DAG without a good run."""
+    return [
+        f"{dag_id} {session}: {run.state if run else 'there was no run'}"
+        for (dag_id, session), run in runs.items()
+        if run is None or run.state != "success"
+    ]
+
+
+def result_table(lake: Lake, config: Config, runs: SessionRuns) -> Table:
     """Return the closing table: one row per session and dataset, from the manifests and the runs."""
     table = Table("session", "dataset", "state", title="Published")
     for name in ("rows", "quarantined", "seconds"):
         table.add_column(name, justify="right")
-    latest = {(run.dag_id, run.partition_key): run for run in runs}
-    for session in sessions:
-        for dataset in sorted({run.dag_id.removesuffix("_daily") for run in runs}):
-            known = session_coverage(lake, dataset, session, getattr(config.sources, dataset).universe)
-            run = latest.get((f"{dataset}_daily", session.isoformat()))
-            table.add_row(
-                session.isoformat(),
-                dataset,
-                known.state.value,
-                f"{known.manifest.rows:,}" if known.manifest else "-",
-                str(known.manifest.quarantined_rows) if known.manifest else "-",
-                f"{run.duration:.1f}" if run and run.duration is not None else "-",
-            )
+    for (dag_id, session), run in sorted(runs.items(), key=lambda item: item[0][::-1]):
+        dataset = dag_id.removesuffix("_daily")
+        universe = getattr(config.sources, dataset).universe
+        known = session_coverage(lake, dataset, date.fromisoformat(session), universe)
+        table.add_row(
+            session,
+            dataset,
+            known.state.value,
+            f"{known.manifest.rows:,}" if known.manifest else "-",
+            str(known.manifest.quarantined_rows) if known.manifest else "-",
+            f"{run.duration:.1f}" if run and run.duration is not None else "-",
+        )
     return table
 
 
@@ -117,7 +128,7 @@ def _fresh_stack() -> LocalStack:
     return LocalStack(home, lake=home.parent / "lake", simulator=simulator_arguments(), port=_PREFERRED_PORT)
 
 
-def _backfill(api: AirflowApi, sessions: Sequence[date], console: Console) -> list[Run]:
+def _backfill(api: AirflowApi, sessions: Sequence[date], console: Console) -> SessionRuns:
     """Unpause the DAGs, backfill the producers, and return the sessions' runs when all are over."""
     with console.status("Waiting for the DAGs ..."):
         # One file per DAG, each named like its DAG.
@@ -136,7 +147,7 @@ def _backfill(api: AirflowApi, sessions: Sequence[date], console: Console) -> li
 
 def _watch(
     api: AirflowApi, producers: Sequence[str], backfills: Sequence[int], sessions: Sequence[date], console: Console
-) -> list[Run]:
+) -> SessionRuns:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     deadline = time.monotonic() + _TIMEOUT_S
     with Progress(*columns, console=console) as progress:
@@ -147,24 +158,14 @@ def _watch(
                 done = sum(task.is_over for task in tasks)
                 progress.update(bar, completed=done, total=expected_tasks(tasks, len(sessions)))
             if all(api.backfill_state(backfill).completed_at for backfill in backfills):
-                runs = _runs(api, producers, sessions)
+                runs = [run for dag_id in producers for run in api.runs(dag_id)]
                 if all(run.is_over for run in runs):
-                    return runs
+                    latest = {(run.dag_id, run.partition_key): run for run in runs}
+                    keys = [(dag_id, session.isoformat()) for dag_id in producers for session in sessions]
+                    return {key: latest.get(key) for key in keys}
             time.sleep(_POLL_S)
     message = f"the runs are not over after {_TIMEOUT_S:.0f} s"
     raise BellwetherError(message)
-
-
-def _runs(api: AirflowApi, producers: Sequence[str], sessions: Sequence[date]) -> list[Run]:
-    keys = {session.isoformat() for session in sessions}
-    return [run for dag_id in producers for run in api.runs(dag_id) if run.partition_key in keys]
-
-
-def _verdict(runs: Sequence[Run]) -> str:
-    failed = [f"{run.dag_id} {run.partition_key}" for run in runs if run.state != "success"]
-    return (
-        f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}." if failed else f"{len(runs)} runs, all well."
-    )
 
 
 def _stay(stack: LocalStack) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
-from bellwether.errors import LakeError, QualityError
+from bellwether.errors import LakeError, NothingProven, QualityError
 from bellwether.ingest.fetch import rows_by_ticker
 from bellwether.ingest.plan import Batch
 from bellwether.lake import Coverage, Lake, TickerCoverage, files
@@ -81,8 +81,10 @@ def publish_stage(
 
     Raises
     ------
+    NothingProven
+        Every ticker failed and nothing was published before; the ledger records why.
     LakeError
-        The stage was never validated or is gone; or every ticker failed and nothing was published before.
+        The stage was never validated or is gone.
     """
     staged = Stage(lake, dataset, session, stage_id).read_validated()
     if staged is None:
@@ -105,7 +107,7 @@ def publish_stage(
     )
     try:
         return publish(lake, submission, FileLayout(getattr(config.sinks, dataset), config.settings.lake.compression))
-    except LakeError:
+    except NothingProven:
         record_failures(lake, dataset, session, record.coverage)
         raise
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from msgspec import structs
 
 from bellwether import __version__
-from bellwether.errors import LakeError
+from bellwether.errors import LakeError, NothingProven
 from bellwether.faultpoints import reach
 from bellwether.lake import files
 from bellwether.lake.lake import Lake
@@ -91,9 +91,10 @@ def publish(lake: Lake, submission: Submission, layout: FileLayout) -> Publicati
 
     Raises
     ------
+    NothingProven
+        Every ticker failed and nothing is published.
     LakeError
-        Nothing submitted is proven and nothing is published, so there is nothing to say of the session;
-        or the swap lost against other publishers too often.
+        The swap lost against other publishers too often.
     """
     reach("publish.begun", submission.session)
     for _ in range(_MOST_ROUNDS):
@@ -131,7 +132,7 @@ def _merge(lake: Lake, submission: Submission, current: tuple[pa.Table, Manifest
         msg = (
             f"{submission.dataset} {submission.session}: nothing to publish, every ticker failed: {'; '.join(reasons)}"
         )
-        raise LakeError(msg)
+        raise NothingProven(msg)
     replaced = pa.array(sorted(accepted), pa.string())
     kept = published.filter(pc.invert(pc.is_in(published["ticker"], value_set=replaced)))
     arriving = submission.table.filter(pc.is_in(submission.table["ticker"], value_set=replaced))

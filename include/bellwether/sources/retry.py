@@ -82,11 +82,12 @@ class Retrier:
         raise AssertionError  # pragma: no cover - count() does not end
 
     def _wait_s(self, error: VendorError, rule: RetryRule, attempt: int) -> float:
-        wait_s = self.rng.uniform(0, min(rule.cap_s, rule.base_s * 2 ** (attempt - 1)))
-        # Third parties report Retry-After, the vendor does not document it: heeded, but never for an hour in a task.
-        if isinstance(error, RateLimited) and error.retry_after_s is not None:
-            return max(wait_s, min(error.retry_after_s, rule.cap_s))
-        return wait_s
+        if isinstance(error, RateLimited):
+            # The vendor counts requests by the minute: a shorter wait only burns an attempt. It does not document
+            # Retry-After; where it comes it is heeded, but never for an hour in a task.
+            window_s = rule.base_s if error.retry_after_s is None else error.retry_after_s
+            return min(window_s, rule.cap_s) + self.rng.uniform(0, rule.base_s / 10)
+        return self.rng.uniform(0, min(rule.cap_s, rule.base_s * 2 ** (attempt - 1)))
 
 
 def error_from_response(

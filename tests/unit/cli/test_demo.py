@@ -1,13 +1,18 @@
+import argparse
+import signal
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
 
 from bellwether.cli import demo
 from bellwether.config import Config
+from bellwether.errors import BellwetherError
 from bellwether.lake import Lake
-from bellwether.localstack import Run, TaskInstance
+from bellwether.localstack import Backfill, Dag, Run, StackState, TaskInstance
 
 
 def tasks(run_id: str, count: int) -> list[TaskInstance]:
@@ -43,8 +48,9 @@ def test_table_shows_runs_beside_sessions_with_nothing_published(tmp_path: Path)
         partition_key="2025-11-28",
         duration=12.34,
     )
+    runs = {("equities_daily", "2025-11-28"): run, ("equities_daily", "2025-11-26"): None}
     console = Console(width=100, record=True, file=(tmp_path / "out").open("w"))
-    console.print(demo.result_table(lake, Config(), [date(2025, 11, 26), date(2025, 11, 28)], [run]))
+    console.print(demo.result_table(lake, Config(), runs))
     rows = [line for line in console.export_text().splitlines() if "equities" in line]
     assert [cell.strip() for cell in rows[0].strip("│").split("│")] == [
         "2025-11-26",
@@ -55,3 +61,104 @@ def test_table_shows_runs_beside_sessions_with_nothing_published(tmp_path: Path)
         "-",
     ]
     assert rows[1].strip("│ ").endswith("12.3")
+
+
+class FakeApi:
+    """Stands for Airflow: its runs are over at once, in the state it was made with."""
+
+    def __init__(self, state: str = "success") -> None:
+        self.calls: list[str] = []
+        self.state = state
+
+    def wait_for_dags(self, _dag_ids: list[str]) -> list[Dag]:
+        tagged = {"equities_daily": "producer", "session_consolidate": "consumer", "ops_health": "ops"}
+        return [Dag(dag_id=dag_id, is_paused=True, tags=({"name": tag},)) for dag_id, tag in tagged.items()]
+
+    def set_paused(self, dag_id: str, *, paused: bool) -> None:
+        self.calls.append(f"{'pause' if paused else 'unpause'} {dag_id}")
+
+    def backfill(self, dag_id: str, start: date, end: date, *, max_active_runs: int) -> Backfill:
+        self.calls.append(f"backfill {dag_id} {start}..{end} {max_active_runs}")
+        return self.backfill_state(1)
+
+    def backfill_state(self, backfill_id: int) -> Backfill:
+        now = datetime(2025, 12, 1, tzinfo=UTC)
+        return Backfill(id=backfill_id, dag_id="equities_daily", created_at=now, completed_at=now)
+
+    def task_instances(self, _dag_id: str, run_id: str) -> list[TaskInstance]:
+        return tasks(run_id, 7)
+
+    def runs(self, dag_id: str) -> list[Run]:
+        return [
+            Run(dag_id=dag_id, dag_run_id=key, run_type="backfill", state=self.state, partition_key=key, duration=1.0)
+            for key in ("2025-11-26", "2025-11-28", "2010-01-04")
+        ]
+
+
+class FakeStack:
+    """Stands for LocalStack."""
+
+    def __init__(self, root: Path, api: FakeApi) -> None:
+        Lake.open(root, simulated=True)
+        self.api = api
+        self.state = StackState("http://127.0.0.1:8080", "admin", "word", lake=str(root))
+        self.stopped = False
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+@pytest.fixture
+def run_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., tuple[int, FakeStack]]]:
+    def run(api: FakeApi, *, detach: bool) -> tuple[int, FakeStack]:
+        stack = FakeStack(tmp_path, api)
+        monkeypatch.setattr(demo, "_fresh_stack", lambda: stack)
+        monkeypatch.setattr(demo, "last_sessions", lambda: [date(2025, 11, 26), date(2025, 11, 28)])
+        return demo.run(argparse.Namespace(detach=detach), Config()), stack
+
+    handler = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+
+
+def test_consumers_are_unpaused_first_and_producers_right_before_their_backfill(
+    run_demo: Callable[..., tuple[int, FakeStack]],
+) -> None:
+    code, stack = run_demo(FakeApi(), detach=True)
+    assert code == 0
+    assert stack.api.calls == [
+        "unpause session_consolidate",
+        "unpause equities_daily",
+        "backfill equities_daily 2025-11-26..2025-11-28 5",
+    ]
+
+
+def test_detached_demo_is_left_running_also_when_a_run_failed(
+    run_demo: Callable[..., tuple[int, FakeStack]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, stack = run_demo(FakeApi("failed"), detach=True)
+    assert (code, stack.stopped) == (1, False)
+    assert "equities_daily 2025-11-26: failed\nequities_daily 2025-11-28: failed\n" in capsys.readouterr().out
+
+
+def test_session_without_a_run_counts_as_failed() -> None:
+    assert demo.failed_runs({("equities_daily", "2025-11-28"): None}) == ["equities_daily 2025-11-28: there was no run"]
+
+
+def test_demo_that_somebody_else_ended_ends(run_demo: Callable[..., tuple[int, FakeStack]]) -> None:
+    code, stack = run_demo(FakeApi(), detach=False)  # the fake stack has no processes, so it is not up
+    assert (code, stack.stopped) == (0, True)
+
+
+def test_demo_that_breaks_off_leaves_nothing_running(
+    run_demo: Callable[..., tuple[int, FakeStack]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = Mock()
+    monkeypatch.setattr(FakeStack, "stop", stopped)
+    monkeypatch.setattr(demo, "_TIMEOUT_S", 0.0)
+    with pytest.raises(BellwetherError, match="not over after"):
+        run_demo(FakeApi(), detach=True)
+    stopped.assert_called_once_with()

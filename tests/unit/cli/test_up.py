@@ -1,9 +1,12 @@
+import argparse
 import json
 from collections.abc import Mapping
 
 import pytest
 
 from bellwether.cli import up
+from bellwether.config import Config
+from bellwether.localstack import AlreadyRunning, StackState
 
 
 class Recorded:
@@ -11,6 +14,10 @@ class Recorded:
 
     def __init__(self, *_: object, **options: object) -> None:
         self.options = options
+        self.state = StackState("http://127.0.0.1:8080", "admin", "word", simulator_url="http://127.0.0.1:8765")
+
+    def start(self) -> None:
+        """Is up at once."""
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +59,19 @@ def test_with_a_key_it_is_polygon_and_the_configured_lake() -> None:
 )
 def test_connection_is_left_alone(env: dict[str, str], *, no_simulator: bool) -> None:
     assert options(env, no_simulator=no_simulator) == {"port": 8080}
+
+
+def test_up_shows_address_and_login(capsys: pytest.CaptureFixture[str]) -> None:
+    assert up.run(argparse.Namespace(no_simulator=False), Config()) == 0
+    assert "http://127.0.0.1:8080\nLogin:     admin / word\nSimulator: http://127.0.0.1:8765" in capsys.readouterr().out
+
+
+def test_second_up_shows_the_address_of_the_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start(self: Recorded) -> None:
+        raise AlreadyRunning(self.state)
+
+    monkeypatch.setattr(Recorded, "start", start)
+    assert up.run(argparse.Namespace(no_simulator=False), Config()) == 0
+    assert capsys.readouterr().out.startswith("It is up already.\nAirflow:   http://127.0.0.1:8080")
