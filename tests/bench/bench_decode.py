@@ -14,7 +14,6 @@ from statistics import median
 import pyarrow as pa
 from polygon import RESTClient
 from polygon.rest.models import Agg
-from tests.bench import BenchRow
 
 from bellwether.calendar import get_calendar
 from bellwether.schemas import EQUITIES
@@ -22,6 +21,7 @@ from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.server import SimulatorConfig, running
 from bellwether.sources.decode import decode_aggregates
 from bellwether.sources.rest import PolygonRest
+from tests.bench import BenchRow
 
 _TICKER = "SPY"
 _KEY = "key-of-the-benchmark"

@@ -12,14 +12,14 @@ from statistics import median
 import great_expectations as gx
 import pyarrow as pa
 from great_expectations.data_context.types.base import ProgressBarsConfig
-from tests.bench import BenchRow
-from tests.unit.quality.frames import HOURS, good_row, spoilt_rows, table_of
 
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import with_derived
 from bellwether.quality.suite import build_suite, read_suite
 from bellwether.quality.validate import validate_session
 from bellwether.schemas import EQUITIES
+from tests.bench import BenchRow
+from tests.unit.quality.frames import HOURS, good_row, spoilt_rows, table_of
 
 _MINUTES = 390
 _ROUNDS = 15

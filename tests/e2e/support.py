@@ -6,15 +6,12 @@ those its own manifest records, and publishes or leaves. It knows nothing of how
 
 import json
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 import msgspec
 import tenacity
 
-from bellwether.lake import Lake, read
-from bellwether.localstack import AirflowApi, Run
-from bellwether.lake.manifest import Manifest
+from bellwether.localstack import AirflowApi
 
 PRODUCER = "equities_daily"
 CONSUMER = "stub_consolidation"
@@ -29,7 +26,7 @@ QUICK = {
     "BELLWETHER__RETRY_POLICY__DEFAULT__AIRFLOW_RETRIES": "0",
 }
 
-_CONSUMER = '''
+_CONSUMER = """
 import json
 import os
 from datetime import date
@@ -70,7 +67,7 @@ with DAG(
                 consumed.write(json.dumps([session.isoformat(), inputs["equities"]]) + "\\n")
 
     consolidate()
-'''
+"""
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -16,13 +16,13 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from tests.builders import SESSION, bars, submission
 
 from bellwether.config import SinkSettings
 from bellwether.faultpoints import PUBLISH_STEPS
 from bellwether.lake import Lake, read
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import publish
+from tests.builders import SESSION, bars, submission
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.builders import SESSION, bars
 
 from bellwether.clock import SimulatedClock
 from bellwether.config import Config
 from bellwether.errors import VendorError
 from bellwether.lake import Lake
 from bellwether.sources.rest import Aggregates, RawPage
+from tests.builders import SESSION, bars
 
 
 class FakeVendor:

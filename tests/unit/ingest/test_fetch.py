@@ -3,8 +3,6 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.builders import SESSION, bars
-from tests.unit.ingest.conftest import FakeVendor
 
 from bellwether.config import Config, RetryPolicies
 from bellwether.errors import (
@@ -21,6 +19,8 @@ from bellwether.ingest.fetch import BatchSummary, fetch_batch
 from bellwether.ingest.plan import Batch
 from bellwether.lake import Coverage, Lake
 from bellwether.lake.stage import BatchRecord, Stage
+from tests.builders import SESSION, bars
+from tests.unit.ingest.conftest import FakeVendor
 
 BATCH = Batch("equities", SESSION, "s1", 0, ("AAPL", "MSFT", "SPY"))
 URL = "http://vendor/x"

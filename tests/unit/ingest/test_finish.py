@@ -5,8 +5,6 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.builders import SESSION, bars
-from tests.unit.ingest.conftest import FakeVendor
 
 from bellwether.config import Config, RetryPolicies
 from bellwether.errors import BadResponse, LakeError, QualityError
@@ -17,6 +15,8 @@ from bellwether.ingest.readiness import readiness
 from bellwether.lake import Coverage, Lake, read
 from bellwether.lake.coverage import session_coverage
 from bellwether.lake.publish import Publication
+from tests.builders import SESSION, bars
+from tests.unit.ingest.conftest import FakeVendor
 
 
 def capture(lake: Lake, config: Config, vendor: FakeVendor, stage_id: str = "s1", **options: object) -> list[Batch]:

@@ -3,7 +3,6 @@
 from datetime import date
 
 import pytest
-from tests.builders import SESSION, bars, complete, failed, submission
 
 from bellwether.config import Config, SinkSettings
 from bellwether.errors import ConfigError, NotASession
@@ -11,6 +10,7 @@ from bellwether.ingest.plan import Batch, plan_session
 from bellwether.lake import Lake
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import publish
+from tests.builders import SESSION, bars, complete, failed, submission
 
 
 def planned(lake: Lake, config: Config, **options: object) -> list[tuple[str, ...]]:

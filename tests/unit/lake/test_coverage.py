@@ -4,7 +4,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from tests.builders import SESSION, bars, failed, submission
 
 from bellwether.clock import SimulatedClock
 from bellwether.config import SinkSettings
@@ -12,6 +11,7 @@ from bellwether.lake import Coverage, Lake, TickerCoverage
 from bellwether.lake.coverage import record_failures, session_coverage
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import publish
+from tests.builders import SESSION, bars, failed, submission
 
 
 @pytest.fixture

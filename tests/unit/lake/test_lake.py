@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from tests.builders import SESSION
 
 from bellwether.errors import LakeError
 from bellwether.lake import Lake, files
 from bellwether.lake.paths import LakePaths
+from tests.builders import SESSION
 
 
 def test_kind_is_fixed_at_creation_and_the_kinds_never_mix(tmp_path: Path) -> None:

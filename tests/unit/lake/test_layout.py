@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tests.builders import bars
 
 from bellwether.config import SinkSettings
 from bellwether.lake.layout import FileLayout
+from tests.builders import bars
 
 LAYOUT = FileLayout(SinkSettings(), "snappy")
 NOW = datetime(2025, 7, 1, 20, tzinfo=UTC)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.builders import SESSION, bars, complete, failed, submission
 
 from bellwether.clock import SimulatedClock
 from bellwether.config import SinkSettings
@@ -15,6 +14,7 @@ from bellwether.lake import Coverage, Lake, TickerCoverage, read
 from bellwether.lake import publish as publish_module
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import Publication, Submission
+from tests.builders import SESSION, bars, complete, failed, submission
 
 LAYOUT = FileLayout(SinkSettings(), "snappy")
 

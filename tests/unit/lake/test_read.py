@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from tests.builders import bars, submission
 
 from bellwether.config import SinkSettings
 from bellwether.errors import LakeError
@@ -13,6 +12,7 @@ from bellwether.lake import Lake, read
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import publish
 from bellwether.schemas import EQUITIES
+from tests.builders import bars, submission
 
 DAYS = [date(2025, 7, 1), date(2025, 7, 2), date(2025, 7, 3)]
 

@@ -4,9 +4,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.builders import bars
 
 from bellwether.lake.revisions import revision_of
+from tests.builders import bars
 
 TABLE = pa.concat_tables([bars("AAPL"), bars("SPY")])
 

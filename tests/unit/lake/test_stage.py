@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.builders import SESSION, bars, complete, failed
 
 from bellwether.clock import SimulatedClock
 from bellwether.lake import Lake
 from bellwether.lake.stage import BatchRecord, Stage, ValidatedRecord, remove_old_stages
+from tests.builders import SESSION, bars, complete, failed
 
 NOW = datetime(2025, 7, 10, tzinfo=UTC)
 

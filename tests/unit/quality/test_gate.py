@@ -2,6 +2,12 @@ from collections import Counter
 
 import pyarrow as pa
 import pytest
+
+from bellwether.errors import ConfigError
+from bellwether.quality.gate import GateReport, check_batch
+from bellwether.quality.prepare import schema_errors, staged_schema
+from bellwether.quality.reasons import RowReason, WarningName
+from bellwether.schemas import EQUITIES
 from tests.unit.quality.frames import (
     HOURS,
     ODDITIES,
@@ -13,12 +19,6 @@ from tests.unit.quality.frames import (
     spoilt_rows,
     table_of,
 )
-
-from bellwether.errors import ConfigError
-from bellwether.quality.gate import GateReport, check_batch
-from bellwether.quality.prepare import schema_errors, staged_schema
-from bellwether.quality.reasons import RowReason, WarningName
-from bellwether.schemas import EQUITIES
 
 
 def check(rows: list[Row]) -> GateReport:

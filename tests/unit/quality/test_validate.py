@@ -6,7 +6,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.unit.quality.frames import HOURS, Row, good_row, good_rows, spoilt_rows, table_of
 
 from bellwether.errors import ConfigError
 from bellwether.quality import validate
@@ -16,6 +15,7 @@ from bellwether.quality.reasons import RowReason, WarningName
 from bellwether.quality.suite import read_suite
 from bellwether.quality.validate import Verdict, raised_exceptions, validate_session
 from bellwether.schemas import EQUITIES
+from tests.unit.quality.frames import HOURS, Row, good_row, good_rows, spoilt_rows, table_of
 
 NO_WARNINGS = dict.fromkeys([str(name) for name in WarningName], 0)
 
