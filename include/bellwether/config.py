@@ -89,7 +89,17 @@ class SinkSettings(_Model):
     """One entry of `sinks.yaml`: the Parquet layout of one dataset."""
 
     row_group_rows: int = Field(default=131_072, ge=100_000)
-    dictionary_columns: tuple[str, ...] = ("ticker",)
+    dictionary_columns: tuple[str, ...] = (
+        "ticker",
+        "ts",
+        "open",
+        "high",
+        "low",
+        "close",
+        "volume",
+        "vwap",
+        "transactions",
+    )
 
 
 class Sinks(_Model):

@@ -152,7 +152,7 @@ def test_a_clock_that_stands_still_does_not_confuse_two_publications(tmp_path: P
 
 
 def test_layout_follows_the_sink(lake: Lake) -> None:
-    publish_module.publish(lake, submission(bars("SPY")), FileLayout(SinkSettings(row_group_rows=100_000), "zstd"))
+    publish_module.publish(lake, submission(bars("SPY")), FileLayout(SinkSettings(dictionary_columns=("ticker",)), "zstd"))
     metadata = pq.ParquetFile(lake.paths.partition("equities", SESSION)).metadata
     column = metadata.row_group(0).column(0)
     assert column.compression == "ZSTD"
