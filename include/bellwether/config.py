@@ -7,6 +7,7 @@ are Airflow Connections. Nothing is read at import; callers load inside a task o
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -68,7 +69,7 @@ class SourceSettings(_Model):
     def _well_formed_and_unique(cls, universe: tuple[str, ...]) -> tuple[str, ...]:
         for ticker in universe:
             check_ticker(ticker)
-        duplicates = sorted({ticker for ticker in universe if universe.count(ticker) > 1})
+        duplicates = sorted(ticker for ticker, count in Counter(universe).items() if count > 1)
         if duplicates:
             msg = f"tickers listed more than once: {', '.join(duplicates)}"
             raise ValueError(msg)

@@ -4,6 +4,8 @@ The retry policy, Airflow's retries and the coverage ledger all decide by these 
 failure keeps its meaning from the socket to the run list. This room knows no other.
 """
 
+_LONGEST_MESSAGE = 500
+
 
 class BellwetherError(Exception):
     """Root of all errors raised on purpose."""
@@ -45,11 +47,12 @@ class VendorError(BellwetherError):
     """
 
     def __init__(self, message: str, *, url: str, status: int | None = None, request_id: str | None = None) -> None:
-        self.message = message
+        # Vendor texts end up in logs, manifests and alerts; a page of HTML or worse must not.
+        self.message = message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + " ..."
         self.url = url
         self.status = status
         self.request_id = request_id
-        super().__init__(message, url, status, request_id)
+        super().__init__(self.message, url, status, request_id)
 
     def __str__(self) -> str:
         details = [f"HTTP {self.status}"] if self.status is not None else []

@@ -9,6 +9,7 @@ import logging as stdlib_logging
 import sys
 from collections.abc import MutableMapping
 from typing import Any, cast
+from urllib.parse import quote
 
 import structlog
 
@@ -22,9 +23,9 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def register_secret(value: str) -> None:
-    """Have `value` replaced by `***` wherever this process logs it, in texts, fields and tracebacks."""
+    """Have `value`, plain or as part of a URL, replaced by `***` wherever this process logs it."""
     if value:
-        _SECRETS.add(value)
+        _SECRETS.update({value, quote(value, safe="")})
 
 
 def redact(text: str) -> str:

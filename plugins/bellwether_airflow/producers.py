@@ -17,6 +17,7 @@ from airflow.sdk import DAG, Asset, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from bellwether.config import Config
+from bellwether.due import DELAY_MINUTES
 from bellwether.tickers import TICKER_PATTERN
 from bellwether_airflow import connections
 from bellwether_airflow.assets import EQUITIES, SESSION_READY
@@ -37,19 +38,17 @@ class Producer:
     Attributes
     ----------
     dataset
-        What it publishes; also names its pool `publish_<dataset>` and its DAG `<dataset>_daily`.
+        What it publishes; also names its DAG `<dataset>_daily`, its pool `publish_<dataset>` and its row in
+        `bellwether.due`.
     asset
         Emitted when a partition changed.
-    delay_minutes
-        Minutes after the end of extended hours (20:00 New York) at which a session is due.
     """
 
     dataset: str
     asset: Asset
-    delay_minutes: int
 
 
-PRODUCERS = {row.dataset: row for row in (Producer("equities", EQUITIES, delay_minutes=15),)}
+PRODUCERS = {row.dataset: row for row in (Producer("equities", EQUITIES),)}
 
 _FORM = {
     "tickers": Param(
@@ -83,7 +82,7 @@ def daily_producer(dataset: str, doc_md: str) -> DAG:
     row = PRODUCERS[dataset]
     with DAG(
         dag_id=f"{dataset}_daily",
-        schedule=SessionTimetable(delay_minutes=row.delay_minutes),
+        schedule=SessionTimetable(delay_minutes=DELAY_MINUTES[dataset]),
         start_date=_HISTORY_BEGINS,
         catchup=False,
         max_active_runs=3,
@@ -122,17 +121,16 @@ def plan(dataset: str) -> list[dict[str, Any]]:
     from bellwether.ingest.plan import plan_session
 
     context = get_current_context()
-    params, instance = context["params"], context["ti"]
-    # A plan that runs again was cleared by someone who wants the session fetched anew.
-    force = bool(params["force"]) or instance.try_number > 1
+    params = context["params"]
     batches = plan_session(
         connections.lake(),
         Config.load(),
         dataset,
         _session(),
-        stage_id=f"{_file_name(instance.run_id)}-{secrets.token_hex(3)}",
+        stage_id=f"{_file_name(context['run_id'])}-{secrets.token_hex(3)}",
         tickers=params["tickers"],
-        force=force,
+        # A plan that was cleared runs again because someone wants the session fetched anew.
+        force=params["force"] or _was_cleared(),
     )
     return [msgspec.to_builtins(batch) for batch in batches]
 
@@ -176,10 +174,13 @@ def publish(dataset: str, stage_id: str) -> dict[str, Any]:
         session,
         stage_id=stage_id,
         run_id=context["run_id"],
+        accept_loss=bool(context["params"]["tickers"]) and context["params"]["force"],
     )
     manifest = publication.manifest
+    context["ti"].xcom_push("refused", publication.refused)
     # A try that died after the swap finds its own publication in force: it must succeed, or its event is lost.
-    if not publication.changed and manifest.stage_id != stage_id:
+    died_after_swap = manifest.stage_id == stage_id and not _was_cleared()
+    if not publication.changed and not died_after_swap:
         msg = f"nothing changed: revision {manifest.revision[:12]} stands"
         raise AirflowSkipException(msg)
     _emit(PRODUCERS[dataset].asset, session)
@@ -204,13 +205,14 @@ def announce() -> None:
 
 @task(trigger_rule="all_done", retries=0)
 def report(batches: list[dict[str, Any]] | None) -> None:
-    """Fail the run when a ticker could not be fetched; what was valid is published all the same."""
+    """Fail the run when a ticker could not be fetched or was refused; what was valid is published all the same."""
     from bellwether.ingest.finish import failed_tickers
 
     if batches is None:
         msg = "the plan failed; its log says why"
         raise AirflowFailException(msg)
-    failed = failed_tickers(connections.lake(), _batches(batches))
+    refused = get_current_context()["ti"].xcom_pull(task_ids="publish", key="refused") or {}
+    failed = failed_tickers(connections.lake(), _batches(batches)) | refused
     if failed:
         reasons = "; ".join(f"{ticker}: {reason}" for ticker, reason in sorted(failed.items()))
         msg = f"{len(failed)} tickers failed; clear the failed batches to fetch them again. {reasons}"
@@ -243,4 +245,10 @@ def _batches(batches: Sequence[dict[str, Any]]) -> "list[Batch]":
 
 
 def _file_name(run_id: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in run_id)
+    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in run_id)[:100]
+
+
+def _was_cleared() -> bool:
+    """Return whether someone cleared the running task: that gives it its retries back on top of those it had."""
+    context = get_current_context()
+    return bool(context["ti"].max_tries > (context["task"].retries or 0))

@@ -63,5 +63,6 @@ class BellwetherRetryPolicy(RetryPolicy):
         delay: timedelta | None = None
         if isinstance(exception, RateLimited):
             # The vendor's window is a minute; Retry-After is not documented, but honoured where it is sent.
-            delay = timedelta(seconds=rule.base_s if exception.retry_after_s is None else exception.retry_after_s)
+            asked_s = rule.base_s if exception.retry_after_s is None else exception.retry_after_s
+            delay = timedelta(seconds=min(asked_s, rule.cap_s))
         return RetryDecision.retry(delay, f"{name}: retry {tries} of {rule.airflow_retries} by retry_policy.yaml")

@@ -166,6 +166,20 @@ def test_a_failed_ticker_fails_the_run_while_the_rest_is_published_and_nothing_i
     assert events()[-1] == ("session_ready", KEY)
 
 
+def test_an_answer_without_bars_keeps_the_published_rows_and_fails_the_run_until_the_loss_is_accepted(
+    dag: Any, run_session: Run, simulator: RunningSimulator, lake_root: Path
+) -> None:
+    run_session(dag, KEY)
+    before = Lake.open(lake_root).manifest("equities", SESSION)
+    simulator.faults.add(Fault(kind="not_found", ticker="SPY", count=None))
+    run = run_session(dag, KEY, {"force": True})
+    assert run.state == "failed"
+    assert Lake.open(lake_root).manifest("equities", SESSION) == before
+    accepted = run_session(dag, KEY, {"force": True, "tickers": ["SPY"]})
+    assert accepted.state == "success"
+    assert Lake.open(lake_root).manifest("equities", SESSION).coverage["SPY"].rows == 0
+
+
 def test_a_key_the_vendor_refuses_stops_at_once_with_one_request_a_batch(
     dag: Any, run_session: Run, simulator: RunningSimulator, lake_root: Path
 ) -> None:

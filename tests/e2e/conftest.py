@@ -1,14 +1,18 @@
 """Real Airflows for the end-to-end tests: started once per module, stopped whatever happens, logs shown on failure."""
 
+import json
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tests.e2e.support import CONSUMER, PRODUCER, Producers, prepare_home
 
 from bellwether.localstack import LocalStack
 from bellwether.localstack.processes import tail
+from bellwether.simulator.bars import Market
+from bellwether.simulator.server import SimulatorConfig, running
 
 _running: list[LocalStack] = []
 
@@ -28,6 +32,33 @@ def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
             _running.append(stack)
             stacks.callback(_running.remove, stack)
             return stack
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_producers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Producers]]:
+    """Return `start(market, universe, **settings)`: a stack that captures `universe` from a simulator of `market`.
+
+    The project's DAGs and the stub consumer run in it, the simulator in the test's own process; `settings` are
+    further environment variables. `equities_daily` is unpaused, so the run of the last completed session starts.
+    """
+    with ExitStack() as stacks:
+
+        def start(market: Market, universe: Sequence[str], **settings: str) -> Producers:
+            home = tmp_path_factory.mktemp("airflow")
+            simulator = stacks.enter_context(running(SimulatorConfig(market=market)))
+            env = prepare_home(home) | settings
+            env["BELLWETHER__SOURCES__EQUITIES__UNIVERSE"] = json.dumps(list(universe))
+            stack = LocalStack(
+                home, lake=home / "lake", polygon_url=simulator.url, extra_dags=home / "consumer", env=env
+            )
+            stacks.enter_context(stack)
+            _running.append(stack)
+            stacks.callback(_running.remove, stack)
+            stack.api.wait_for_dags([PRODUCER, CONSUMER])
+            stack.api.set_paused(PRODUCER, paused=False)
+            return Producers(stack, simulator)
 
         yield start
 

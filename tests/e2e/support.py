@@ -1,4 +1,4 @@
-"""What the modules on a real Airflow share: the market they capture, the stub consumer, and what Airflow recorded.
+"""What the modules on a real Airflow share: the stack with its simulator, the stub consumer, what Airflow recorded.
 
 The stub consumer does what consolidation will do and no more: it is told of a session, compares its inputs with
 those its own manifest records, and publishes or leaves. It knows nothing of how the inputs came about.
@@ -6,25 +6,20 @@ those its own manifest records, and publishes or leaves. It knows nothing of how
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import msgspec
 import tenacity
 
-from bellwether.localstack import AirflowApi
+from bellwether.lake import Lake
+from bellwether.localstack import AirflowApi, LocalStack, Run
+from bellwether.simulator.server import RunningSimulator
 
 PRODUCER = "equities_daily"
 CONSUMER = "stub_consolidation"
 UNIVERSE = ("AAPL", "MSFT", "QQQ", "SPY")
-
-# A capture that fails for good does so within seconds, and two batches make two mapped tasks.
-QUICK = {
-    "BELLWETHER__SOURCES__EQUITIES__UNIVERSE": json.dumps(UNIVERSE),
-    "BELLWETHER__INGEST__BATCH_TICKERS": "2",
-    "BELLWETHER__RETRY_POLICY__DEFAULT__ATTEMPTS": "2",
-    "BELLWETHER__RETRY_POLICY__DEFAULT__BASE_S": "0",
-    "BELLWETHER__RETRY_POLICY__DEFAULT__AIRFLOW_RETRIES": "0",
-}
 
 _CONSUMER = """
 import json
@@ -69,53 +64,137 @@ with DAG(
     consolidate()
 """
 
+# Airflow imports this file at its start. Tasks are forks of the scheduler, so what it has imported they need not
+# import again: half of a test's time. DAG files and the other processes are left as they are.
+_PRELOAD = """
+import sys
+
+if "scheduler" in sys.argv:
+    import great_expectations
+
+    import bellwether.ingest.finish
+    import bellwether.ingest.readiness
+    import bellwether_airflow.hooks.polygon
+    from bellwether.calendar import get_calendar
+
+    get_calendar()
+"""
+
 
 class Event(msgspec.Struct, frozen=True):
-    """An asset event, with the runs it started (their states only)."""
+    """An asset event, with the runs it started."""
 
     id: int
     name: str
     partition_key: str | None
     created_dagruns: list[dict[str, object]]
 
+    @property
+    def is_dealt_with(self) -> bool:
+        """Whether a run was started by it and is over."""
+        states = {run["state"] for run in self.created_dagruns}
+        return bool(states) and states <= {"success", "failed"}
 
-class Consumer:
-    """The stub consumer's DAG file and the record of what it has published.
+
+@dataclass(frozen=True)
+class Producers:
+    """A running stack with the project's DAGs, the stub consumer and a simulator in the test's own process.
 
     Attributes
     ----------
-    dags
-        Folder for `LocalStack(extra_dags=...)`.
-    env
-        Environment of the stack it is to run in.
+    stack
+        Airflow.
+    simulator
+        What is captured; faults can be switched at any time.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.dags = folder
-        (folder / "stub_consolidation.py").write_text(_CONSUMER)
-        self._consumed = folder / "consumed.jsonl"
-        self.env = {"BELLWETHER_TEST_CONSUMED": str(self._consumed)}
+    stack: LocalStack
+    simulator: RunningSimulator
 
-    def published(self, api: AirflowApi) -> list[tuple[str, str]]:
-        """Return (session, revision of equities) of every publication, once every announcement has been dealt with."""
-        wait_until(lambda: all(map(_is_dealt_with, events(api, "session_ready"))), "announcements are being dealt with")
-        if not self._consumed.exists():
-            return []
-        return [tuple(json.loads(line)) for line in self._consumed.read_text().splitlines()]
+    @property
+    def api(self) -> AirflowApi:
+        """The stack's REST API."""
+        return self.stack.api
+
+    @property
+    def lake_root(self) -> Path:
+        """The stack's lake."""
+        return self.stack.home / "lake"
+
+    @property
+    def lake(self) -> Lake:
+        """The lake, opened for reading."""
+        return Lake.open(self.lake_root)
+
+    @property
+    def faults(self) -> Path:
+        """Folder of the fault points (`bellwether.faultpoints`)."""
+        return self.stack.home / "faults"
+
+    def trigger(self, key: str | None = None, **params: object) -> Run:
+        """Trigger the producer, for a session or without a key, and return the run once it is over."""
+        started = self.api.trigger(PRODUCER, key, params)
+        return self.api.wait_for_run(PRODUCER, started.dag_run_id)
+
+    def backfill(self, start: date, end: date) -> list[Run]:
+        """Backfill a range of sessions and return the runs it made, by session, once they are over."""
+        # Airflow refuses a second open backfill of a DAG, and takes up to 30 s to close one whose runs are over.
+        wait_until(lambda: self._open_backfills() == 0, "an earlier backfill is still open")
+        self.api.backfill(PRODUCER, start, end, max_active_runs=10)
+        runs = [run for run in self.api.runs(PRODUCER) if run.run_type == "backfill"]
+        inside = [run for run in runs if str(start) <= str(run.partition_key) <= str(end)]
+        ended = [self.api.wait_for_run(PRODUCER, run.dag_run_id, timeout_s=300) for run in inside]
+        return sorted(ended, key=lambda run: str(run.partition_key))
+
+    def _open_backfills(self) -> int:
+        content = json.loads(self.api.request("GET", "backfills", query={"dag_id": PRODUCER}))
+        return sum(backfill["completed_at"] is None for backfill in content["backfills"])
+
+    def states(self, run: Run) -> dict[str, str | None]:
+        """Return the state of every task of a run; those of mapped tasks under their displayed names."""
+        tasks = self.api.task_instances(PRODUCER, run.dag_run_id)
+        return {task.rendered_map_index or task.task_id: task.state for task in tasks}
+
+    def asked(self, session: date) -> list[str | None]:
+        """Return the tickers the simulator was asked for, of one session, in order."""
+        return [request.ticker for request in self.simulator.requests if request.session == session]
+
+    def events(self, asset: str, key: str | None = None) -> list[Event]:
+        """Return the events of an asset, oldest first; with a key only those of that session."""
+        query = {"name_pattern": asset, "order_by": "timestamp", "limit": 100}
+        content = json.loads(self.api.request("GET", "assets/events", query=query))
+        assert content["total_entries"] <= 100, "more events than one page"
+        found = msgspec.convert(content["asset_events"], list[Event])
+        return [event for event in found if event.name == asset and key in (None, event.partition_key)]
+
+    def consumed(self) -> list[tuple[str, str]]:
+        """Return (session, revision of equities) of every publication of the stub consumer.
+
+        Waits until every announcement made so far has been dealt with.
+        """
+        wait_until(
+            lambda: all(event.is_dealt_with for event in self.events("session_ready")), "announcements stay unheard"
+        )
+        return [tuple(json.loads(line)) for line in (self.stack.home / "consumed.jsonl").read_text().splitlines()]
 
 
-def events(api: AirflowApi, asset: str, key: str | None = None) -> list[Event]:
-    """Return the events of an asset, oldest first; with a key only those of that session."""
-    query = {"name_pattern": asset, "order_by": "timestamp", "limit": 100}
-    content = json.loads(api.request("GET", "assets/events", query=query))
-    assert content["total_entries"] <= 100
-    found = msgspec.convert(content["asset_events"], list[Event])
-    return [event for event in found if event.name == asset and key in (None, event.partition_key)]
+def prepare_home(home: Path) -> dict[str, str]:
+    """Write into a stack's home what the tests add to it: the stub consumer, what to import ahead, empty records.
 
-
-def _is_dealt_with(event: Event) -> bool:
-    states = {run["state"] for run in event.created_dagruns}
-    return bool(states) and states <= {"success", "failed"}
+    Returns
+    -------
+    dict of str to str
+        The environment that the consumer and the fault points need.
+    """
+    for folder in ("config", "consumer", "faults"):
+        (home / folder).mkdir()
+    (home / "config" / "airflow_local_settings.py").write_text(_PRELOAD)
+    (home / "consumer" / "stub_consolidation.py").write_text(_CONSUMER)
+    (home / "consumed.jsonl").touch()
+    return {
+        "BELLWETHER_FAULT_DIR": str(home / "faults"),
+        "BELLWETHER_TEST_CONSUMED": str(home / "consumed.jsonl"),
+    }
 
 
 def wait_until(condition: Callable[[], bool], otherwise: str, timeout_s: float = 60.0) -> None:

@@ -37,8 +37,13 @@ from tests.builders import bars, submission
 root, ticker, first, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 lake = Lake.open(root, simulated=True)
 for seed in range(first, first + rounds):
-    publish(lake, submission(bars(ticker, seed=seed), stage_id=f"{ticker}{seed}"), FileLayout(SinkSettings(), "snappy"))
+    table = bars(ticker, minutes=50 + seed % 40, seed=seed)
+    publish(lake, submission(table, stage_id=f"{ticker}{seed}"), FileLayout(SinkSettings(), "snappy"))
 """
+
+
+def version(ticker: str, seed: int) -> pa.Table:
+    return bars(ticker, minutes=50 + seed % 40, seed=seed)
 
 
 def start_publisher(
@@ -52,7 +57,7 @@ def start_publisher(
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     lake = Lake.open(tmp_path / "lake", simulated=True)
-    publish(lake, submission(bars("SPY"), bars("AAPL")), FileLayout(SinkSettings(), "snappy"))
+    publish(lake, submission(version("SPY", 0), bars("AAPL")), FileLayout(SinkSettings(), "snappy"))
     return lake
 
 
@@ -69,16 +74,18 @@ def test_killed_at_any_step_readers_see_the_old_or_the_new_revision_and_a_retry_
     old = lake.manifest("equities", SESSION)
     assert start_publisher(lake, "SPY", 7, 1, faults).wait(60) == -signal.SIGKILL
     assert list(faults.iterdir()) == []
-    expected = bars("SPY", seed=7) if PUBLISH_STEPS.index(step) >= SWAPPED else bars("SPY")
+    expected = version("SPY", 7) if PUBLISH_STEPS.index(step) >= SWAPPED else version("SPY", 0)
     folder = lake.paths.partition("equities", SESSION).parent
     assert [path.name for path in folder.iterdir()] == ["equities.parquet"]
     assert read("equities", SESSION, SESSION, root=lake.paths.root).equals(pa.concat_tables([bars("AAPL"), expected]))
     assert start_publisher(lake, "SPY", 7, 1).wait(60) == 0
     manifest = lake.manifest("equities", SESSION)
-    assert read("equities", SESSION, SESSION, ["SPY"], root=lake.paths.root).equals(bars("SPY", seed=7))
+    assert read("equities", SESSION, SESSION, ["SPY"], root=lake.paths.root).equals(version("SPY", 7))
     assert manifest.stage_id == "SPY7"
     assert lake.paths.revision("equities", SESSION, old.published_utc, old.revision).exists()
-    assert json.loads(lake.paths.manifest("equities", SESSION).read_bytes())["rows"] == 10
+    assert (
+        json.loads(lake.paths.manifest("equities", SESSION).read_bytes())["publication_id"] == manifest.publication_id
+    )
 
 
 def test_the_steps_tried_are_all_steps_of_the_code_path() -> None:
@@ -93,7 +100,7 @@ def test_publishers_of_one_session_lose_nothing_of_each_other(lake: Lake) -> Non
     for publisher in publishers:
         _, errors = publisher.communicate(timeout=120)
         assert publisher.returncode == 0, errors.decode()
-    expected = [bars("AAPL"), *(bars(ticker, seed=124) for ticker in tickers)]
+    expected = [bars("AAPL"), *(version(ticker, 124) for ticker in tickers)]
     assert read("equities", SESSION, SESSION, root=lake.paths.root).equals(pa.concat_tables(expected))
     revisions = lake.paths.revision("equities", SESSION, lake.clock.now(), "x").parent
     assert len(list(revisions.iterdir())) == 100  # every publication but the last was replaced by another, and kept
@@ -118,9 +125,7 @@ def read_with_duckdb(folder: Path) -> list[tuple[str, float]]:
 def test_plain_readers_see_exactly_one_publication_while_publishes_go_on(
     lake: Lake, reader: Callable[[Path], list[tuple[str, float]]]
 ) -> None:
-    publish(lake, submission(bars("SPY", minutes=200)), FileLayout(SinkSettings(), "snappy"))
-    possible = {seed: bars("SPY", seed=seed)["close"].to_pylist() for seed in range(500, 560)}
-    possible[0] = bars("SPY", minutes=200)["close"].to_pylist()
+    possible = {seed: version("SPY", seed)["close"].to_pylist() for seed in (0, *range(500, 560))}
     aapl = bars("AAPL")["close"].to_pylist()
     publisher = start_publisher(lake, "SPY", 500, 60)
     seen: set[int] = set()

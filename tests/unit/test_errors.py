@@ -13,6 +13,11 @@ def test_text_holds_message_status_request_and_url() -> None:
     assert str(VendorError("hung", url="https://vendor")) == "hung [https://vendor]"
 
 
+def test_a_page_of_html_does_not_become_the_message() -> None:
+    error = VendorError("x" * 5_000_000, url="https://vendor")
+    assert len(str(error)) < 600
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -43,6 +43,11 @@ def test_text_lines_honour_the_level(capsys: pytest.CaptureFixture[str]) -> None
     assert "batch=b001" in shown
 
 
+def test_a_secret_is_masked_in_the_form_it_takes_in_a_url() -> None:
+    logging.register_secret("a/b+c")
+    assert logging.redact("?key=a%2Fb%2Bc and a/b+c") == "?key=*** and ***"
+
+
 def test_an_empty_secret_masks_nothing() -> None:
     logging.register_secret("")
     assert logging.redact("plain") == "plain"

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     """Run the command; 0 when every session is complete, 1 when some ticker failed."""
     access = vendor_access(args.url)
     lake = Lake.open(args.lake or config.settings.lake.root, simulated=access.simulated)
-    sessions = sessions_between(lake, args.start, args.end)
+    sessions = sessions_between(lake, args.dataset, args.start, args.end)
     rest = access.connect(config)
     console = Console(stderr=True)
     problems: list[str] = []
@@ -86,11 +86,12 @@ class _SessionJob:
             if not batches:
                 return []
             try:
-                return self._capture(self._resume_or_begin(batches, access), progress)
+                staged = self._resume_or_begin(batches, access)
+                return self._capture(staged, progress, accept_loss=bool(wanted) and force)
             except BellwetherError as error:
                 return [f"{self.session}: {error}"]
 
-    def _capture(self, batches: list[Batch], progress: Progress) -> list[str]:
+    def _capture(self, batches: list[Batch], progress: Progress, *, accept_loss: bool) -> list[str]:
         stage_id = batches[0].stage_id
         stage = Stage(self.lake, self.dataset, self.session, stage_id)
         task = progress.add_task(f"  {self.session}", total=len(batches))
@@ -105,13 +106,19 @@ class _SessionJob:
             progress.advance(task)
         progress.remove_task(task)
         validate_stage(self.lake, batches)
-        publish_stage(
-            self.lake, self.config, self.dataset, self.session, stage_id=stage_id, run_id="bellwether backfill"
+        publication = publish_stage(
+            self.lake,
+            self.config,
+            self.dataset,
+            self.session,
+            stage_id=stage_id,
+            run_id="bellwether backfill",
+            accept_loss=accept_loss,
         )
-        failed = failed_tickers(self.lake, batches)
-        if not failed:
-            stage.remove()
-        return [f"{self.session} {ticker}: {reason}" for ticker, reason in failed.items()]
+        problems = failed_tickers(self.lake, batches) | publication.refused
+        # The ledger knows what is missing; a stage that stayed would be taken up again instead of asking anew.
+        stage.remove()
+        return [f"{self.session} {ticker}: {reason}" for ticker, reason in sorted(problems.items())]
 
     def _resume_or_begin(self, batches: list[Batch], access: VendorAccess) -> list[Batch]:
         """Go on with what an interrupted backfill of the same plan staged recently; else begin a stage."""

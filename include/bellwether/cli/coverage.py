@@ -29,7 +29,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     universe = getattr(config.sources, args.dataset).universe
     known = [
         session_coverage(lake, args.dataset, session, universe)
-        for session in sessions_between(lake, args.start, args.end)
+        for session in sessions_between(lake, args.dataset, args.start, args.end)
     ]
     if args.json:
         _write_json(args.dataset, known)

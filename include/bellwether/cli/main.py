@@ -35,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BellwetherError as error:
         sys.stderr.write(f"bellwether: {logging.redact(str(error))}\n")
         return 2
+    except OSError as error:  # a read-only lake, a full disk, a port taken
+        sys.stderr.write(f"bellwether: {logging.redact(str(error))}\n")
+        return 2
     except KeyboardInterrupt:
         return 130
 

@@ -9,6 +9,7 @@ from datetime import date
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
+from bellwether.due import delay
 from bellwether.errors import ConfigError
 from bellwether.lake import Lake
 from bellwether.sources.rest import PolygonRest
@@ -88,8 +89,8 @@ def tickers(text: str) -> list[str]:
     return [ticker for ticker in (part.strip() for part in text.split(",")) if ticker]
 
 
-def sessions_between(lake: Lake, start: date, end: date) -> list[date]:
-    """Return the completed sessions of a range.
+def sessions_between(lake: Lake, dataset: str, start: date, end: date) -> list[date]:
+    """Return the sessions of a range at which a dataset is due.
 
     Raises
     ------
@@ -97,7 +98,7 @@ def sessions_between(lake: Lake, start: date, end: date) -> list[date]:
         There is none.
     """
     calendar = get_calendar()
-    last = calendar.last_completed(lake.clock.now())
+    last = calendar.last_completed(lake.clock.now(), delay(dataset))
     sessions = calendar.sessions(start, min(end, last))
     if not sessions:
         msg = f"no completed session from {start} to {end}; the last completed one is {last}"

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.calendar import SessionHours, get_calendar
+from bellwether.clock import Clock
 from bellwether.config import RetryPolicies
 from bellwether.errors import (
     ConnectionFailed,
@@ -71,11 +72,23 @@ class BatchSummary(msgspec.Struct, frozen=True):
 class _Haul:
     """What this try has brought so far."""
 
+    batch: Batch
+    clock: Clock
     tables: list[pa.Table] = field(default_factory=list)
     coverage: dict[str, TickerCoverage] = field(default_factory=dict)
     pages: list[tuple[str, int, RawPage]] = field(default_factory=list)
     errors: dict[str, VendorError] = field(default_factory=dict)
     api_calls: int = 0
+
+    def note(self, ticker: str, state: Coverage, reason: str = "", *, rows: int = 0, duplicates: int = 0) -> None:
+        self.coverage[ticker] = TickerCoverage(
+            state,
+            rows=rows,
+            duplicates_dropped=duplicates,
+            stage_id=self.batch.stage_id,
+            fetched_utc=self.clock.now(),
+            reason=reason,
+        )
 
 
 def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Batch) -> BatchSummary:
@@ -106,13 +119,13 @@ def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Ba
     earlier = stage.read_batch(batch.index)
     if earlier is not None and not earlier[1].failed:
         earlier = None
-    haul = _Haul()
+    haul = _Haul(batch, lake.clock)
     if earlier is not None:
         haul.tables.append(earlier[0])
         haul.coverage |= {t: known for t, known in earlier[1].coverage.items() if known.state.is_proven}
     for ticker in batch.tickers:
         if ticker not in haul.coverage:
-            _fetch_ticker(rest, batch, ticker, hours, haul)
+            _fetch_ticker(rest, ticker, hours, haul)
     raw = _keep_raw(lake, batch, haul)
     table = pa.concat_tables([staged_schema(batch.dataset).empty_table(), *haul.tables])
     record = BatchRecord(
@@ -129,43 +142,38 @@ def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Ba
     return BatchSummary(batch.name, len(batch.tickers), table.num_rows, record.api_calls, record.seconds, peak_mb)
 
 
-def _fetch_ticker(rest: PolygonRest, batch: Batch, ticker: str, hours: SessionHours, haul: _Haul) -> None:
+def _fetch_ticker(rest: PolygonRest, ticker: str, hours: SessionHours, haul: _Haul) -> None:
     stopped = next((e for e in haul.errors.values() if isinstance(e, _STOPS_THE_BATCH)), None)
     if stopped is not None:
-        haul.coverage[ticker] = TickerCoverage(
-            Coverage.FAILED, stage_id=batch.stage_id, reason=f"not tried after: {stopped.message}"
-        )
+        haul.note(ticker, Coverage.FAILED, f"not tried after: {stopped.message}")
         return
     try:
-        answer = FETCHERS[batch.dataset](rest, ticker, hours)
+        answer = FETCHERS[haul.batch.dataset](rest, ticker, hours)
     except NotFound as error:
-        haul.coverage[ticker] = TickerCoverage(Coverage.UNKNOWN_TICKER, stage_id=batch.stage_id, reason=error.message)
+        haul.api_calls += 1
+        haul.note(ticker, Coverage.UNKNOWN_TICKER, f"{error.message} [request {error.request_id}]")
         return
     except VendorError as error:
-        log.warning("ticker failed", batch=batch.name, ticker=ticker, error=str(error))
+        log.warning("ticker failed", batch=haul.batch.name, ticker=ticker, error=str(error))
         haul.errors[ticker] = error
-        haul.coverage[ticker] = TickerCoverage(
-            Coverage.FAILED, stage_id=batch.stage_id, reason=f"{type(error).__name__}: {error.message}"
-        )
+        haul.note(ticker, Coverage.FAILED, f"{type(error).__name__}: {error.message}")
         return
     haul.api_calls += answer.api_calls
     haul.pages += [(ticker, number, page) for number, page in enumerate(answer.pages)]
-    _gate(answer, batch, hours, haul)
+    _gate(answer, hours, haul)
 
 
-def _gate(answer: Aggregates, batch: Batch, hours: SessionHours, haul: _Haul) -> None:
-    report = check_batch(answer.table, hours, batch.dataset)
+def _gate(answer: Aggregates, hours: SessionHours, haul: _Haul) -> None:
+    report = check_batch(answer.table, hours, haul.batch.dataset)
     if report.errors:
-        msg = f"{batch.dataset} {answer.ticker}: {'; '.join(report.errors)}"
+        msg = f"{haul.batch.dataset} {answer.ticker}: {'; '.join(report.errors)}"
         raise QualityError(msg)
     haul.tables.append(report.table)
-    haul.coverage[answer.ticker] = TickerCoverage(
-        Coverage.COMPLETE if report.table.num_rows else Coverage.EMPTY,
-        rows=report.table.num_rows,
-        duplicates_dropped=report.duplicates_dropped,
-        stage_id=batch.stage_id,
-        reason="" if report.table.num_rows else "the vendor answered with no bars",
-    )
+    rows = report.table.num_rows
+    if rows:
+        haul.note(answer.ticker, Coverage.COMPLETE, rows=rows, duplicates=report.duplicates_dropped)
+    else:
+        haul.note(answer.ticker, Coverage.EMPTY, "the vendor answered with no bars")
 
 
 def _keep_raw(lake: Lake, batch: Batch, haul: _Haul) -> dict[str, str]:

@@ -75,9 +75,16 @@ def validate_stage(lake: Lake, batches: Sequence[Batch]) -> ValidatedRecord:
 
 
 def publish_stage(
-    lake: Lake, config: Config, dataset: str, session: date, *, stage_id: str, run_id: str
+    lake: Lake,
+    config: Config,
+    dataset: str,
+    session: date,
+    *,
+    stage_id: str,
+    run_id: str,
+    accept_loss: bool = False,
 ) -> Publication:
-    """Publish what a stage holds after validation.
+    """Publish what a stage holds after validation; `accept_loss` lets a ticker lose most of its published rows.
 
     Raises
     ------
@@ -104,6 +111,7 @@ def publish_stage(
         api_calls=record.api_calls,
         timings_s=record.timings_s,
         count_warnings=lambda merged: check_batch(merged, hours, dataset).warnings,
+        accept_loss=accept_loss,
     )
     try:
         return publish(lake, submission, FileLayout(getattr(config.sinks, dataset), config.settings.lake.compression))
@@ -113,12 +121,14 @@ def publish_stage(
 
 
 def failed_tickers(lake: Lake, batches: Sequence[Batch]) -> dict[str, str]:
-    """Return the tickers of a plan that could not be fetched, with the reason."""
+    """Return the tickers of a plan that could not be fetched or were refused whole, with the reason."""
     if not batches:
         return {}
     plan = batches[0]
-    _, record = _collect(Stage(lake, plan.dataset, plan.session, plan.stage_id), batches)
-    return {ticker: known.reason for ticker, known in record.coverage.items() if not known.state.is_proven}
+    stage = Stage(lake, plan.dataset, plan.session, plan.stage_id)
+    validated = stage.read_validated()
+    coverage = validated[1].coverage if validated else _collect(stage, batches)[1].coverage
+    return {ticker: known.reason for ticker, known in coverage.items() if not known.state.is_proven}
 
 
 def _collect(stage: Stage, batches: Sequence[Batch]) -> tuple[pa.Table, BatchRecord]:
@@ -129,7 +139,8 @@ def _collect(stage: Stage, batches: Sequence[Batch]) -> tuple[pa.Table, BatchRec
     for batch in batches:
         staged = stage.read_batch(batch.index)
         if staged is None:
-            lost = TickerCoverage(Coverage.FAILED, stage_id=stage.stage_id, reason=f"batch {batch.name} staged nothing")
+            reason = f"batch {batch.name} has nothing staged; clear it, or the whole run if that is days old"
+            lost = TickerCoverage(Coverage.FAILED, stage_id=stage.stage_id, reason=reason)
             coverage |= dict.fromkeys(batch.tickers, lost)
             continue
         table, record = staged
@@ -152,6 +163,7 @@ def _after_quarantine(
             quarantined_rows=refused[ticker],
             duplicates_dropped=known.duplicates_dropped,
             stage_id=known.stage_id,
+            fetched_utc=known.fetched_utc,
             reason=f"{refused[ticker]} rows in quarantine",
         )
         if ticker in refused

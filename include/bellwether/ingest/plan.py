@@ -7,6 +7,7 @@ import msgspec
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config, SourceSettings
+from bellwether.due import DELAY_MINUTES, delay
 from bellwether.errors import ConfigError, NotASession
 from bellwether.lake import Lake
 from bellwether.lake.coverage import session_coverage
@@ -67,11 +68,11 @@ def plan_session(
     Raises
     ------
     NotASession
-        The session is not over.
+        The session is not due.
     ConfigError
         A ticker is not in the universe.
     """
-    check_completed(lake, session)
+    check_due(lake, dataset, session)
     source: SourceSettings = getattr(config.sources, dataset)
     strangers = sorted(set(tickers) - set(source.universe))
     if strangers:
@@ -92,17 +93,18 @@ def plan_session(
     return batches
 
 
-def check_completed(lake: Lake, session: date) -> None:
-    """Refuse a session that is not over.
+def check_due(lake: Lake, dataset: str, session: date) -> None:
+    """Refuse a session that cannot be captured whole yet.
 
     Raises
     ------
     NotASession
-        Its extended hours end later than now; the message names the last completed session.
+        It is not over, or was a moment ago; the message names the last session that can be captured.
     """
-    calendar = get_calendar()
-    if calendar.hours(session).post_close > lake.clock.now():
-        msg = f"{session} is not over; the last completed session is {calendar.last_completed(lake.clock.now())}"
+    calendar, now = get_calendar(), lake.clock.now()
+    if calendar.hours(session).post_close + delay(dataset) > now:
+        last = calendar.last_completed(now, delay(dataset))
+        msg = f"{session} is not due before {DELAY_MINUTES[dataset]} minutes after its end; the last due is {last}"
         raise NotASession(msg)
 
 

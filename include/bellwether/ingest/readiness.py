@@ -39,8 +39,10 @@ def readiness(lake: Lake, config: Config, session: date) -> Readiness:
     inputs: dict[str, str] = {}
     lacking: list[str] = []
     for dataset in config.sources.required():
-        known = session_coverage(lake, dataset, session, getattr(config.sources, dataset).universe)
-        blocking = sorted(ticker for ticker, coverage in known.tickers.items() if coverage.state.blocks)
+        universe = getattr(config.sources, dataset).universe
+        known = session_coverage(lake, dataset, session, universe)
+        # A ticker that has left the universe since can be fetched no more, and nobody waits for it.
+        blocking = [ticker for ticker in universe if known.tickers[ticker].state.blocks]
         if known.manifest is None:
             lacking.append(f"{dataset} is not published")
         elif blocking:

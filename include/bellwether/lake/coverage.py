@@ -10,6 +10,7 @@ from datetime import date
 import msgspec
 
 from bellwether.calendar import get_calendar
+from bellwether.due import delay
 from bellwether.lake import files
 from bellwether.lake.lake import Lake
 from bellwether.lake.manifest import Coverage, Manifest, TickerCoverage, encode
@@ -75,10 +76,10 @@ def session_coverage(lake: Lake, dataset: str, session: date, universe: tuple[st
     """
     manifest = lake.manifest(dataset, session)
     known = dict(manifest.coverage) if manifest else _failures(lake, dataset, session)
-    is_due = get_calendar().hours(session).post_close <= lake.clock.now()
+    is_due = get_calendar().hours(session).post_close + delay(dataset) <= lake.clock.now()
     absent = TickerCoverage(
         Coverage.MISSING if is_due else Coverage.NOT_YET_DUE,
-        reason="never fetched" if is_due else "the session is not over",
+        reason="never fetched" if is_due else "the session is not due",
     )
     return SessionCoverage(session, {ticker: absent for ticker in universe} | known, manifest)
 
@@ -86,7 +87,8 @@ def session_coverage(lake: Lake, dataset: str, session: date, universe: tuple[st
 def record_failures(lake: Lake, dataset: str, session: date, coverage: dict[str, TickerCoverage]) -> None:
     """Record why a session has nothing published; a publication removes the record."""
     if lake.manifest(dataset, session) is None:
-        files.write_bytes(lake.paths.failures(dataset, session), encode(FailureRecord(coverage)))
+        record = FailureRecord(_failures(lake, dataset, session) | coverage)
+        files.write_bytes(lake.paths.failures(dataset, session), encode(record))
 
 
 def _failures(lake: Lake, dataset: str, session: date) -> dict[str, TickerCoverage]:

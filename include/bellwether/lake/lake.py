@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 import pyarrow as pa
@@ -85,22 +85,29 @@ class Lake:
         return "simulated" if self.simulated else "final"
 
     def sessions(self, dataset: str) -> list[date]:
-        """Return the sessions with a published partition, ascending."""
-        folders = self.paths.dataset(dataset).glob(f"session=*/{dataset}.parquet")
-        return sorted(date.fromisoformat(path.parent.name.removeprefix("session=")) for path in folders)
+        """Return the sessions with a published partition, ascending.
+
+        Raises
+        ------
+        LakeError
+            A folder there is named like none of Bellwether's: plain reads would take its rows for published ones.
+        """
+        return sorted(
+            _session_of(path.parent) for path in self.paths.dataset(dataset).glob(f"session=*/{dataset}.parquet")
+        )
 
     def manifest(self, dataset: str, session: date) -> Manifest | None:
         """Return the manifest of a published partition, from its Parquet footer; None if there is no partition."""
         with self.opened(dataset, session) as partition:
-            return None if partition is None else manifest_in(partition.schema_arrow, self.paths, dataset, session)
+            return None if partition is None else _manifest_in(partition, self.paths.partition(dataset, session))
 
     def partition(self, dataset: str, session: date) -> tuple[pa.Table, Manifest] | None:
         """Return the rows and the manifest of one publication, both of the same one; None if there is none."""
         with self.opened(dataset, session) as partition:
             if partition is None:
                 return None
-            table = partition.read()
-            return table.replace_schema_metadata(None), manifest_in(table.schema, self.paths, dataset, session)
+            manifest = _manifest_in(partition, self.paths.partition(dataset, session))
+            return partition.read().replace_schema_metadata(None), manifest
 
     @contextmanager
     def opened(self, dataset: str, session: date) -> Iterator[pq.ParquetFile | None]:
@@ -114,19 +121,20 @@ class Lake:
             yield partition
 
 
-def manifest_in(schema: pa.Schema, paths: LakePaths, dataset: str, session: date) -> Manifest:
-    """Return the manifest a partition's schema carries.
-
-    Raises
-    ------
-    LakeError
-        It carries none that can be read: the file was not published by Bellwether.
-    """
-    content = (schema.metadata or {}).get(METADATA_KEY, b"")
+def _manifest_in(partition: pq.ParquetFile, path: Path) -> Manifest:
+    content = (partition.metadata.metadata or {}).get(METADATA_KEY, b"")
     try:
         return msgspec.json.decode(content, type=Manifest)
     except msgspec.MsgspecError as error:
-        msg = f"{paths.partition(dataset, session)} carries no readable manifest ({error}); it was not published here"
+        msg = f"{path} carries no readable manifest ({error}); it was not published here"
+        raise LakeError(msg) from error
+
+
+def _session_of(folder: Path) -> date:
+    try:
+        return date.fromisoformat(folder.name.removeprefix("session="))
+    except ValueError as error:
+        msg = f"{folder} is not of Bellwether's making and would be read as published data: move it out of the lake"
         raise LakeError(msg) from error
 
 
@@ -135,7 +143,12 @@ def _local_folder(root: str | Path) -> Path:
     if url.scheme not in ("", "file"):
         msg = f"{root}: only folders and file:// URLs can hold a lake, not {url.scheme}://"
         raise LakeError(msg)
-    return Path(url.path if url.scheme == "file" else root).absolute()
+    if url.scheme == "":
+        return Path(root).absolute()
+    if url.netloc not in ("", "localhost"):
+        msg = f"{root} names a host; a folder's URL has three slashes: file:///data/lake"
+        raise LakeError(msg)
+    return Path(unquote(url.path))
 
 
 def _create(paths: LakePaths, marker: _Marker) -> None:

@@ -42,9 +42,10 @@ class Coverage(StrEnum):
 
 _PROVEN = frozenset(
     {Coverage.COMPLETE, Coverage.PARTIAL, Coverage.EMPTY, Coverage.UNKNOWN_TICKER, Coverage.NOT_ENTITLED}
-    | {Coverage.QUARANTINED}
 )
-_BLOCKING = frozenset({Coverage.FAILED, Coverage.MISSING, Coverage.VENDOR_LATE, Coverage.NOT_YET_DUE})
+_BLOCKING = frozenset(
+    {Coverage.FAILED, Coverage.MISSING, Coverage.QUARANTINED, Coverage.VENDOR_LATE, Coverage.NOT_YET_DUE}
+)
 
 
 class TickerCoverage(msgspec.Struct, frozen=True):
@@ -62,6 +63,8 @@ class TickerCoverage(msgspec.Struct, frozen=True):
         Identical rows the vendor sent more than once.
     stage_id
         The stage this was learnt in, hence the folder of the raw responses that prove it.
+    fetched_utc
+        When the vendor was asked; an older answer never displaces a newer one.
     reason
         Why, for every state but `complete`.
     """
@@ -71,6 +74,7 @@ class TickerCoverage(msgspec.Struct, frozen=True):
     quarantined_rows: int = 0
     duplicates_dropped: int = 0
     stage_id: str = ""
+    fetched_utc: datetime | None = None
     reason: str = ""
 
 

@@ -29,6 +29,9 @@ from bellwether.schemas import SCHEMA_VERSION, SCHEMAS, SORT_KEY
 # Every round means that another publisher finished its own; so many in a row mean something else is wrong.
 _MOST_ROUNDS = 100
 
+# A correction moves or adds a few bars; an answer that halves a ticker's session is a fault of the vendor or the way.
+_LEAST_SHARE_LEFT = 0.5
+
 log = get_logger(__name__)
 
 
@@ -46,6 +49,8 @@ class Submission:
         For the manifest.
     count_warnings
         Counts the oddities of the merged partition, by name.
+    accept_loss
+        Let a ticker lose most of its published rows; otherwise they are kept and the ticker is refused.
     """
 
     dataset: str
@@ -59,6 +64,7 @@ class Submission:
     api_calls: int
     timings_s: dict[str, float]
     count_warnings: Callable[[pa.Table], dict[str, int]]
+    accept_loss: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,10 +77,13 @@ class Publication:
         The manifest now in force.
     changed
         Whether the partition was written.
+    refused
+        Tickers whose published rows were kept against what was submitted, with the reason.
     """
 
     manifest: Manifest
     changed: bool
+    refused: dict[str, str]
 
 
 def publish(lake: Lake, submission: Submission, layout: FileLayout) -> Publication:
@@ -99,10 +108,14 @@ def publish(lake: Lake, submission: Submission, layout: FileLayout) -> Publicati
     reach("publish.begun", submission.session)
     for _ in range(_MOST_ROUNDS):
         current = lake.partition(submission.dataset, submission.session)
-        table, manifest = _merge(lake, submission, current)
+        refused = _refused(submission, current[1].coverage if current else {})
+        table, manifest = _merge(lake, submission, current, refused)
         reach("publish.merged", submission.session)
         if current is not None and _says_the_same(current[1], manifest):
-            return Publication(current[1], changed=False)
+            # A publisher that died between swap and index left the index behind.
+            with files.locked(lake.paths.lock(submission.dataset, submission.session)):
+                _write_index(lake, lake.manifest(submission.dataset, submission.session) or current[1])
+            return Publication(current[1], changed=False, refused=refused)
         if _swap(lake, table, manifest, current[1] if current else None, layout):
             log.info(
                 "published",
@@ -112,20 +125,43 @@ def publish(lake: Lake, submission: Submission, layout: FileLayout) -> Publicati
                 rows=manifest.rows,
             )
             reach("publish.returned", submission.session)
-            return Publication(manifest, changed=True)
+            return Publication(manifest, changed=True, refused=refused)
     msg = f"{submission.dataset} {submission.session}: {_MOST_ROUNDS} other publications came in between; try again"
     raise LakeError(msg)
 
 
-def _merge(lake: Lake, submission: Submission, current: tuple[pa.Table, Manifest] | None) -> tuple[pa.Table, Manifest]:
+def _refused(submission: Submission, before: dict[str, TickerCoverage]) -> dict[str, str]:
+    """Return the tickers whose answer must not displace what is published, with the reason."""
+    reasons = {
+        ticker: _why_refused(known, before[ticker], accept_loss=submission.accept_loss)
+        for ticker, known in submission.coverage.items()
+        if ticker in before and before[ticker].state.is_proven
+    }
+    return {ticker: reason for ticker, reason in reasons.items() if reason}
+
+
+def _why_refused(known: TickerCoverage, published: TickerCoverage, *, accept_loss: bool) -> str:
+    if not known.state.is_proven:
+        return f"{known.reason}; the {published.rows} published rows are kept"
+    if known.fetched_utc and published.fetched_utc and known.fetched_utc < published.fetched_utc:
+        return (
+            f"fetched {known.fetched_utc:%Y-%m-%d %H:%M:%S} UTC, before the published rows "
+            f"({published.fetched_utc:%Y-%m-%d %H:%M:%S}); clear the whole run to fetch again"
+        )
+    if known.rows < published.rows * _LEAST_SHARE_LEFT and not accept_loss:
+        return (
+            f"{known.rows} rows ({known.state.value}) in place of {published.rows}: the published rows are kept; "
+            "to accept the loss, fetch this ticker again by name with force"
+        )
+    return ""
+
+
+def _merge(
+    lake: Lake, submission: Submission, current: tuple[pa.Table, Manifest] | None, refused: dict[str, str]
+) -> tuple[pa.Table, Manifest]:
     schema = SCHEMAS[submission.dataset]
     published, before = (current[0], current[1].coverage) if current else (schema.empty_table(), {})
-    # A ticker whose fetch failed keeps what an earlier run proved: its rows are still good.
-    accepted = {
-        ticker: known
-        for ticker, known in submission.coverage.items()
-        if known.state.is_proven or not (ticker in before and before[ticker].state.is_proven)
-    }
+    accepted = {ticker: known for ticker, known in submission.coverage.items() if ticker not in refused}
     coverage = dict(sorted((before | accepted).items()))
     if not any(known.state.is_proven for known in coverage.values()):
         reasons = sorted({known.reason for known in accepted.values()})
@@ -165,7 +201,10 @@ def _merge(lake: Lake, submission: Submission, current: tuple[pa.Table, Manifest
 
 def _says_the_same(current: Manifest, merged: Manifest) -> bool:
     def claim(manifest: Manifest) -> tuple[object, ...]:
-        coverage = {ticker: structs.replace(known, stage_id="") for ticker, known in manifest.coverage.items()}
+        coverage = {
+            ticker: structs.replace(known, stage_id="", fetched_utc=None, reason="")
+            for ticker, known in manifest.coverage.items()
+        }
         return manifest.revision, coverage, manifest.schema_version
 
     return claim(current) == claim(merged)
@@ -178,23 +217,32 @@ def _swap(lake: Lake, table: pa.Table, manifest: Manifest, base: Manifest | None
     replaced = target.read_bytes() if base else None
     incoming = lake.paths.incoming(dataset, session, manifest.publication_id)
     files.make_folder(incoming.parent)
-    incoming.write_bytes(layout.compose(table, {METADATA_KEY: encode(manifest)}, replaced, manifest.published_utc))
-    reach("publish.written", session)
-    files.sync(incoming)
-    reach("publish.synced", session)
-    with files.locked(lake.paths.lock(dataset, session)):
-        reach("publish.locked", session)
-        current = lake.manifest(dataset, session)
-        if (current and current.publication_id) != (base and base.publication_id):
-            incoming.unlink()
-            return False
-        if current is not None:
-            files.keep(target, lake.paths.revision(dataset, session, current.published_utc, current.revision))
-        reach("publish.kept", session)
-        files.make_folder(target.parent)
-        files.replace(incoming, target)
-        reach("publish.swapped", session)
-        files.write_bytes(lake.paths.manifest(dataset, session), encode(manifest))
-        lake.paths.failures(dataset, session).unlink(missing_ok=True)
-        reach("publish.indexed", session)
+    try:
+        layout.write(incoming, table, {METADATA_KEY: encode(manifest)}, replaced, manifest.published_utc)
+        reach("publish.written", session)
+        files.sync(incoming)
+        reach("publish.synced", session)
+        with files.locked(lake.paths.lock(dataset, session)):
+            reach("publish.locked", session)
+            current = lake.manifest(dataset, session)
+            if (current and current.publication_id) != (base and base.publication_id):
+                return False
+            if current is not None:
+                files.keep(target, lake.paths.revision(dataset, session, current.published_utc, current.revision))
+            reach("publish.kept", session)
+            files.make_folder(target.parent)
+            files.replace(incoming, target)
+            reach("publish.swapped", session)
+            _write_index(lake, manifest)
+            reach("publish.indexed", session)
+    finally:
+        incoming.unlink(missing_ok=True)  # there only if the swap did not happen
     return True
+
+
+def _write_index(lake: Lake, manifest: Manifest) -> None:
+    path = lake.paths.manifest(manifest.dataset, manifest.session)
+    content = encode(manifest)
+    if not path.exists() or path.read_bytes() != content:
+        files.write_bytes(path, content)
+    lake.paths.failures(manifest.dataset, manifest.session).unlink(missing_ok=True)

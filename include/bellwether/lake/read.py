@@ -1,5 +1,6 @@
 """Reading published data: what users call from a notebook."""
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -16,8 +17,8 @@ def read(
     dataset: str,
     start: date | str,
     end: date | str,
-    tickers: list[str] | None = None,
-    columns: list[str] | None = None,
+    tickers: str | Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
     *,
     root: str | Path | None = None,
 ) -> pa.Table:
@@ -30,7 +31,7 @@ def read(
     start, end
         First and last session, both included; dates or `YYYY-MM-DD`.
     tickers
-        Only these; all by default.
+        Only these, or only this one; all by default.
     columns
         Only these, in this order; all of the schema by default.
     root
@@ -55,6 +56,7 @@ def read(
     if unknown:
         msg = f"{dataset} has no column {', '.join(unknown)}; it has: {', '.join(schema.names)}"
         raise LakeError(msg)
+    tickers = [tickers] if isinstance(tickers, str) else tickers
     lake = Lake.open(root or Config.load().settings.lake.root)
     first, last = (date.fromisoformat(day) if isinstance(day, str) else day for day in (start, end))
     wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
@@ -66,7 +68,9 @@ def read(
     return pa.concat_tables([wanted.empty_table(), *tables])
 
 
-def _read_partition(lake: Lake, dataset: str, session: date, tickers: list[str] | None, wanted: pa.Schema) -> pa.Table:
+def _read_partition(
+    lake: Lake, dataset: str, session: date, tickers: Sequence[str] | None, wanted: pa.Schema
+) -> pa.Table:
     with lake.opened(dataset, session) as partition:
         if partition is None:  # withdrawn since the listing
             return wanted.empty_table()
@@ -74,5 +78,5 @@ def _read_partition(lake: Lake, dataset: str, session: date, tickers: list[str] 
             table = partition.read(columns=wanted.names)
         else:
             table = partition.read(columns=list(dict.fromkeys([*wanted.names, "ticker"])))
-            table = table.filter(pc.is_in(table["ticker"], value_set=pa.array(tickers, pa.string())))
+            table = table.filter(pc.is_in(table["ticker"], value_set=pa.array(list(tickers), pa.string())))
     return table.select(wanted.names).replace_schema_metadata(None).cast(wanted)

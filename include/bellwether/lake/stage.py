@@ -4,6 +4,7 @@ A staged file carries its record in the Parquet metadata, so rows and record app
 tasks that are tried again read here what they have already proven.
 """
 
+import math
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
@@ -103,12 +104,21 @@ def remove_old_stages(lake: Lake, dataset: str, session: date, keep: timedelta) 
     """Delete stages of a session, and files left by killed publications, untouched for longer than `keep`."""
     oldest_kept_s = (lake.clock.now() - keep).timestamp()
     for folder in lake.paths.stages(dataset, session).glob("*"):
-        if max(path.stat().st_mtime for path in [folder, *folder.iterdir()]) < oldest_kept_s:
+        if _last_written_s(folder) < oldest_kept_s:
             shutil.rmtree(folder, ignore_errors=True)
     any_incoming = lake.paths.incoming(dataset, session, "*")
     for orphan in any_incoming.parent.glob(any_incoming.name):
-        if orphan.stat().st_mtime < oldest_kept_s:
+        if _last_written_s(orphan) < oldest_kept_s:
             orphan.unlink(missing_ok=True)
+
+
+def _last_written_s(path: Path) -> float:
+    """Return the newest time of a file, or of a folder and what is in it; infinity if a run is at work there."""
+    try:
+        entries = [path, *path.iterdir()] if path.is_dir() else [path]
+        return max(entry.stat().st_mtime for entry in entries)
+    except FileNotFoundError:
+        return math.inf
 
 
 def _write(path: Path, table: pa.Table, record: BatchRecord | ValidatedRecord) -> Path:

@@ -5,7 +5,6 @@ the vendor promises is an error, and only a page that counts zero rows is an emp
 no socket: a chain of stored pages passes through it exactly as a live one does.
 """
 
-import gzip
 import math
 import re
 import zlib
@@ -24,7 +23,11 @@ from bellwether.errors import BadResponse, Truncated
 from bellwether.logging import redact
 from bellwether.schemas import EQUITIES, TIMESTAMP
 
+MAX_BODY_BYTES = 64 << 20
+"""Ten times the densest page of 50,000 bars: what is larger is no page, and must not take the task's memory."""
+
 _MINUTE_MS = 60_000
+_GZIP = 16 + zlib.MAX_WBITS
 _NO_COUNT = -(2**63)
 _NO_VWAP = math.nan  # cannot come from JSON: msgspec refuses NaN, infinities and numbers beyond a double
 
@@ -85,14 +88,23 @@ def gunzip(body: bytes, *, url: str, request_id: str | None = None) -> bytes:
     Truncated
         It ends before its gzip trailer.
     BadResponse
-        It is not gzip, or its checksum is wrong.
+        It is not gzip, its checksum is wrong, or it holds more than `MAX_BODY_BYTES`.
     """
+    if not body:
+        return b""
+    inflate = zlib.decompressobj(wbits=_GZIP)
     try:
-        return gzip.decompress(body)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        cls = Truncated if isinstance(error, EOFError) else BadResponse
+        content = inflate.decompress(body, MAX_BODY_BYTES)
+    except zlib.error as error:
         message = f"gzip body of {len(body)} bytes: {error}"
-        raise cls(message, url=url, status=200, request_id=request_id) from None
+        raise BadResponse(message, url=url, status=200, request_id=request_id) from None
+    if inflate.unconsumed_tail:
+        message = f"gzip body of {len(body)} bytes holds more than {MAX_BODY_BYTES}"
+        raise BadResponse(message, url=url, status=200, request_id=request_id)
+    if not inflate.eof:
+        message = f"gzip body of {len(body)} bytes ends before its trailer"
+        raise Truncated(message, url=url, status=200, request_id=request_id)
+    return content
 
 
 def decode_aggregates(
@@ -125,7 +137,7 @@ def decode_aggregates(
         The body is anything else but what the vendor promises.
     """
     page = _decode(_PAGES, body, url, request_id)
-    page.request_id = page.request_id or request_id
+    page.request_id = redact(page.request_id or request_id or "") or None
     bars = page.results or []
     _check_envelope(page, len(bars), expected_ticker, url)
     try:

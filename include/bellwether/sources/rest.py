@@ -26,7 +26,7 @@ from bellwether.clock import Clock, SystemClock
 from bellwether.config import RetryPolicies
 from bellwether.errors import BadResponse, ConfigError, ConnectionFailed, Truncated, VendorError
 from bellwether.logging import redact, register_secret
-from bellwether.sources.decode import MarketStatus, PageChain, decode_market_status, gunzip
+from bellwether.sources.decode import MAX_BODY_BYTES, MarketStatus, PageChain, decode_market_status, gunzip
 from bellwether.sources.retry import Retrier, error_from_response
 from bellwether.tickers import check_ticker
 
@@ -245,13 +245,14 @@ class _StrictPool:
     def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
         # Read by hand: a server that drips passes every read timeout, and urllib3 does not notice a cut gzip body.
         deadline_s = time.monotonic() + self._response_s
-        chunks = []
+        chunks, size = [], 0
         try:
             while chunk := response.read1(_CHUNK_BYTES, decode_content=False):
                 chunks.append(chunk)
-                if time.monotonic() > deadline_s:
+                size += len(chunk)
+                if time.monotonic() > deadline_s or size > MAX_BODY_BYTES:
                     response.close()
-                    message = f"not complete after {self._response_s:g} s"
+                    message = f"not complete after {self._response_s:g} s or {MAX_BODY_BYTES} bytes"
                     raise TimeoutError(message)
         finally:
             response.release_conn()

@@ -98,12 +98,16 @@ def error_from_response(
     The message is the vendor's where the body has one; plans and endpoints differ in whether they call it
     `error` or `message`.
     """
-    message, request_id = _vendor_message(body)
-    message = redact(message or f"HTTP {status} without a message")
-    request_id = request_id or headers.get("X-Request-Id")
+    texts = _vendor_texts(body)
+    message = redact(texts.get("error") or texts.get("message") or texts.get("status") or excerpt(body))
+    message = message or f"HTTP {status} without a message"
+    request_id = redact(texts.get("request_id") or headers.get("X-Request-Id") or "") or None
     if status == 429:
         wait_s = _retry_after_s(headers.get("Retry-After"), received_utc)
         return RateLimited(message, url=url, status=status, request_id=request_id, retry_after_s=wait_s)
+    if status == 404 and texts.get("status") != "NOT_FOUND":
+        # A proxy, or a base URL that is not the vendor's: believed, it would prove that no ticker exists.
+        return BadResponse(message, url=url, status=status, request_id=request_id)
     return _error_class(status, message)(message, url=url, status=status, request_id=request_id)
 
 
@@ -117,15 +121,14 @@ def _error_class(status: int, message: str) -> type[VendorError]:
     return named.get(status, BadRequest if status >= 400 else BadResponse)
 
 
-def _vendor_message(body: bytes) -> tuple[str | None, str | None]:
+def _vendor_texts(body: bytes) -> dict[str, str]:
     try:
         content = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return excerpt(body), None
+        return {}
     if not isinstance(content, dict):
-        return excerpt(body), None
-    texts = {key: value for key, value in content.items() if isinstance(value, str) and value}
-    return texts.get("error") or texts.get("message") or texts.get("status"), texts.get("request_id")
+        return {}
+    return {key: value for key, value in content.items() if isinstance(value, str) and value}
 
 
 def _retry_after_s(value: str | None, received_utc: datetime) -> float | None:

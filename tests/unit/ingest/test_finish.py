@@ -94,7 +94,7 @@ def test_a_batch_that_staged_nothing_counts_as_failed_and_the_others_are_publish
     lost = Batch("equities", SESSION, "s1", 1, ("QQQ", "SPY"))
     manifest = finish(lake, config, [*batches, lost]).manifest
     assert manifest.blocking == ["QQQ", "SPY"]
-    assert failed_tickers(lake, [*batches, lost])["SPY"] == "batch b001 QQQ..SPY staged nothing"
+    assert "batch b001 QQQ..SPY has nothing staged" in failed_tickers(lake, [*batches, lost])["SPY"]
     assert manifest.rows == 10
 
 
@@ -104,6 +104,47 @@ def test_every_ticker_failing_publishes_nothing_and_is_recorded(lake: Lake, conf
         finish(lake, config, capture(lake, config, vendor))
     known = session_coverage(lake, "equities", SESSION, config.sources.equities.universe)
     assert known.tickers["SPY"].reason == "BadResponse: odd"
+
+
+def test_a_rerun_that_would_lose_most_of_a_tickers_rows_keeps_them_unless_told_to_accept_it(
+    lake: Lake, config: Config, vendor: FakeVendor
+) -> None:
+    before = finish(lake, config, capture(lake, config, vendor)).manifest
+    vendor.tables["SPY"] = bars("SPY", minutes=0)
+    vendor.tables["QQQ"] = bars("QQQ", minutes=2)
+    batches = capture(lake, config, vendor, stage_id="s2", force=True)
+    publication = finish(lake, config, batches)
+    assert publication.changed is False
+    assert publication.manifest == before
+    assert set(publication.refused) == {"QQQ", "SPY"}
+    assert publication.refused["SPY"].startswith("0 rows (empty) in place of 5: the published rows are kept")
+    accepted = publish_stage(lake, config, "equities", SESSION, stage_id="s2", run_id="run", accept_loss=True)
+    assert accepted.refused == {}
+    assert accepted.manifest.coverage["SPY"].state is Coverage.EMPTY
+
+
+def test_an_older_answer_never_displaces_a_newer_one(lake: Lake, config: Config, vendor: FakeVendor) -> None:
+    old = capture(lake, config, vendor, stage_id="s1")
+    vendor.tables["SPY"] = bars("SPY", seed=1)
+    newer = finish(lake, config, capture(lake, config, vendor, stage_id="s2", force=True)).manifest
+    late = finish(lake, config, old)
+    assert late.manifest == newer
+    assert "before the published rows" in late.refused["SPY"]
+
+
+def test_a_ticker_refused_whole_is_reported_blocks_and_is_fetched_again(
+    lake: Lake, config: Config, vendor: FakeVendor
+) -> None:
+    for ticker in ("AAPL", "MSFT", "QQQ"):
+        vendor.tables[ticker] = bars(ticker, minutes=300)
+    vendor.tables["SPY"] = broken("SPY", rows=60)
+    batches = capture(lake, config, vendor)
+    manifest = finish(lake, config, batches).manifest
+    assert manifest.coverage["SPY"].state is Coverage.QUARANTINED
+    assert failed_tickers(lake, batches) == {"SPY": "60 rows in quarantine"}
+    assert readiness(lake, config, SESSION).why == "equities lacks SPY"
+    [again] = plan_session(lake, config, "equities", SESSION, stage_id="s2")
+    assert again.tickers == ("SPY",)
 
 
 def test_a_stage_that_is_gone_is_an_error_that_says_what_to_do(lake: Lake, config: Config) -> None:
@@ -125,6 +166,16 @@ class TestReadiness:
     def test_a_narrowed_first_run_is_not_ready(self, lake: Lake, config: Config, vendor: FakeVendor) -> None:
         finish(lake, config, capture(lake, config, vendor, tickers=["SPY"]))
         assert readiness(lake, config, SESSION).why == "equities lacks AAPL, MSFT, QQQ"
+
+    def test_a_failed_ticker_that_left_the_universe_since_holds_nobody_up(
+        self, lake: Lake, config: Config, vendor: FakeVendor
+    ) -> None:
+        vendor.errors["QQQ"] = BadResponse("odd", url="http://vendor")
+        finish(lake, config, capture(lake, config, vendor))
+        assert readiness(lake, config, SESSION).why == "equities lacks QQQ"
+        source = config.sources.equities.model_copy(update={"universe": ("AAPL", "MSFT", "SPY")})
+        smaller = config.model_copy(update={"sources": config.sources.model_copy(update={"equities": source})})
+        assert readiness(lake, smaller, SESSION).announce
 
     def test_complete_inputs_without_gold_are_announced(self, lake: Lake, config: Config, vendor: FakeVendor) -> None:
         manifest = finish(lake, config, capture(lake, config, vendor)).manifest

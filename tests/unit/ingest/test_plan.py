@@ -1,9 +1,11 @@
 """A plan fetches what the ledger does not call proven, in batches with readable names."""
 
-from datetime import date
+from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
+from bellwether.clock import SimulatedClock
 from bellwether.config import Config, SinkSettings
 from bellwether.errors import ConfigError, NotASession
 from bellwether.ingest.plan import Batch, plan_session
@@ -50,6 +52,14 @@ def test_a_long_universe_is_named_in_part(lake: Lake, config: Config) -> None:
         planned(lake, config, tickers=["ZZZ"])
 
 
-def test_a_session_that_is_not_over_is_refused(lake: Lake, config: Config) -> None:
-    with pytest.raises(NotASession, match="2025-07-10 is not over; the last completed session is 2025-07-09"):
+@pytest.mark.parametrize(
+    ("now", "last_due"),
+    [("2025-07-10T20:00:00", "2025-07-09"), ("2025-07-11T00:14:59", "2025-07-09")],
+    ids=["trading goes on", "late bars may still come"],
+)
+def test_a_session_that_is_not_due_is_refused(tmp_path: Path, config: Config, now: str, last_due: str) -> None:
+    clock = SimulatedClock(datetime.fromisoformat(now).replace(tzinfo=UTC), speed=0)
+    lake = Lake.open(tmp_path / "early", simulated=True, clock=clock)
+    message = f"2025-07-10 is not due before 15 minutes after its end; the last due is {last_due}"
+    with pytest.raises(NotASession, match=message):
         plan_session(lake, config, "equities", date(2025, 7, 10), stage_id="s9")

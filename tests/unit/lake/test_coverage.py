@@ -33,6 +33,13 @@ def test_a_ticker_added_to_the_universe_later_is_missing_in_published_sessions(l
     assert known.tickers["SPY"].rows == 5
 
 
+def test_a_narrowed_failure_adds_to_the_record_of_the_others(lake: Lake) -> None:
+    record_failures(lake, "equities", SESSION, failed(["AAPL", "SPY"]))
+    record_failures(lake, "equities", SESSION, failed(["SPY"], reason="Truncated: cut"))
+    known = session_coverage(lake, "equities", SESSION, ("AAPL", "SPY"))
+    assert [known.tickers[t].reason for t in ("AAPL", "SPY")] == ["ServerError: boom", "Truncated: cut"]
+
+
 def test_why_nothing_was_published_is_recorded_until_something_is(lake: Lake) -> None:
     record_failures(lake, "equities", SESSION, failed(["SPY"]))
     known = session_coverage(lake, "equities", SESSION, ("SPY",))
@@ -66,7 +73,7 @@ def test_a_session_claims_no_more_than_its_worst_ticker(lake: Lake, states: list
         (Coverage.EMPTY, True, False),
         (Coverage.UNKNOWN_TICKER, True, False),
         (Coverage.NOT_ENTITLED, True, False),
-        (Coverage.QUARANTINED, True, False),
+        (Coverage.QUARANTINED, False, True),
         (Coverage.FAILED, False, True),
         (Coverage.MISSING, False, True),
         (Coverage.VENDOR_LATE, False, True),

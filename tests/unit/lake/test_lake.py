@@ -52,6 +52,13 @@ def test_object_storage_is_refused_in_words(tmp_path: Path) -> None:
         Lake.open("s3://bucket/lake", simulated=True)
 
 
+def test_a_file_url_has_three_slashes_and_may_be_encoded(tmp_path: Path) -> None:
+    Lake.open(tmp_path / "my lake", simulated=True)
+    assert Lake.open(f"file://{tmp_path}/my%20lake").paths.root == tmp_path / "my lake"
+    with pytest.raises(LakeError, match="three slashes"):
+        Lake.open("file://data/lake", simulated=True)
+
+
 def test_gold_and_clean_stand_apart_and_a_session_folder_is_hive_style(tmp_path: Path) -> None:
     paths = LakePaths(tmp_path)
     assert paths.partition("equities", SESSION) == tmp_path / "clean/equities/session=2025-07-01/equities.parquet"

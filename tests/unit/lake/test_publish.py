@@ -136,6 +136,35 @@ def test_a_publication_that_came_in_between_is_merged_not_overwritten(
     assert list(incoming.iterdir()) == []
 
 
+def test_an_index_left_behind_by_a_killed_publisher_is_mended_by_the_next(lake: Lake) -> None:
+    publish(lake, submission(bars("SPY")))
+    index = lake.paths.manifest("equities", SESSION)
+    content = index.read_bytes()
+    index.write_text("{}")
+    assert not publish(lake, submission(bars("SPY"))).changed
+    assert index.read_bytes() == content
+
+
+def test_a_disk_that_is_full_leaves_the_old_revision_and_no_debris(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = publish(lake, submission(bars("SPY"))).manifest
+
+    def disk_full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(publish_module.files, "sync", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        publish(lake, submission(bars("SPY", seed=1), stage_id="s2"))
+    assert lake.manifest("equities", SESSION) == old
+    assert list(lake.paths.incoming("equities", SESSION, "x").parent.iterdir()) == []
+
+
+def test_another_reason_for_the_same_failure_is_no_new_publication(lake: Lake) -> None:
+    first = submission(bars("AAPL"), coverage=complete(bars("AAPL")) | failed(["SPY"]))
+    again = submission(bars("AAPL"), coverage=complete(bars("AAPL")) | failed(["SPY"], "Truncated: cut"))
+    publish(lake, first)
+    assert not publish(lake, again).changed
+
+
 def test_losing_every_round_is_an_error_not_a_silent_loss(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish_module, "_swap", lambda *_: False)
     with pytest.raises(LakeError, match="other publications came in between"):
@@ -152,7 +181,9 @@ def test_a_clock_that_stands_still_does_not_confuse_two_publications(tmp_path: P
 
 
 def test_layout_follows_the_sink(lake: Lake) -> None:
-    publish_module.publish(lake, submission(bars("SPY")), FileLayout(SinkSettings(dictionary_columns=("ticker",)), "zstd"))
+    publish_module.publish(
+        lake, submission(bars("SPY")), FileLayout(SinkSettings(dictionary_columns=("ticker",)), "zstd")
+    )
     metadata = pq.ParquetFile(lake.paths.partition("equities", SESSION)).metadata
     column = metadata.row_group(0).column(0)
     assert column.compression == "ZSTD"

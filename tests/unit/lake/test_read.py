@@ -1,5 +1,6 @@
 """`lake.read` returns exactly the published rows asked for."""
 
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -37,6 +38,17 @@ def test_tickers_and_columns_narrow(root: Path) -> None:
     table = read("equities", DAYS[0], DAYS[-1], tickers=["SPY"], columns=["close", "ts"], root=root)
     assert table.column_names == ["close", "ts"]
     assert table.equals(pa.concat_tables([bars("SPY", day) for day in DAYS]).select(["close", "ts"]))
+
+
+def test_one_ticker_may_be_named_alone(root: Path) -> None:
+    assert read("equities", DAYS[0], DAYS[0], tickers="SPY", root=root).equals(bars("SPY", DAYS[0]))
+
+
+def test_a_stray_folder_is_an_error_since_plain_reads_would_take_it_for_data(root: Path) -> None:
+    partition = root / "clean/equities/session=2025-07-01"
+    shutil.copytree(partition, partition.with_name("session=2025-07-01 (copy)"))
+    with pytest.raises(LakeError, match="move it out of the lake"):
+        read("equities", DAYS[0], DAYS[0], root=root)
 
 
 def test_a_range_without_partitions_is_an_empty_table_of_the_schema(root: Path) -> None:

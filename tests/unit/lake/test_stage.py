@@ -39,6 +39,16 @@ def test_what_validation_let_through_reads_back(lake: Lake) -> None:
     assert stage.read_validated() is None
 
 
+def test_a_stage_at_work_that_changes_meanwhile_is_left_alone(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(lake, "equities", SESSION, "s1")
+    stage.write_batch(0, bars("SPY"), BatchRecord(coverage={}, api_calls=0, seconds=0, raw={}))
+    os.utime(stage.folder, times=(0, 0))
+    vanished = [stage.folder / ".b000.parquet.tmp"]
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter(vanished))
+    remove_old_stages(lake, "equities", SESSION, timedelta(days=7))
+    assert stage.read_batch(0) is not None
+
+
 def test_stages_and_orphans_are_removed_once_old_and_not_before(lake: Lake) -> None:
     record = BatchRecord(coverage={}, api_calls=0, seconds=0, raw={})
     incoming = lake.paths.incoming("equities", SESSION, "dead")

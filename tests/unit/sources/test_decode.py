@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bellwether.errors import BadResponse, Truncated
 from bellwether.schemas import EQUITIES
-from bellwether.sources.decode import PageChain, decode_aggregates, decode_market_status, gunzip
+from bellwether.sources.decode import MAX_BODY_BYTES, PageChain, decode_aggregates, decode_market_status, gunzip
 
 URL = "https://api.polygon.io/v2/aggs/ticker/SPY/range/1/minute/1/2"
 T0 = 1_720_000_800_000
@@ -288,6 +288,12 @@ def test_market_status_is_read() -> None:
 def test_market_status_of_another_form_is_refused(content: bytes) -> None:
     with pytest.raises(BadResponse):
         decode_market_status(content, url=URL)
+
+
+def test_a_body_that_unpacks_to_more_than_any_page_is_refused_before_it_takes_the_memory() -> None:
+    bomb = gzip.compress(bytes(MAX_BODY_BYTES + 1), compresslevel=1)
+    with pytest.raises(BadResponse, match="holds more than"):
+        gunzip(bomb, url=URL)
 
 
 def test_gzip_body_is_decompressed_or_refused() -> None:
