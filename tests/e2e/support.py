@@ -139,14 +139,19 @@ class Producers:
     def backfill(self, start: date, end: date) -> list[Run]:
         """Backfill a range of sessions and return the runs it made, by session, once they are over."""
         # Airflow refuses a second open backfill of a DAG, and takes up to 30 s to close one whose runs are over.
-        wait_until(lambda: self._open_backfills() == 0, "an earlier backfill is still open")
+        wait_until(lambda: self.open_backfills() == 0, "an earlier backfill is still open")
         self.api.backfill(PRODUCER, start, end, max_active_runs=10)
+        ids = [run.dag_run_id for run in self.backfilled(start, end)]
+        return [self.api.wait_for_run(PRODUCER, run_id, timeout_s=300) for run_id in ids]
+
+    def backfilled(self, start: date, end: date) -> list[Run]:
+        """Return the runs that backfills have made of a range of sessions, by session."""
         runs = [run for run in self.api.runs(PRODUCER) if run.run_type == "backfill"]
         inside = [run for run in runs if str(start) <= str(run.partition_key) <= str(end)]
-        ended = [self.api.wait_for_run(PRODUCER, run.dag_run_id, timeout_s=300) for run in inside]
-        return sorted(ended, key=lambda run: str(run.partition_key))
+        return sorted(inside, key=lambda run: str(run.partition_key))
 
-    def _open_backfills(self) -> int:
+    def open_backfills(self) -> int:
+        """Return the number of backfills Airflow has not closed yet."""
         content = json.loads(self.api.request("GET", "backfills", query={"dag_id": PRODUCER}))
         return sum(backfill["completed_at"] is None for backfill in content["backfills"])
 

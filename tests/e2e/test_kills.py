@@ -1,0 +1,143 @@
+"""SIGKILL in real tasks at every step of publishing and in the middle of fetching; Airflow's own retries heal.
+
+One session per kill, all in one backfill, so that they wait out the retry delay together. Every session has an old
+revision before: at any moment readers must see it or the new one, whole.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from tests.e2e.support import PRODUCER, UNIVERSE, Producers, wait_until
+
+from bellwether.calendar import get_calendar
+from bellwether.cli.main import main
+from bellwether.faultpoints import PUBLISH_STEPS
+from bellwether.lake import Lake
+from bellwether.lake.revisions import revision_of
+from bellwether.localstack import Run
+from bellwether.simulator.faults import Fault
+from bellwether.simulator.market import GeneratedMarket
+
+SESSIONS = get_calendar().sessions(date(2025, 6, 16), date(2025, 6, 30))[: len(PUBLISH_STEPS) + 1]
+KILLED_IN_PUBLISH = dict(zip(SESSIONS, PUBLISH_STEPS, strict=False))
+KILLED_IN_FETCH = SESSIONS[-1]
+
+pytestmark = pytest.mark.timeout(420)
+
+
+@pytest.fixture(scope="module")
+def producers(start_producers: Callable[..., Producers]) -> Producers:
+    return start_producers(GeneratedMarket(seed=7, tickers=UNIVERSE), UNIVERSE)
+
+
+def capture(producers: Producers, lake: Path) -> dict[date, str]:
+    """Capture the sessions by the command line, undisturbed; return their revisions."""
+    arguments = ["--start", str(SESSIONS[0]), "--end", str(SESSIONS[-1]), "--lake", str(lake)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", f"[{', '.join(UNIVERSE)}]")
+        assert main(["backfill", "equities", *arguments, "--url", producers.simulator.url]) == 0
+    published = {session: Lake.open(lake).manifest("equities", session) for session in SESSIONS}
+    return {session: manifest.revision for session, manifest in published.items() if manifest}
+
+
+class Revisions:
+    """What readers may see while the sessions are captured anew: old or new, whole; never neither or half."""
+
+    def __init__(self, lake: Lake, old: dict[date, str], new: dict[date, str]) -> None:
+        self.lake = lake
+        self.old = old
+        self.new = new
+
+    def look(self) -> None:
+        for session in SESSIONS:
+            partition = self.lake.partition("equities", session)
+            assert partition is not None, session
+            table, manifest = partition
+            assert revision_of(table) == manifest.revision, session
+            assert manifest.revision in (self.old[session], self.new[session]), session
+            assert manifest.rows == table.num_rows == sum(known.rows for known in manifest.coverage.values()), session
+            folder = self.lake.paths.partition("equities", session).parent
+            assert [path.name for path in folder.iterdir()] == ["equities.parquet"], session
+
+
+@pytest.fixture(scope="module")
+def revisions(producers: Producers, tmp_path_factory: pytest.TempPathFactory) -> Revisions:
+    """Publish an old revision of each session, which lacks half of SPY's bars, and learn the new one elsewhere."""
+    new = capture(producers, tmp_path_factory.mktemp("undisturbed"))
+    producers.simulator.faults.add(Fault(kind="clipped_history", ticker="SPY", count=None))
+    old = capture(producers, producers.lake_root)
+    producers.simulator.faults.clear()
+    assert set(old.values()).isdisjoint(new.values())
+    return Revisions(producers.lake, old, new)
+
+
+@pytest.fixture(scope="module")
+def runs(producers: Producers, revisions: Revisions) -> list[Run]:
+    """Backfill all sessions, kill each once, and return the runs that healed."""
+    for session, step in KILLED_IN_PUBLISH.items():
+        (producers.faults / f"{step}@{session}").touch()
+    producers.simulator.requests.clear()
+    producers.simulator.faults.add(Fault(kind="hang", ticker="QQQ", session=KILLED_IN_FETCH))
+    producers.api.backfill(PRODUCER, SESSIONS[0], SESSIONS[-1], conf={"force": True}, max_active_runs=len(SESSIONS))
+    wait_until(lambda: "QQQ" in producers.asked(KILLED_IN_FETCH), "the fetch did not begin")
+    kill_fetch(producers)
+
+    def all_over() -> bool:
+        revisions.look()
+        return all(run.is_over for run in producers.backfilled(SESSIONS[0], SESSIONS[-1]))
+
+    wait_until(all_over, "the killed sessions did not heal", timeout_s=300)
+    return producers.backfilled(SESSIONS[0], SESSIONS[-1])
+
+
+def kill_fetch(producers: Producers) -> None:
+    [run] = producers.backfilled(KILLED_IN_FETCH, KILLED_IN_FETCH)
+    [fetch] = [task for task in producers.api.task_instances(PRODUCER, run.dag_run_id) if task.task_id == "ingest"]
+    assert fetch.state == "running"
+    assert fetch.pid is not None
+    os.kill(fetch.pid, signal.SIGKILL)
+
+
+def test_every_kill_happened_and_airflow_ran_the_killed_task_again(runs: list[Run], producers: Producers) -> None:
+    assert list(producers.faults.iterdir()) == []
+    assert [run.partition_key for run in runs] == [str(session) for session in SESSIONS]
+    assert {run.state for run in runs} == {"success"}
+    for run in runs:
+        tries = {task.task_id: task.try_number for task in producers.api.task_instances(PRODUCER, run.dag_run_id)}
+        killed = "ingest" if run.partition_key == str(KILLED_IN_FETCH) else "publish"
+        assert {task for task, tried in tries.items() if tried > 1} == {killed}, run.partition_key
+
+
+def test_every_session_is_published_once_and_whole(
+    runs: list[Run], producers: Producers, revisions: Revisions
+) -> None:
+    revisions.look()
+    for run, session in zip(runs, SESSIONS, strict=True):
+        manifest = producers.lake.manifest("equities", session)
+        assert manifest is not None
+        assert (manifest.revision, manifest.run_id) == (revisions.new[session], run.dag_run_id)
+        kept = producers.lake.paths.revision("equities", session, manifest.published_utc, "").parent
+        [replaced] = kept.iterdir()
+        assert revisions.old[session][:12] in replaced.name
+        # The index follows the partition, also when its writer died between the two.
+        index = producers.lake.paths.manifest("equities", session).read_text()
+        assert manifest.publication_id in index, session
+
+
+def test_no_announcement_is_lost_and_none_is_acted_upon_twice(
+    runs: list[Run], producers: Producers, revisions: Revisions
+) -> None:
+    of_interest = {str(session) for session in SESSIONS}
+    consumed = [(session, revision) for session, revision in producers.consumed() if session in of_interest]
+    assert sorted(consumed) == [(str(session), revision) for session, revision in revisions.new.items()]
+    for asset in ("equities", "session_ready"):
+        keys = [event.partition_key for event in producers.events(asset)]
+        assert {session: keys.count(session) for session in of_interest} == dict.fromkeys(of_interest, 1), asset
+
+
+def test_a_fetch_killed_half_way_asks_for_its_batch_again(runs: list[Run], producers: Producers) -> None:
+    assert producers.asked(KILLED_IN_FETCH) == ["AAPL", "MSFT", "QQQ", *UNIVERSE]
