@@ -4,15 +4,17 @@ import json
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.e2e.support import CONSUMER, PRODUCER, Producers, prepare_home
 
 from bellwether.localstack import LocalStack
 from bellwether.localstack.processes import tail
 from bellwether.simulator.bars import Market
+from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.server import SimulatorConfig, running
+from tests.e2e.support import CONSUMER, PRODUCER, UNIVERSE, Producers, prepare_home
 
 _running: list[LocalStack] = []
 
@@ -44,23 +46,38 @@ def start_producers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
     further environment variables. `equities_daily` is unpaused, so the run of the last completed session starts.
     """
     with ExitStack() as stacks:
+        yield partial(_start_producers, stacks, tmp_path_factory)
 
-        def start(market: Market, universe: Sequence[str], **settings: str) -> Producers:
-            home = tmp_path_factory.mktemp("airflow")
-            simulator = stacks.enter_context(running(SimulatorConfig(market=market)))
-            env = prepare_home(home) | settings
-            env["BELLWETHER__SOURCES__EQUITIES__UNIVERSE"] = json.dumps(list(universe))
-            stack = LocalStack(
-                home, lake=home / "lake", polygon_url=simulator.url, extra_dags=home / "consumer", env=env
-            )
-            stacks.enter_context(stack)
-            _running.append(stack)
-            stacks.callback(_running.remove, stack)
-            stack.api.wait_for_dags([PRODUCER, CONSUMER])
-            stack.api.set_paused(PRODUCER, paused=False)
-            return Producers(stack, simulator)
 
-        yield start
+@pytest.fixture(scope="session")
+def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Producers]:
+    """Return a stack for all that people do by hand: two batches, and what fails for good does so within seconds."""
+    with ExitStack() as stacks:
+        yield _start_producers(
+            stacks,
+            tmp_path_factory,
+            GeneratedMarket(seed=7, tickers=UNIVERSE),
+            UNIVERSE,
+            BELLWETHER__INGEST__BATCH_TICKERS="2",
+            BELLWETHER__RETRY_POLICY__DEFAULT__BASE_S="0",
+            BELLWETHER__RETRY_POLICY__DEFAULT__AIRFLOW_RETRIES="0",
+        )
+
+
+def _start_producers(
+    stacks: ExitStack, folders: pytest.TempPathFactory, market: Market, universe: Sequence[str], **settings: str
+) -> Producers:
+    home = folders.mktemp("airflow")
+    simulator = stacks.enter_context(running(SimulatorConfig(market=market)))
+    env = prepare_home(home) | settings
+    env["BELLWETHER__SOURCES__EQUITIES__UNIVERSE"] = json.dumps(list(universe))
+    stack = LocalStack(home, lake=home / "lake", polygon_url=simulator.url, extra_dags=home / "consumer", env=env)
+    stacks.enter_context(stack)
+    _running.append(stack)
+    stacks.callback(_running.remove, stack)
+    stack.api.wait_for_dags([PRODUCER, CONSUMER])
+    stack.api.set_paused(PRODUCER, paused=False)
+    return Producers(stack, simulator)
 
 
 @pytest.fixture(scope="session")

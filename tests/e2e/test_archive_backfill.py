@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.e2e.support import Producers
 
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.lake import Coverage, read
 from bellwether.localstack import Run
 from bellwether.simulator.archive import ArchiveMarket
+from tests.e2e.support import Producers
 
 COLUMNS = {"t": "ts", "o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "vw": "vwap"} | {
     "n": "transactions"

@@ -11,7 +11,6 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from tests.e2e.support import PRODUCER, UNIVERSE, Producers, wait_until
 
 from bellwether.calendar import get_calendar
 from bellwether.cli.main import main
@@ -21,6 +20,7 @@ from bellwether.lake.revisions import revision_of
 from bellwether.localstack import Run
 from bellwether.simulator.faults import Fault
 from bellwether.simulator.market import GeneratedMarket
+from tests.e2e.support import PRODUCER, UNIVERSE, Producers, wait_until
 
 SESSIONS = get_calendar().sessions(date(2025, 6, 16), date(2025, 6, 30))[: len(PUBLISH_STEPS) + 1]
 KILLED_IN_PUBLISH = dict(zip(SESSIONS, PUBLISH_STEPS, strict=False))
@@ -112,9 +112,7 @@ def test_every_kill_happened_and_airflow_ran_the_killed_task_again(runs: list[Ru
         assert {task for task, tried in tries.items() if tried > 1} == {killed}, run.partition_key
 
 
-def test_every_session_is_published_once_and_whole(
-    runs: list[Run], producers: Producers, revisions: Revisions
-) -> None:
+def test_every_session_is_published_once_and_whole(runs: list[Run], producers: Producers, revisions: Revisions) -> None:
     revisions.look()
     for run, session in zip(runs, SESSIONS, strict=True):
         manifest = producers.lake.manifest("equities", session)

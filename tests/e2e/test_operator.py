@@ -1,201 +1,189 @@
 """What an operator does through Airflow's REST API, and what comes of it: runs, partitions, events, consolidation."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import date, timedelta
 
 import pytest
-from tests.e2e.support import PRODUCER, UNIVERSE, Producers, wait_until
 
 from bellwether.calendar import get_calendar
 from bellwether.clock import SystemClock
 from bellwether.lake import Coverage, Manifest, read
 from bellwether.localstack import ApiError, Run
 from bellwether.simulator.faults import Fault
-from bellwether.simulator.market import GeneratedMarket
+from tests.e2e.support import PRODUCER, UNIVERSE, Producers, wait_until
 
 # Thanksgiving, the half day after it, and a weekend lie in between.
 WEDNESDAY, HALF_DAY, MONDAY = date(2025, 11, 26), date(2025, 11, 28), date(2025, 12, 1)
 SESSION = date(2025, 7, 1)
 DUE = timedelta(minutes=15)  # after the end of extended hours
-# What fails for good does so within seconds, and the universe makes two batches.
-QUICK = {
-    "BELLWETHER__INGEST__BATCH_TICKERS": "2",
-    "BELLWETHER__RETRY_POLICY__DEFAULT__BASE_S": "0",
-    "BELLWETHER__RETRY_POLICY__DEFAULT__AIRFLOW_RETRIES": "0",
-}
 
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture(scope="module")
-def producers(start_producers: Callable[..., Producers]) -> Producers:
-    return start_producers(GeneratedMarket(seed=7, tickers=UNIVERSE), UNIVERSE, **QUICK)
-
-
 @pytest.fixture(autouse=True)
-def quiet_simulator(producers: Producers) -> None:
-    producers.simulator.faults.clear()
-    producers.simulator.requests.clear()
+def quiet_simulator(operated: Producers) -> None:
+    operated.simulator.faults.clear()
+    operated.simulator.requests.clear()
 
 
 @pytest.fixture(scope="module")
-def scheduled(producers: Producers) -> Run:
+def scheduled(operated: Producers) -> Run:
     """Return the run Airflow made by itself, once it is over."""
-    wait_until(lambda: any(run.run_type == "scheduled" for run in producers.api.runs(PRODUCER)), "nothing is scheduled")
-    [run] = [run for run in producers.api.runs(PRODUCER) if run.run_type == "scheduled"]
-    return producers.api.wait_for_run(PRODUCER, run.dag_run_id)
+    wait_until(lambda: any(run.run_type == "scheduled" for run in operated.api.runs(PRODUCER)), "nothing is scheduled")
+    [run] = [run for run in operated.api.runs(PRODUCER) if run.run_type == "scheduled"]
+    return operated.api.wait_for_run(PRODUCER, run.dag_run_id)
 
 
 @pytest.fixture(scope="module")
-def captured(producers: Producers) -> Run:
+def captured(operated: Producers) -> Run:
     """Capture SESSION as the vendor first has it: SPY lacks half of its bars, which nothing betrays."""
-    producers.simulator.faults.add(Fault(kind="clipped_history", ticker="SPY", session=SESSION, count=None))
-    return producers.trigger(str(SESSION))
+    operated.simulator.faults.add(Fault(kind="clipped_history", ticker="SPY", session=SESSION, count=None))
+    return operated.trigger(str(SESSION))
 
 
-def manifest_of(producers: Producers, session: date) -> Manifest:
-    manifest = producers.lake.manifest("equities", session)
+def manifest_of(operated: Producers, session: date) -> Manifest:
+    manifest = operated.lake.manifest("equities", session)
     assert manifest is not None, session
     return manifest
 
 
-def prints(producers: Producers, sessions: Iterable[date]) -> dict[date, tuple[int, int]]:
+def prints(operated: Producers, sessions: Iterable[date]) -> dict[date, tuple[int, int]]:
     """Return what tells whether a partition's file was touched: its inode and its time of modification."""
-    stats = {session: producers.lake.paths.partition("equities", session).stat() for session in sessions}
+    stats = {session: operated.lake.paths.partition("equities", session).stat() for session in sessions}
     return {session: (stat.st_ino, stat.st_mtime_ns) for session, stat in stats.items()}
 
 
-def heard(producers: Producers, session: date) -> tuple[int, int, list[str]]:
+def heard(operated: Producers, session: date) -> tuple[int, int, list[str]]:
     """Return the numbers of `equities` and `session_ready` events of a session, and the revisions consumed."""
-    events = [len(producers.events(asset, str(session))) for asset in ("equities", "session_ready")]
-    return events[0], events[1], [revision for key, revision in producers.consumed() if key == str(session)]
+    events = [len(operated.events(asset, str(session))) for asset in ("equities", "session_ready")]
+    return events[0], events[1], [revision for key, revision in operated.consumed() if key == str(session)]
 
 
-def test_unpaused_it_captures_the_last_completed_session(producers: Producers, scheduled: Run) -> None:
+def test_unpaused_it_captures_the_last_completed_session(operated: Producers, scheduled: Run) -> None:
     last = get_calendar().last_completed(SystemClock().now(), DUE)
     assert (scheduled.partition_key, scheduled.state) == (str(last), "success")
     assert f"scheduled__{last}__" in scheduled.dag_run_id
 
 
-def test_with_a_key_that_session_is_captured_and_announced(producers: Producers, captured: Run) -> None:
+def test_with_a_key_that_session_is_captured_and_announced(operated: Producers, captured: Run) -> None:
     assert (captured.partition_key, captured.state) == (str(SESSION), "success")
-    assert set(producers.states(captured).values()) == {"success"}
-    assert {"b000 AAPL..MSFT", "b001 QQQ..SPY"} <= producers.states(captured).keys()
-    manifest = manifest_of(producers, SESSION)
+    assert set(operated.states(captured).values()) == {"success"}
+    assert {"b000 AAPL..MSFT", "b001 QQQ..SPY"} <= operated.states(captured).keys()
+    manifest = manifest_of(operated, SESSION)
     assert manifest.run_id == captured.dag_run_id
     assert {known.state for known in manifest.coverage.values()} == {Coverage.COMPLETE}
-    assert heard(producers, SESSION) == (1, 1, [manifest.revision])
+    assert heard(operated, SESSION) == (1, 1, [manifest.revision])
 
 
-def test_narrowed_to_tickers_only_these_are_replaced(producers: Producers, captured: Run) -> None:
-    before, rows = manifest_of(producers, SESSION), read("equities", SESSION, SESSION, root=producers.lake_root)
-    run = producers.trigger(str(SESSION), tickers=["SPY"])
+def test_narrowed_to_tickers_only_these_are_replaced(operated: Producers, captured: Run) -> None:
+    before, rows = manifest_of(operated, SESSION), read("equities", SESSION, SESSION, root=operated.lake_root)
+    run = operated.trigger(str(SESSION), tickers=["SPY"])
     assert run.state == "success"
-    assert producers.asked(SESSION) == ["SPY"]
-    after = manifest_of(producers, SESSION)
+    assert operated.asked(SESSION) == ["SPY"]
+    after = manifest_of(operated, SESSION)
     assert {t for t in UNIVERSE if after.coverage[t] != before.coverage[t]} == {"SPY"}
     assert after.coverage["SPY"].stage_id == after.stage_id != before.stage_id
     assert after.coverage["SPY"].rows > before.coverage["SPY"].rows
     others = [ticker for ticker in UNIVERSE if ticker != "SPY"]
-    kept = read("equities", SESSION, SESSION, others, root=producers.lake_root)
+    kept = read("equities", SESSION, SESSION, others, root=operated.lake_root)
     assert kept.to_pylist() == [row for row in rows.to_pylist() if row["ticker"] != "SPY"]
-    assert heard(producers, SESSION) == (2, 2, [before.revision, after.revision])
+    assert heard(operated, SESSION) == (2, 2, [before.revision, after.revision])
 
 
 @pytest.mark.parametrize(
     ("params", "asked"), [({}, []), ({"force": True}, list(UNIVERSE))], ids=["plain", "fetched again"]
 )
 def test_rerun_of_a_good_date_changes_nothing_and_tells_nobody(
-    producers: Producers, captured: Run, params: dict[str, bool], asked: list[str]
+    operated: Producers, captured: Run, params: dict[str, bool], asked: list[str]
 ) -> None:
-    before, untouched, told = manifest_of(producers, SESSION), prints(producers, [SESSION]), heard(producers, SESSION)
-    run = producers.trigger(str(SESSION), **params)
+    before, untouched, told = manifest_of(operated, SESSION), prints(operated, [SESSION]), heard(operated, SESSION)
+    run = operated.trigger(str(SESSION), **params)
     assert run.state == "success"
-    assert sorted(map(str, producers.asked(SESSION))) == asked
-    states = producers.states(run)
+    assert sorted(map(str, operated.asked(SESSION))) == asked
+    states = operated.states(run)
     assert (states["publish"], states["announce"]) == ("skipped", "skipped")
-    assert manifest_of(producers, SESSION) == before
-    assert prints(producers, [SESSION]) == untouched
-    assert heard(producers, SESSION) == told
+    assert manifest_of(operated, SESSION) == before
+    assert prints(operated, [SESSION]) == untouched
+    assert heard(operated, SESSION) == told
 
 
-def test_without_a_key_it_is_the_last_completed_session(producers: Producers, scheduled: Run) -> None:
+def test_without_a_key_it_is_the_last_completed_session(operated: Producers, scheduled: Run) -> None:
     session = date.fromisoformat(str(scheduled.partition_key))
-    events, announcements, consumed = heard(producers, session)
-    producers.simulator.faults.add(Fault(kind="duplicate_bar", ticker="SPY"))
-    run = producers.trigger(force=True)
+    events, announcements, consumed = heard(operated, session)
+    operated.simulator.faults.add(Fault(kind="duplicate_bar", ticker="SPY"))
+    run = operated.trigger(force=True)
     assert (run.state, run.partition_key) == ("success", None)
     assert run.partition_date is not None
     assert run.partition_date.date() == session
-    assert sorted(map(str, producers.asked(session))) == list(UNIVERSE)
-    manifest = manifest_of(producers, session)
+    assert sorted(map(str, operated.asked(session))) == list(UNIVERSE)
+    manifest = manifest_of(operated, session)
     assert (manifest.run_id, manifest.coverage["SPY"].duplicates_dropped) == (run.dag_run_id, 1)
     # The partition was published anew, with the rows consolidation knows already.
-    assert heard(producers, session) == (events + 1, announcements, consumed)
+    assert heard(operated, session) == (events + 1, announcements, consumed)
 
 
 @pytest.fixture(scope="module")
-def over_a_holiday(producers: Producers) -> list[Run]:
+def over_a_holiday(operated: Producers) -> list[Run]:
     """Backfill from the day before Thanksgiving to the Monday after, QQQ failing for good on the half day."""
-    producers.simulator.faults.add(Fault(kind="cut_json", ticker="QQQ", session=HALF_DAY, count=None))
-    return producers.backfill(WEDNESDAY, MONDAY)
+    operated.simulator.faults.add(Fault(kind="cut_json", ticker="QQQ", session=HALF_DAY, count=None))
+    return operated.backfill(WEDNESDAY, MONDAY)
 
 
 def test_backfill_over_a_holiday_and_a_half_day_makes_runs_of_sessions_only(
-    producers: Producers, over_a_holiday: list[Run]
+    operated: Producers, over_a_holiday: list[Run]
 ) -> None:
     assert [run.partition_key for run in over_a_holiday] == [str(day) for day in (WEDNESDAY, HALF_DAY, MONDAY)]
     assert [run.state for run in over_a_holiday] == ["success", "failed", "success"]
     for session in (WEDNESDAY, HALF_DAY, MONDAY):
         hours = get_calendar().hours(session)
-        spy = read("equities", session, session, ["SPY"], root=producers.lake_root)["ts"].to_pylist()
+        spy = read("equities", session, session, ["SPY"], root=operated.lake_root)["ts"].to_pylist()
         regular = sum(hours.open <= start < hours.close for start in spy)
         assert 0.9 * hours.expected_minutes() < regular <= hours.expected_minutes()
     assert get_calendar().hours(HALF_DAY).expected_minutes() == 210
 
 
 def test_a_failed_date_is_cleared_and_succeeds_while_the_others_stay_untouched(
-    producers: Producers, over_a_holiday: list[Run]
+    operated: Producers, over_a_holiday: list[Run]
 ) -> None:
     [_, failed, _] = over_a_holiday
-    states = producers.states(failed)
+    states = operated.states(failed)
     assert {name for name, state in states.items() if state == "failed"} == {"b001 QQQ..SPY", "report"}
     assert (states["publish"], states["announce"]) == ("success", "skipped")
-    partial = manifest_of(producers, HALF_DAY)
+    partial = manifest_of(operated, HALF_DAY)
     assert partial.blocking == ["QQQ"]
-    assert heard(producers, HALF_DAY) == (1, 0, [])
-    others = prints(producers, [WEDNESDAY, MONDAY])
+    assert heard(operated, HALF_DAY) == (1, 0, [])
+    others = prints(operated, [WEDNESDAY, MONDAY])
 
-    producers.api.clear(PRODUCER, failed.dag_run_id, [("ingest", 1)], only_failed=False)
-    healed = producers.api.wait_for_run(PRODUCER, failed.dag_run_id)
+    operated.api.clear(PRODUCER, failed.dag_run_id, [("ingest", 1)], only_failed=False)
+    healed = operated.api.wait_for_run(PRODUCER, failed.dag_run_id)
     assert healed.state == "success"
-    assert producers.asked(HALF_DAY) == ["QQQ"]
-    assert set(producers.states(healed).values()) == {"success"}
-    whole = manifest_of(producers, HALF_DAY)
+    assert operated.asked(HALF_DAY) == ["QQQ"]
+    assert set(operated.states(healed).values()) == {"success"}
+    whole = manifest_of(operated, HALF_DAY)
     assert whole.blocking == []
     assert whole.rows - whole.coverage["QQQ"].rows == partial.rows
-    assert heard(producers, HALF_DAY) == (2, 1, [whole.revision])
-    assert prints(producers, [WEDNESDAY, MONDAY]) == others
+    assert heard(operated, HALF_DAY) == (2, 1, [whole.revision])
+    assert prints(operated, [WEDNESDAY, MONDAY]) == others
     for session in (WEDNESDAY, MONDAY):
-        assert heard(producers, session) == (1, 1, [manifest_of(producers, session).revision])
+        assert heard(operated, session) == (1, 1, [manifest_of(operated, session).revision])
 
 
 def test_clearing_the_failed_tasks_alone_never_shows_as_good_a_session_that_lacks_a_ticker(
-    producers: Producers,
+    operated: Producers,
 ) -> None:
     session = date(2025, 7, 2)
-    producers.simulator.faults.add(Fault(kind="cut_json", ticker="QQQ", session=session, count=None))
-    failed = producers.trigger(str(session))
-    producers.simulator.faults.clear()
+    operated.simulator.faults.add(Fault(kind="cut_json", ticker="QQQ", session=session, count=None))
+    failed = operated.trigger(str(session))
+    operated.simulator.faults.clear()
     # Leaves out `validate` and `publish`, which succeeded with what there was.
-    assert sorted(producers.api.clear(PRODUCER, failed.dag_run_id, only_failed=True)) == ["ingest", "report"]
-    assert producers.api.wait_for_run(PRODUCER, failed.dag_run_id).state == "failed"
-    assert manifest_of(producers, session).blocking == ["QQQ"]
-    producers.simulator.requests.clear()
-    producers.api.clear(PRODUCER, failed.dag_run_id, ["validate"], only_failed=False)
-    assert producers.api.wait_for_run(PRODUCER, failed.dag_run_id).state == "success"
-    assert producers.asked(session) == []
-    assert heard(producers, session) == (2, 1, [manifest_of(producers, session).revision])
+    assert sorted(operated.api.clear(PRODUCER, failed.dag_run_id, only_failed=True)) == ["ingest", "report"]
+    assert operated.api.wait_for_run(PRODUCER, failed.dag_run_id).state == "failed"
+    assert manifest_of(operated, session).blocking == ["QQQ"]
+    operated.simulator.requests.clear()
+    operated.api.clear(PRODUCER, failed.dag_run_id, ["validate"], only_failed=False)
+    assert operated.api.wait_for_run(PRODUCER, failed.dag_run_id).state == "success"
+    assert operated.asked(session) == []
+    assert heard(operated, session) == (2, 1, [manifest_of(operated, session).revision])
 
 
 @pytest.mark.parametrize(
@@ -208,15 +196,15 @@ def test_clearing_the_failed_tasks_alone_never_shows_as_good_a_session_that_lack
         pytest.param("next", "the last completed one is {last}", id="not over yet"),
     ],
 )
-def test_a_bad_key_is_refused_with_what_is_allowed(producers: Producers, key: str, allowed: str) -> None:
+def test_a_bad_key_is_refused_with_what_is_allowed(operated: Producers, key: str, allowed: str) -> None:
     last = get_calendar().last_completed(SystemClock().now(), DUE)
     key = str(get_calendar().next(last)) if key == "next" else key
-    runs = producers.api.runs(PRODUCER)
+    runs = operated.api.runs(PRODUCER)
     with pytest.raises(ApiError) as refusal:
-        producers.api.trigger(PRODUCER, key)
+        operated.api.trigger(PRODUCER, key)
     assert refusal.value.status == 400
     assert allowed.format(last=last) in str(refusal.value)
-    assert producers.api.runs(PRODUCER) == runs
+    assert operated.api.runs(PRODUCER) == runs
 
 
 @pytest.mark.parametrize(
@@ -229,23 +217,23 @@ def test_a_bad_key_is_refused_with_what_is_allowed(producers: Producers, key: st
     ],
 )
 def test_a_bad_form_is_refused_with_what_is_allowed_for_runs_and_for_backfills(
-    producers: Producers, params: dict[str, object], allowed: str
+    operated: Producers, params: dict[str, object], allowed: str
 ) -> None:
     with pytest.raises(ApiError) as refusal:
-        producers.api.trigger(PRODUCER, str(SESSION), params)
+        operated.api.trigger(PRODUCER, str(SESSION), params)
     assert (refusal.value.status, allowed in str(refusal.value)) == (400, True)
-    wait_until(lambda: producers.open_backfills() == 0, "an earlier backfill is still open")
+    wait_until(lambda: operated.open_backfills() == 0, "an earlier backfill is still open")
     with pytest.raises(ApiError) as refusal:
-        producers.api.backfill(PRODUCER, SESSION, SESSION, conf=params)
+        operated.api.backfill(PRODUCER, SESSION, SESSION, conf=params)
     assert (refusal.value.status, allowed in str(refusal.value)) == (422, True)
 
 
 def test_a_ticker_outside_the_universe_fails_the_run_and_the_log_names_the_universe(
-    producers: Producers, captured: Run
+    operated: Producers, captured: Run
 ) -> None:
-    untouched = prints(producers, [SESSION])
-    run = producers.trigger(str(SESSION), tickers=["SPY", "ZZZ"])
+    untouched = prints(operated, [SESSION])
+    run = operated.trigger(str(SESSION), tickers=["SPY", "ZZZ"])
     assert run.state == "failed"
-    assert producers.asked(SESSION) == []
-    assert "ZZZ; it holds AAPL, MSFT, QQQ, SPY" in producers.api.log(PRODUCER, run.dag_run_id, "plan")
-    assert prints(producers, [SESSION]) == untouched
+    assert operated.asked(SESSION) == []
+    assert "ZZZ; it holds AAPL, MSFT, QQQ, SPY" in operated.api.log(PRODUCER, run.dag_run_id, "plan")
+    assert prints(operated, [SESSION]) == untouched
