@@ -122,6 +122,48 @@ def test_without_a_key_it_is_the_last_completed_session(operated: Producers, sch
     assert heard(operated, session) == (events + 1, announcements, consumed)
 
 
+@pytest.mark.parametrize(
+    ("key", "allowed"),
+    [
+        pytest.param("2025-11-27", "nearest: 2025-11-26, 2025-11-28", id="holiday"),
+        pytest.param("2025-11-29", "nearest: 2025-11-28, 2025-12-01", id="weekend"),
+        pytest.param("banana", "give an XNYS trading day as YYYY-MM-DD", id="banana"),
+        pytest.param("2099-01-05", "lies outside the known XNYS sessions", id="far future"),
+        pytest.param("next", "the last completed one is {last}", id="not over yet"),
+    ],
+)
+def test_a_bad_key_is_refused_with_what_is_allowed(operated: Producers, key: str, allowed: str) -> None:
+    last = get_calendar().last_completed(SystemClock().now(), DUE)
+    key = str(get_calendar().next(last)) if key == "next" else key
+    runs = operated.api.runs(PRODUCER)
+    with pytest.raises(ApiError) as refusal:
+        operated.api.trigger(PRODUCER, key)
+    assert refusal.value.status == 400
+    assert allowed.format(last=last) in str(refusal.value)
+    assert operated.api.runs(PRODUCER) == runs
+
+
+@pytest.mark.parametrize(
+    ("params", "allowed"),
+    [
+        pytest.param({"tickers": ["spy"]}, "'spy' does not match '^[A-Z]", id="lower case"),
+        pytest.param({"tickers": ["../SPY"]}, "'../SPY' does not match '^[A-Z]", id="path"),
+        pytest.param({"tickers": "SPY"}, "'SPY' is not of type 'array'", id="no list"),
+        pytest.param({"force": "perhaps"}, "'perhaps' is not of type 'boolean'", id="no yes or no"),
+    ],
+)
+def test_a_bad_form_is_refused_with_what_is_allowed_for_runs_and_for_backfills(
+    operated: Producers, params: dict[str, object], allowed: str
+) -> None:
+    with pytest.raises(ApiError) as refusal:
+        operated.api.trigger(PRODUCER, str(SESSION), params)
+    assert (refusal.value.status, allowed in str(refusal.value)) == (400, True)
+    wait_until(lambda: operated.open_backfills() == 0, "an earlier backfill is still open")
+    with pytest.raises(ApiError) as refusal:
+        operated.api.backfill(PRODUCER, SESSION, SESSION, conf=params)
+    assert (refusal.value.status, allowed in str(refusal.value)) == (422, True)
+
+
 @pytest.fixture(scope="module")
 def over_a_holiday(operated: Producers) -> list[Run]:
     """Backfill from the day before Thanksgiving to the Monday after, QQQ failing for good on the half day."""
@@ -184,48 +226,6 @@ def test_clearing_the_failed_tasks_alone_never_shows_as_good_a_session_that_lack
     assert operated.api.wait_for_run(PRODUCER, failed.dag_run_id).state == "success"
     assert operated.asked(session) == []
     assert heard(operated, session) == (2, 1, [manifest_of(operated, session).revision])
-
-
-@pytest.mark.parametrize(
-    ("key", "allowed"),
-    [
-        pytest.param("2025-11-27", "nearest: 2025-11-26, 2025-11-28", id="holiday"),
-        pytest.param("2025-11-29", "nearest: 2025-11-28, 2025-12-01", id="weekend"),
-        pytest.param("banana", "give an XNYS trading day as YYYY-MM-DD", id="banana"),
-        pytest.param("2099-01-05", "lies outside the known XNYS sessions", id="far future"),
-        pytest.param("next", "the last completed one is {last}", id="not over yet"),
-    ],
-)
-def test_a_bad_key_is_refused_with_what_is_allowed(operated: Producers, key: str, allowed: str) -> None:
-    last = get_calendar().last_completed(SystemClock().now(), DUE)
-    key = str(get_calendar().next(last)) if key == "next" else key
-    runs = operated.api.runs(PRODUCER)
-    with pytest.raises(ApiError) as refusal:
-        operated.api.trigger(PRODUCER, key)
-    assert refusal.value.status == 400
-    assert allowed.format(last=last) in str(refusal.value)
-    assert operated.api.runs(PRODUCER) == runs
-
-
-@pytest.mark.parametrize(
-    ("params", "allowed"),
-    [
-        pytest.param({"tickers": ["spy"]}, "'spy' does not match '^[A-Z]", id="lower case"),
-        pytest.param({"tickers": ["../SPY"]}, "'../SPY' does not match '^[A-Z]", id="path"),
-        pytest.param({"tickers": "SPY"}, "'SPY' is not of type 'array'", id="no list"),
-        pytest.param({"force": "perhaps"}, "'perhaps' is not of type 'boolean'", id="no yes or no"),
-    ],
-)
-def test_a_bad_form_is_refused_with_what_is_allowed_for_runs_and_for_backfills(
-    operated: Producers, params: dict[str, object], allowed: str
-) -> None:
-    with pytest.raises(ApiError) as refusal:
-        operated.api.trigger(PRODUCER, str(SESSION), params)
-    assert (refusal.value.status, allowed in str(refusal.value)) == (400, True)
-    wait_until(lambda: operated.open_backfills() == 0, "an earlier backfill is still open")
-    with pytest.raises(ApiError) as refusal:
-        operated.api.backfill(PRODUCER, SESSION, SESSION, conf=params)
-    assert (refusal.value.status, allowed in str(refusal.value)) == (422, True)
 
 
 def test_a_ticker_outside_the_universe_fails_the_run_and_the_log_names_the_universe(

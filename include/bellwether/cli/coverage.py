@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 def _table(dataset: str, known: list[SessionCoverage]) -> Table:
     table = Table(title=dataset)
-    for name in ("session", "state", "tickers", "rows", "refused", "revision", "what lacks"):
+    for name in ("session", "state", "tickers", "rows", "bad rows", "revision", "what lacks"):
         table.add_column(name, no_wrap=name in {"session", "state", "rows", "revision"})
     for session in known:
         counts = Counter(coverage.state.value for coverage in session.tickers.values())
