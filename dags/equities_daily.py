@@ -8,9 +8,9 @@ every session, half days included; never on weekends and holidays.
 session is taken. *Tickers* narrows the run to a few; only their rows are replaced. Tickers the ledger
 calls complete are not fetched again unless *Fetch again* is set.
 
-**A run failed.** Open the failed `ingest` batch, read the error, clear that task: it fetches only what is
-missing, then validates, publishes and announces. What was valid has been published meanwhile. A failed
-`validate` means a table rule refused the session: the previous revision stands untouched; see
+**A run failed.** Open the failed `ingest` batch, read the error, clear that task with everything downstream: it
+fetches only what is missing, then validates, publishes and announces. What was valid has been published
+meanwhile. A failed `validate` means a table rule refused the session: the previous revision stands untouched; see
 `state/quality/` and `quarantine/` in the lake.
 
 **A whole range.** Use the *Backfill* form. Only sessions get a run.

@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from bellwether.config import Config
 from bellwether.due import DELAY_MINUTES
+from bellwether.errors import ConfigError
 from bellwether.tickers import TICKER_PATTERN
 from bellwether_airflow import connections
 from bellwether_airflow.assets import EQUITIES, SESSION_READY
@@ -122,6 +123,11 @@ def plan(dataset: str) -> list[dict[str, Any]]:
 
     context = get_current_context()
     params = context["params"]
+    # Airflow passes over what is not in the form: a misspelt `ticker` would run the whole universe.
+    unknown = sorted(set(context["dag_run"].conf or {}) - set(_FORM))
+    if unknown:
+        msg = f"unknown parameter {', '.join(unknown)}; there are {' and '.join(_FORM)}"
+        raise ConfigError(msg)
     batches = plan_session(
         connections.lake(),
         Config.load(),
@@ -215,7 +221,9 @@ def report(batches: list[dict[str, Any]] | None) -> None:
     failed = failed_tickers(connections.lake(), _batches(batches)) | refused
     if failed:
         reasons = "; ".join(f"{ticker}: {reason}" for ticker, reason in sorted(failed.items()))
-        msg = f"{len(failed)} tickers failed; clear the failed batches to fetch them again. {reasons}"
+        msg = (
+            f"{len(failed)} tickers failed; clear their batch with everything downstream to fetch them again. {reasons}"
+        )
         raise AirflowFailException(msg)
 
 

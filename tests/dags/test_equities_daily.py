@@ -199,6 +199,14 @@ def test_a_ticker_outside_the_universe_fails_the_plan(dag: Any, run_session: Run
     assert events() == []
 
 
+def test_a_misspelt_parameter_fails_the_plan_instead_of_running_the_whole_universe(
+    dag: Any, run_session: Run, simulator: RunningSimulator, lake_root: Path
+) -> None:
+    run = run_session(dag, KEY, {"ticker": ["SPY"]})
+    assert (run.state, states(run)["plan"]) == ("failed", "failed")
+    assert simulator.requests == []
+
+
 @pytest.mark.parametrize("conf", [{"tickers": ["../x"]}, {"tickers": "SPY"}, {"force": "perhaps"}])
 def test_a_form_that_does_not_fit_is_refused(dag: Any, run_session: Run, conf: dict[str, Any]) -> None:
     from airflow.sdk.exceptions import ParamValidationError

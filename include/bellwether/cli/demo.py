@@ -138,16 +138,13 @@ def _backfill(api: AirflowApi, sessions: Sequence[date], console: Console) -> Se
         if dag.has_tag("consumer"):
             api.set_paused(dag.dag_id, paused=False)
     producers = [dag.dag_id for dag in dags if dag.has_tag("producer")]
-    backfills = []
     for dag_id in producers:
         api.set_paused(dag_id, paused=False)
-        backfills.append(api.backfill(dag_id, sessions[0], sessions[-1], max_active_runs=_SESSIONS).id)
-    return _watch(api, producers, backfills, sessions, console)
+        api.backfill(dag_id, sessions[0], sessions[-1], max_active_runs=_SESSIONS)
+    return _watch(api, producers, sessions, console)
 
 
-def _watch(
-    api: AirflowApi, producers: Sequence[str], backfills: Sequence[int], sessions: Sequence[date], console: Console
-) -> SessionRuns:
+def _watch(api: AirflowApi, producers: Sequence[str], sessions: Sequence[date], console: Console) -> SessionRuns:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     deadline = time.monotonic() + _TIMEOUT_S
     with Progress(*columns, console=console) as progress:
@@ -157,12 +154,12 @@ def _watch(
                 tasks = api.task_instances(dag_id, "~")
                 done = sum(task.is_over for task in tasks)
                 progress.update(bar, completed=done, total=expected_tasks(tasks, len(sessions)))
-            if all(api.backfill_state(backfill).completed_at for backfill in backfills):
-                runs = [run for dag_id in producers for run in api.runs(dag_id)]
-                if all(run.is_over for run in runs):
-                    latest = {(run.dag_id, run.partition_key): run for run in runs}
-                    keys = [(dag_id, session.isoformat()) for dag_id in producers for session in sessions]
-                    return {key: latest.get(key) for key in keys}
+            # A backfill's runs exist once it is accepted; to call it complete takes Airflow half a minute more.
+            runs = [run for dag_id in producers for run in api.runs(dag_id)]
+            if all(run.is_over for run in runs):
+                latest = {(run.dag_id, run.partition_key): run for run in runs}
+                keys = [(dag_id, session.isoformat()) for dag_id in producers for session in sessions]
+                return {key: latest.get(key) for key in keys}
             time.sleep(_POLL_S)
     message = f"the runs are not over after {_TIMEOUT_S:.0f} s"
     raise BellwetherError(message)
