@@ -8,14 +8,11 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Literal
 from urllib.parse import quote
 
 import msgspec
 
 from bellwether.localstack.transport import ApiError, Json, Transport
-
-type Reprocess = Literal["none", "failed", "completed"]
 
 _POLL_S = 0.5
 
@@ -59,12 +56,11 @@ class TaskInstance(msgspec.Struct, frozen=True):
 
 
 class Backfill(msgspec.Struct, frozen=True):
-    """A backfill; open until `completed_at` is set."""
+    """A backfill as it was accepted; its runs exist by then."""
 
     id: int
     dag_id: str
     created_at: datetime
-    completed_at: datetime | None = None
 
 
 class Dag(msgspec.Struct, frozen=True):
@@ -208,20 +204,6 @@ class AirflowApi:
         content = json.loads(self._http.request("POST", f"dags/{dag_id}/clearTaskInstances", body))
         return [task["task_id"] for task in content["task_instances"]]
 
-    def clear_sessions(self, dag_id: str, start: date, end: date, *, only_failed: bool = True) -> None:
-        """Clear the runs of a range of sessions, first and last included."""
-        body = {
-            "dry_run": False,
-            "only_failed": only_failed,
-            "partition_date_start": f"{start}T00:00:00Z",
-            "partition_date_end": f"{end}T00:00:00Z",
-        }
-        self._http.request("POST", f"dags/{dag_id}/clearDagRuns", body)
-
-    def mark_run(self, dag_id: str, run_id: str, state: Literal["success", "failed", "queued"]) -> None:
-        """Set the state of a run by hand."""
-        self._http.request("PATCH", f"dags/{dag_id}/dagRuns/{_id(run_id)}", {"state": state})
-
     # --- backfills
 
     def backfill(
@@ -231,7 +213,6 @@ class AirflowApi:
         end: date,
         *,
         conf: Json | None = None,
-        reprocess: Reprocess = "none",
         max_active_runs: int = 3,
     ) -> Backfill:
         """Open a backfill over a range of sessions, first and last included."""
@@ -239,31 +220,11 @@ class AirflowApi:
             "dag_id": dag_id,
             "from_date": f"{start}T00:00:00Z",
             "to_date": f"{end}T00:00:00Z",
-            "reprocess_behavior": reprocess,
+            "reprocess_behavior": "none",
             "max_active_runs": max_active_runs,
             "dag_run_conf": conf or {},
         }
         return msgspec.json.decode(self._http.request("POST", "backfills", body), type=Backfill)
-
-    def backfill_state(self, backfill_id: int) -> Backfill:
-        """Return a backfill as it stands."""
-        return msgspec.json.decode(self._http.request("GET", f"backfills/{backfill_id}"), type=Backfill)
-
-    def wait_for_backfill(self, backfill_id: int, *, timeout_s: float = 300.0) -> Backfill:
-        """Wait until a backfill is complete and return it.
-
-        Raises
-        ------
-        ApiError
-            It is not complete in time.
-        """
-        deadline = time.monotonic() + timeout_s
-        while (backfill := self.backfill_state(backfill_id)).completed_at is None:
-            if time.monotonic() > deadline:
-                message = f"backfill {backfill_id} of {backfill.dag_id} is still open after {timeout_s:.0f} s"
-                raise ApiError(message)
-            time.sleep(_POLL_S)
-        return backfill
 
     # --- pools
 

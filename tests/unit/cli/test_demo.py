@@ -79,11 +79,7 @@ class FakeApi:
 
     def backfill(self, dag_id: str, start: date, end: date, *, max_active_runs: int) -> Backfill:
         self.calls.append(f"backfill {dag_id} {start}..{end} {max_active_runs}")
-        return self.backfill_state(1)
-
-    def backfill_state(self, backfill_id: int) -> Backfill:
-        now = datetime(2025, 12, 1, tzinfo=UTC)
-        return Backfill(id=backfill_id, dag_id="equities_daily", created_at=now, completed_at=now)
+        return Backfill(id=1, dag_id=dag_id, created_at=datetime(2025, 12, 1, tzinfo=UTC))
 
     def task_instances(self, _dag_id: str, run_id: str) -> list[TaskInstance]:
         return tasks(run_id, 7)

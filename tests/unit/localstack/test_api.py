@@ -180,13 +180,6 @@ def test_waiting_for_a_run_in_vain_names_the_tasks_states(monkeypatch: pytest.Mo
         api.wait_for_run("d", "r", timeout_s=0)
 
 
-def test_waiting_for_a_backfill_in_vain_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = {"id": 7, "dag_id": "d", "created_at": "2025-12-01T00:00:00Z"}
-    api, _ = client(monkeypatch, TOKEN, (200, answer))
-    with pytest.raises(ApiError, match="backfill 7 of d is still open"):
-        api.wait_for_backfill(7, timeout_s=0)
-
-
 def test_clearing_named_tasks_takes_what_follows_along(monkeypatch: pytest.MonkeyPatch) -> None:
     api, pool = client(monkeypatch, TOKEN, (200, {"task_instances": [{"task_id": "ingest"}, {"task_id": "publish"}]}))
     assert api.clear("d", "r", [("ingest", 3)]) == ["ingest", "publish"]
