@@ -21,6 +21,9 @@ from bellwether.tickers import check_ticker
 _ENV_PREFIX = "BELLWETHER__"
 _PROJECT = Path(__file__).parents[2]
 
+MOST_AIRFLOW_RETRIES = 5
+"""The `retries` every Airflow task is given: its upper bound, also for kills, about which it asks no policy."""
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,9 +44,8 @@ class IngestSettings(_Model):
 
 
 class LoggingSettings(_Model):
-    """What the log shows."""
+    """How the command line logs; in Airflow, Airflow's own settings hold."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     format: Literal["text", "json"] = "text"
 
 
@@ -115,7 +117,7 @@ class RetryRule(_Model):
     attempts: int = Field(default=5, ge=1)
     base_s: float = Field(default=1.0, ge=0)
     cap_s: float = Field(default=120.0, ge=0)
-    airflow_retries: int = Field(default=2, ge=0)
+    airflow_retries: int = Field(default=2, ge=0, le=MOST_AIRFLOW_RETRIES)
 
 
 _NEVER = {"attempts": 1, "airflow_retries": 0}

@@ -16,13 +16,13 @@ import pendulum
 from airflow.sdk import DAG, Asset, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from bellwether.config import Config
+from bellwether.config import MOST_AIRFLOW_RETRIES, Config
 from bellwether.due import DELAY_MINUTES
 from bellwether.errors import ConfigError
 from bellwether.tickers import TICKER_PATTERN
 from bellwether_airflow import connections
 from bellwether_airflow.assets import EQUITIES, SESSION_READY
-from bellwether_airflow.retry import MOST_RETRIES, BellwetherRetryPolicy
+from bellwether_airflow.retry import BellwetherRetryPolicy
 from bellwether_airflow.timetables import SessionTimetable
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def daily_producer(dataset: str, doc_md: str) -> DAG:
         doc_md=doc_md,
         default_args={
             "owner": "bellwether",
-            "retries": MOST_RETRIES,
+            "retries": MOST_AIRFLOW_RETRIES,
             "retry_delay": timedelta(seconds=30),
             "retry_policy": BellwetherRetryPolicy(),
             "execution_timeout": timedelta(hours=2),

@@ -14,9 +14,6 @@ from bellwether.errors import ConfigError, NotASession, NothingProven, QualityEr
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-MOST_RETRIES: Final = 5
-"""`retries` of tasks under this policy: Airflow's upper bound, also for kills, about which it asks no policy."""
-
 # Repeating the task cannot change these; someone must act first.
 _FATAL: Final = (ConfigError, NotASession, NothingProven, QualityError)
 

@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import RetryAction, RetryDecision
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
-from bellwether.config import Config
+from bellwether.config import MOST_AIRFLOW_RETRIES
 from bellwether.errors import (
     BadRequest,
     ConfigError,
@@ -24,14 +24,14 @@ from bellwether.errors import (
     Truncated,
     Unauthorized,
 )
-from bellwether_airflow.retry import MOST_RETRIES, BellwetherRetryPolicy
+from bellwether_airflow.retry import BellwetherRetryPolicy
 
 URL = "https://api.polygon.io/v1"
 FAIL, RETRY = RetryAction.FAIL, RetryAction.RETRY
 
 
 def decide(
-    error: BaseException, try_number: int, max_tries: int = MOST_RETRIES, retries: int = MOST_RETRIES
+    error: BaseException, try_number: int, max_tries: int = MOST_AIRFLOW_RETRIES, retries: int = MOST_AIRFLOW_RETRIES
 ) -> RetryDecision:
     context: Any = {"task": SimpleNamespace(retries=retries)}
     return BellwetherRetryPolicy().evaluate(error, try_number, max_tries, context)
@@ -78,7 +78,7 @@ def test_other_errors_wait_as_the_task_says() -> None:
 def test_a_cleared_task_has_its_retries_again() -> None:
     error = ServerError("oops", url=URL)
     # It failed for good on its third try; the clear set max_tries to 3 + retries.
-    tries = [decide(error, try_number, max_tries=3 + MOST_RETRIES).action for try_number in (4, 5, 6)]
+    tries = [decide(error, try_number, max_tries=3 + MOST_AIRFLOW_RETRIES).action for try_number in (4, 5, 6)]
     assert tries == [RETRY, RETRY, FAIL]
 
 
@@ -100,9 +100,3 @@ def test_an_edit_of_the_file_counts_from_the_next_failure(tmp_path: Path, monkey
     assert decide(error, 1).action is FAIL
     policy_file.write_text("errors: {ServerError: {airflow_retries: 1}}")
     assert decide(error, 1).action is RETRY
-
-
-def test_no_rule_asks_for_more_retries_than_tasks_have() -> None:
-    policies = Config.load().retry_policy
-    rules = [policies.default, *policies.errors.values()]
-    assert max(rule.airflow_retries for rule in rules) <= MOST_RETRIES

@@ -30,6 +30,7 @@ def test_shipped_files_state_the_defaults(tmp_path: Path) -> None:
         ("sources", "equities: {universe: [SPY, QQQ, SPY]}", "listed more than once: SPY"),
         ("sinks", "equities: {row_group_rows: 10}", r"sinks\.yaml: equities\.row_group_rows"),
         ("retry_policy", "errors: {RateLimited: {attempts: 0}}", r"retry_policy\.yaml: errors\.RateLimited\.attempts"),
+        ("retry_policy", "default: {airflow_retries: 6}", r"retry_policy\.yaml: default\.airflow_retries: .*value: 6"),
         ("settings", "lake: {root: [", "not valid YAML"),
     ],
 )
