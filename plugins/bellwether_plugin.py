@@ -6,12 +6,14 @@ imports each scanned file under its bare file name, and two files of one name re
 
 from airflow.plugins_manager import AirflowPlugin
 
+from bellwether_airflow import preload
 from bellwether_airflow.timetables import SessionMapper, SessionTimetable
 
 
 class BellwetherPlugin(AirflowPlugin):
-    """Timetables and partition mappers; both are looked up by their import path when DAGs are (de)serialized."""
+    """Timetables and partition mappers, looked up by import path when DAGs are (de)serialized; and the preload."""
 
     name = "bellwether"
     timetables = [SessionTimetable]  # noqa: RUF012 - Airflow's interface
     partition_mappers = [SessionMapper]  # noqa: RUF012 - Airflow's interface
+    listeners = [preload]  # noqa: RUF012 - Airflow's interface

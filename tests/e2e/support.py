@@ -64,22 +64,6 @@ with DAG(
     consolidate()
 """
 
-# Airflow imports this file at its start. Tasks are forks of the scheduler, so what it has imported they need not
-# import again: half of a test's time. DAG files and the other processes are left as they are.
-_PRELOAD = """
-import sys
-
-if "scheduler" in sys.argv:
-    import great_expectations
-
-    import bellwether.ingest.finish
-    import bellwether.ingest.readiness
-    import bellwether_airflow.hooks.polygon
-    from bellwether.calendar import get_calendar
-
-    get_calendar()
-"""
-
 
 class Event(msgspec.Struct, frozen=True):
     """An asset event, with the runs it started."""
@@ -184,16 +168,15 @@ class Producers:
 
 
 def prepare_home(home: Path) -> dict[str, str]:
-    """Write into a stack's home what the tests add to it: the stub consumer, what to import ahead, empty records.
+    """Write into a stack's home what the tests add to it: the stub consumer and empty records.
 
     Returns
     -------
     dict of str to str
         The environment that the consumer and the fault points need, and of a scheduler that idles less.
     """
-    for folder in ("config", "consumer", "faults"):
+    for folder in ("consumer", "faults"):
         (home / folder).mkdir()
-    (home / "config" / "airflow_local_settings.py").write_text(_PRELOAD)
     (home / "consumer" / "stub_consolidation.py").write_text(_CONSUMER)
     (home / "consumed.jsonl").touch()
     return {
