@@ -4,6 +4,11 @@ The retry policy, Airflow's retries and the coverage ledger all decide by these 
 failure keeps its meaning from the socket to the run list. This room knows no other.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bellwether.sources.raw import RawPage
+
 _LONGEST_MESSAGE = 500
 
 
@@ -44,14 +49,36 @@ class VendorError(BellwetherError):
         HTTP status, where there was one.
     request_id
         The vendor's identifier of the request, for a support ticket.
+    retry_after_s
+        Seconds to wait before another try can help, or None where nobody knows.
+
+    Attributes
+    ----------
+    pages
+        The raw pages of the request that came before it failed, oldest first; for `NotFound` the answer that proves
+        it. Feeding them to the same request again goes on behind the last one. Left behind when pickled: they are
+        megabytes, and the process that fetched them has kept them.
+    api_calls
+        Requests the failed one had cost by then.
     """
 
-    def __init__(self, message: str, *, url: str, status: int | None = None, request_id: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        url: str,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
         # Vendor texts end up in logs, manifests and alerts; a page of HTML or worse must not.
         self.message = message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + " ..."
         self.url = url
         self.status = status
         self.request_id = request_id
+        self.retry_after_s = retry_after_s
+        self.pages: tuple[RawPage, ...] = ()
+        self.api_calls = 0
         super().__init__(self.message, url, status, request_id)
 
     def __str__(self) -> str:
@@ -61,7 +88,7 @@ class VendorError(BellwetherError):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors cross process boundaries (task runner, executor); keyword-only arguments do not survive the default.
-        return (_rebuild, (type(self), self.__dict__))
+        return (_rebuild, (type(self), self.__dict__ | {"pages": ()}))
 
 
 def _rebuild(cls: type[VendorError], state: dict[str, object]) -> VendorError:
@@ -80,37 +107,23 @@ class Unauthorized(VendorError):
 
 
 class NotEntitled(VendorError):
-    """HTTP 403: the plan does not include this data or this time frame."""
+    """HTTP 403: the plan does not include this data; another plan, and nothing else, helps."""
+
+
+class OutsideHistory(NotEntitled):
+    """HTTP 403 "data timeframe", or an answer clipped at the plan's edge: this part of the past is not in the plan."""
 
 
 class NotPublishedYet(VendorError):
-    """HTTP 403 "before end of day": the data will exist later; reschedule."""
+    """HTTP 403 "before end of day": the data will exist later; `retry_after_s` says when, if that can be known."""
 
 
 class NotFound(VendorError):
-    """HTTP 404: the vendor knows no such ticker."""
+    """HTTP 404: the vendor knows no such ticker, or no such day; `pages` holds the answer that proves it."""
 
 
 class RateLimited(VendorError):
-    """HTTP 429: the key's allowance is used up for now.
-
-    Parameters
-    ----------
-    retry_after_s
-        Seconds the vendor asked to wait, or None where it named none (it usually does not).
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        url: str,
-        status: int | None = 429,
-        request_id: str | None = None,
-        retry_after_s: float | None = None,
-    ) -> None:
-        super().__init__(message, url=url, status=status, request_id=request_id)
-        self.retry_after_s = retry_after_s
+    """HTTP 429: the key's allowance is used up; `retry_after_s` where the vendor named a wait (it usually does not)."""
 
 
 class ServerError(VendorError):
@@ -127,3 +140,7 @@ class BadResponse(VendorError):
 
 class Truncated(BadResponse):
     """HTTP 200 whose body was cut short or holds fewer rows than it declares."""
+
+
+class CursorRefused(BadResponse):
+    """HTTP 400 or 404 to a page the vendor itself had pointed to: the next try begins at the first page."""

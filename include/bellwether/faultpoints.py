@@ -10,6 +10,9 @@ import signal
 from datetime import date
 from pathlib import Path
 
+PAGE_STAGED = "fetch.page_staged"
+"""A page of an answer of several has been kept, and the next one not yet been asked for."""
+
 PUBLISH_STEPS = (
     "publish.begun",
     "publish.merged",
@@ -29,7 +32,7 @@ def reach(step: str, session: date) -> None:
     Parameters
     ----------
     step
-        The step's name; those of publishing are in `PUBLISH_STEPS`.
+        `PAGE_STAGED`, or one of `PUBLISH_STEPS`.
     session
         The session at work.
     """

@@ -22,6 +22,9 @@ EQUITIES = pa.schema(
     ]
 )
 
+INDICES = pa.schema([field for field in EQUITIES if field.name in {"ticker", "ts", "open", "high", "low", "close"}])
+"""Computed, not traded: an index has no volume."""
+
 SCHEMAS: dict[str, pa.Schema] = {"equities": EQUITIES}
 SCHEMA_VERSION = 1
 SORT_KEY = ("ticker", "ts")

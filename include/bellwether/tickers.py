@@ -1,22 +1,43 @@
 """What a ticker may look like: the one gate between a name from outside and a URL or a file name."""
 
 import re
+from typing import Final, Literal
+
+Family = Literal["equity", "option", "index"]
 
 TICKER_PATTERN = r"^[A-Z][A-Za-z0-9]{0,9}(\.[A-Z]{1,4})?$"
 """Equity tickers as the vendor writes them: `SPY`, `BRK.A`, `BACpK`; also used as the form's JSON-schema pattern."""
 
-_TICKER = re.compile(TICKER_PATTERN)
+_PATTERNS: Final[dict[Family, re.Pattern[str]]] = {
+    "equity": re.compile(TICKER_PATTERN),
+    # OCC: root (a digit in it marks an adjusted contract), YYMMDD, call or put, strike in thousandths of a dollar.
+    "option": re.compile(r"O:[A-Z][A-Z0-9]{0,5}[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[CP][0-9]{8}"),
+    "index": re.compile(r"I:[A-Z][A-Z0-9]{0,14}"),
+}
+_ALLOWED: Final[dict[Family, str]] = {
+    "equity": "a capital letter, then letters and digits, at most one suffix: SPY, BRK.A",
+    "option": "O:, root, expiration, C or P, strike in thousandths: O:SPY240119C00470000",
+    "index": "I:, then capital letters and digits: I:VIX",
+}
 
 
-def check_ticker(ticker: str) -> str:
+def check_ticker(ticker: str, *families: Family) -> str:
     """Return `ticker` if it is well formed.
+
+    Parameters
+    ----------
+    ticker
+        As the vendor writes it.
+    families
+        What kinds are allowed; equities only, unless others are named.
 
     Raises
     ------
     ValueError
         It is not; the message says what is allowed.
     """
-    if not _TICKER.fullmatch(ticker):
-        msg = f"{ticker!r} is not a ticker: a capital letter, then letters and digits, at most one suffix: SPY, BRK.A"
+    allowed = families or ("equity",)
+    if not any(_PATTERNS[family].fullmatch(ticker) for family in allowed):
+        msg = f"{ticker!r} is not a ticker: {'; or '.join(_ALLOWED[family] for family in allowed)}"
         raise ValueError(msg)
     return ticker

@@ -19,7 +19,7 @@ from bellwether.calendar import get_calendar
 from bellwether.schemas import EQUITIES
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.server import SimulatorConfig, running
-from bellwether.sources.decode import decode_aggregates
+from bellwether.sources.bars import decode_aggregates
 from bellwether.sources.rest import PolygonRest
 from tests.bench import BenchRow
 

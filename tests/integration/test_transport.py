@@ -20,6 +20,7 @@ from bellwether.errors import (
     NotEntitled,
     NotFound,
     NotPublishedYet,
+    OutsideHistory,
     RateLimited,
     ServerError,
     Truncated,
@@ -29,8 +30,10 @@ from bellwether.errors import (
 from bellwether.simulator.faults import KINDS, Fault
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
-from bellwether.sources import rest as rest_module
-from bellwether.sources.rest import Aggregates, PolygonRest, Timeouts
+from bellwether.sources import aggregates
+from bellwether.sources.aggregates import Aggregates
+from bellwether.sources.rest import PolygonRest
+from bellwether.sources.wire import Timeouts
 
 KEY = "loopback-key"
 SESSION = date(2024, 7, 3)
@@ -67,7 +70,7 @@ def make_rest(simulator: RunningSimulator, waits_s: list[float]) -> Make:
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest_module, "PAGE_LIMIT", 150)
+    monkeypatch.setattr(aggregates, "PAGE_LIMIT", 150)
 
 
 def fetch(rest: PolygonRest, ticker: str = "SPY", start: date = SESSION) -> Aggregates:
@@ -95,7 +98,7 @@ def test_pages_are_followed_over_a_foreign_next_url_without_leaving_the_loopback
 
 def test_paged_and_whole_answers_are_equal(make_rest: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fetch(make_rest())
-    monkeypatch.setattr(rest_module, "PAGE_LIMIT", 150)
+    monkeypatch.setattr(aggregates, "PAGE_LIMIT", 150)
     assert whole.api_calls == 1
     assert fetch(make_rest()).table.equals(whole.table)
 
@@ -111,7 +114,7 @@ REFUSED: dict[str, type[VendorError]] = {
     "bad_request": BadRequest,
     "unauthorized": Unauthorized,
     "not_entitled": NotEntitled,
-    "outside_timeframe": NotEntitled,
+    "outside_timeframe": OutsideHistory,
     "before_end_of_day": NotPublishedYet,
     "not_found": NotFound,
     "rate_limited": RateLimited,
@@ -264,7 +267,7 @@ def test_the_key_never_comes_from_the_environment_and_the_client_writes_nothing_
         "except ConfigError: pass\n"
         "else: raise SystemExit('took a key from the environment')\n"
         "rest = PolygonRest('https://api.polygon.io', 'given')\n"
-        "assert rest._client.API_KEY == 'given'\n"
+        "assert rest._wire._client.API_KEY == 'given'\n"
         "logging.getLogger('RESTClient').error('a line of the client')\n"
     )
     environment = {"POLYGON_API_KEY": "from-the-environment"}

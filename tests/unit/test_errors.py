@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from bellwether.errors import NotASession, NotEntitled, RateLimited, VendorError
+from bellwether.errors import NotASession, NotEntitled, RateLimited, ServerError, VendorError
 
 
 def test_text_holds_message_status_request_and_url() -> None:
@@ -30,6 +30,13 @@ def test_errors_cross_process_boundaries_whole(error: VendorError) -> None:
     assert type(copy) is type(error)
     assert str(copy) == str(error)
     assert vars(copy) == vars(error)
+
+
+def test_pages_stay_behind_when_an_error_crosses_a_process_boundary() -> None:
+    error = ServerError("boom", url="https://vendor", status=500)
+    error.pages, error.api_calls = (object(),), 4  # type: ignore[assignment]
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert (copy.pages, copy.api_calls) == ((), 4)
 
 
 def test_a_date_that_is_no_session_is_a_value_error_too() -> None:

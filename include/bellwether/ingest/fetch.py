@@ -1,13 +1,14 @@
 """Fetching one batch: vendor -> raw responses -> gate -> stage.
 
 A ticker that fails does not hold the others back: what came is staged first, then the failure is
-raised, and the next try fetches only what is still missing.
+raised, and the next try fetches only what is still missing, to the page.
 """
 
 import hashlib
 import resource
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -21,11 +22,13 @@ from bellwether.errors import (
     ConnectionFailed,
     NotEntitled,
     NotFound,
+    NotPublishedYet,
     QualityError,
     RateLimited,
     Unauthorized,
     VendorError,
 )
+from bellwether.ingest.pages import StagedPages
 from bellwether.ingest.plan import Batch
 from bellwether.lake import Coverage, Lake, TickerCoverage
 from bellwether.lake.files import write_parquet
@@ -33,28 +36,18 @@ from bellwether.lake.stage import BatchRecord, Stage
 from bellwether.logging import get_logger
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import staged_schema
-from bellwether.schemas import TIMESTAMP
 from bellwether.sources import equities
-from bellwether.sources.rest import Aggregates, PolygonRest, RawPage
+from bellwether.sources.aggregates import Aggregates
+from bellwether.sources.raw import RawPage, to_table
+from bellwether.sources.rest import PolygonRest
+from bellwether.sources.walk import PageLog
 
 log = get_logger(__name__)
 
 FETCHERS = {"equities": equities.fetch}
 
-# What is wrong with the key or the line is wrong for every ticker: asking on would only burn requests.
-_STOPS_THE_BATCH = (Unauthorized, NotEntitled, RateLimited, ConnectionFailed)
-
-_RAW = pa.schema(
-    [
-        pa.field("ticker", pa.string()),
-        pa.field("page", pa.int32()),
-        pa.field("url", pa.string()),
-        pa.field("http_status", pa.int32()),
-        pa.field("request_id", pa.string()),
-        pa.field("received_utc", TIMESTAMP),
-        pa.field("body", pa.large_binary()),
-    ]
-)
+# What is wrong with the key, the line or the hour is wrong for every ticker: asking on would only burn requests.
+_STOPS_THE_BATCH = (Unauthorized, NotEntitled, NotPublishedYet, RateLimited, ConnectionFailed)
 
 
 class BatchSummary(msgspec.Struct, frozen=True):
@@ -73,20 +66,31 @@ class _Haul:
     """What this try has brought so far."""
 
     batch: Batch
+    hours: SessionHours
     clock: Clock
     tables: list[pa.Table] = field(default_factory=list)
     coverage: dict[str, TickerCoverage] = field(default_factory=dict)
-    pages: list[tuple[str, int, RawPage]] = field(default_factory=list)
+    pages: list[RawPage] = field(default_factory=list)
     errors: dict[str, VendorError] = field(default_factory=dict)
     api_calls: int = 0
 
-    def note(self, ticker: str, state: Coverage, reason: str = "", *, rows: int = 0, duplicates: int = 0) -> None:
+    def note(
+        self,
+        ticker: str,
+        state: Coverage,
+        reason: str = "",
+        *,
+        rows: int = 0,
+        duplicates: int = 0,
+        pages: Sequence[RawPage] = (),
+    ) -> None:
+        # Pages of an earlier try make an answer as old as the first of them.
         self.coverage[ticker] = TickerCoverage(
             state,
             rows=rows,
             duplicates_dropped=duplicates,
             stage_id=self.batch.stage_id,
-            fetched_utc=self.clock.now(),
+            fetched_utc=pages[0].received_utc if pages else self.clock.now(),
             reason=reason,
         )
 
@@ -116,16 +120,18 @@ def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Ba
     started_s = time.perf_counter()
     hours = get_calendar().hours(batch.session)
     stage = Stage(lake, batch.dataset, batch.session, batch.stage_id)
+    page_log = StagedPages(stage.folder / f"b{batch.index:03d}.pages", batch.session)
     earlier = stage.read_batch(batch.index)
     if earlier is not None and not earlier[1].failed:
         earlier = None
-    haul = _Haul(batch, lake.clock)
+        page_log.clear()
+    haul = _Haul(batch, hours, lake.clock)
     if earlier is not None:
         haul.tables.append(earlier[0])
         haul.coverage |= {t: known for t, known in earlier[1].coverage.items() if known.state.is_proven}
     for ticker in batch.tickers:
         if ticker not in haul.coverage:
-            _fetch_ticker(rest, ticker, hours, haul)
+            _fetch_ticker(rest, ticker, page_log, haul)
     raw = _keep_raw(lake, batch, haul)
     table = pa.concat_tables([staged_schema(batch.dataset).empty_table(), *haul.tables])
     record = BatchRecord(
@@ -137,43 +143,54 @@ def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Ba
     stage.write_batch(batch.index, table, record)
     if haul.errors:
         raise _worst(haul.errors, retries, len(batch.tickers))
+    page_log.clear()
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     log.info("staged", batch=batch.name, rows=table.num_rows, api_calls=record.api_calls)
     return BatchSummary(batch.name, len(batch.tickers), table.num_rows, record.api_calls, record.seconds, peak_mb)
 
 
-def _fetch_ticker(rest: PolygonRest, ticker: str, hours: SessionHours, haul: _Haul) -> None:
+def _fetch_ticker(rest: PolygonRest, ticker: str, page_log: PageLog, haul: _Haul) -> None:
     stopped = next((e for e in haul.errors.values() if isinstance(e, _STOPS_THE_BATCH)), None)
     if stopped is not None:
         haul.note(ticker, Coverage.FAILED, f"not tried after: {stopped.message}")
         return
     try:
-        answer = FETCHERS[haul.batch.dataset](rest, ticker, hours)
+        answer = FETCHERS[haul.batch.dataset](rest, ticker, haul.hours, page_log)
     except NotFound as error:
-        haul.api_calls += 1
+        haul.api_calls += error.api_calls
+        haul.pages += error.pages
         haul.note(ticker, Coverage.UNKNOWN_TICKER, f"{error.message} [request {error.request_id}]")
         return
     except VendorError as error:
         log.warning("ticker failed", batch=haul.batch.name, ticker=ticker, error=str(error))
+        haul.api_calls += error.api_calls
         haul.errors[ticker] = error
+        if isinstance(error, NotPublishedYet) and error.retry_after_s is None:
+            error.retry_after_s = _until_end_of_day_s(haul)
         haul.note(ticker, Coverage.FAILED, f"{type(error).__name__}: {error.message}")
         return
     haul.api_calls += answer.api_calls
-    haul.pages += [(ticker, number, page) for number, page in enumerate(answer.pages)]
-    _gate(answer, hours, haul)
+    haul.pages += answer.pages
+    _gate(answer, haul)
 
 
-def _gate(answer: Aggregates, hours: SessionHours, haul: _Haul) -> None:
-    report = check_batch(answer.table, hours, haul.batch.dataset)
+def _until_end_of_day_s(haul: _Haul) -> float | None:
+    # "Before end of day" is all the vendor says: before the session's last minute no try can succeed.
+    left_s = (haul.hours.post_close - haul.clock.now()).total_seconds()
+    return left_s if left_s > 0 else None
+
+
+def _gate(answer: Aggregates, haul: _Haul) -> None:
+    report = check_batch(answer.table, haul.hours, haul.batch.dataset)
     if report.errors:
         msg = f"{haul.batch.dataset} {answer.ticker}: {'; '.join(report.errors)}"
         raise QualityError(msg)
     haul.tables.append(report.table)
     rows = report.table.num_rows
     if rows:
-        haul.note(answer.ticker, Coverage.COMPLETE, rows=rows, duplicates=report.duplicates_dropped)
+        haul.note(answer.ticker, Coverage.COMPLETE, rows=rows, duplicates=report.duplicates_dropped, pages=answer.pages)
     else:
-        haul.note(answer.ticker, Coverage.EMPTY, "the vendor answered with no bars")
+        haul.note(answer.ticker, Coverage.EMPTY, "the vendor answered with no bars", pages=answer.pages)
 
 
 def _keep_raw(lake: Lake, batch: Batch, haul: _Haul) -> dict[str, str]:
@@ -181,22 +198,10 @@ def _keep_raw(lake: Lake, batch: Batch, haul: _Haul) -> dict[str, str]:
     if not haul.pages:
         return {}
     digest = hashlib.sha256()
-    for _, _, page in haul.pages:
+    for page in haul.pages:
         digest.update(page.body)
     name = f"b{batch.index:03d}-{uuid.uuid4().hex[:8]}.parquet"
-    table = pa.table(
-        {
-            "ticker": [ticker for ticker, _, _ in haul.pages],
-            "page": [number for _, number, _ in haul.pages],
-            "url": [page.url for _, _, page in haul.pages],
-            "http_status": [page.http_status for _, _, page in haul.pages],
-            "request_id": [page.request_id for _, _, page in haul.pages],
-            "received_utc": [page.received_utc for _, _, page in haul.pages],
-            "body": [page.body for _, _, page in haul.pages],
-        },
-        schema=_RAW,
-    )
-    write_parquet(lake.paths.raw(batch.dataset, batch.session, batch.stage_id) / name, table)
+    write_parquet(lake.paths.raw(batch.dataset, batch.session, batch.stage_id) / name, to_table(haul.pages))
     return {f"{batch.stage_id}/{name}": digest.hexdigest()}
 
 

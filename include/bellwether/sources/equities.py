@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 from bellwether.calendar import SessionHours
-from bellwether.sources.rest import Aggregates, PolygonRest
+from bellwether.sources.aggregates import Aggregates
+from bellwether.sources.rest import PolygonRest
+from bellwether.sources.walk import PageLog
 
 
-def fetch(rest: PolygonRest, ticker: str, hours: SessionHours) -> Aggregates:
+def fetch(rest: PolygonRest, ticker: str, hours: SessionHours, page_log: PageLog) -> Aggregates:
     """Fetch every unadjusted one-minute bar of a session, extended hours included.
 
     Parameters
@@ -18,6 +20,8 @@ def fetch(rest: PolygonRest, ticker: str, hours: SessionHours) -> Aggregates:
     hours
         The session's bounds; asked for in milliseconds, since dates mean UTC days to the vendor and a
         winter session ends on the next one.
+    page_log
+        Where an answer of several pages is resumed from.
 
     Raises
     ------
@@ -26,4 +30,4 @@ def fetch(rest: PolygonRest, ticker: str, hours: SessionHours) -> Aggregates:
     """
     from_ms = int(hours.pre_open.timestamp() * 1000)
     last_minute = hours.post_close - timedelta(minutes=1)
-    return rest.aggregates(ticker, from_ms, int(last_minute.timestamp() * 1000))
+    return rest.aggregates(ticker, from_ms, int(last_minute.timestamp() * 1000), page_log=page_log)

@@ -22,13 +22,14 @@ from bellwether.errors import (
     NotEntitled,
     NotFound,
     NotPublishedYet,
+    OutsideHistory,
     RateLimited,
     ServerError,
     Unauthorized,
     VendorError,
 )
 from bellwether.logging import get_logger, redact
-from bellwether.sources.decode import excerpt
+from bellwether.sources.body import excerpt
 
 log = get_logger(__name__)
 
@@ -45,11 +46,14 @@ class Retrier:
         Waits for a number of seconds.
     rng
         Draws the jitter.
+    patience_s
+        The longest wait slept here. A longer one is left to the caller: the error is raised at once.
     """
 
     policies: RetryPolicies
     sleep: Callable[[float], None]
     rng: random.Random
+    patience_s: float = math.inf
 
     def call[T](self, request: Callable[[], T]) -> T:
         """Return what `request` returns.
@@ -57,16 +61,20 @@ class Retrier:
         Raises
         ------
         VendorError
-            The last one, when its rule allows no further attempt. Any other exception passes at once.
+            The last one, when its rule allows no further attempt or it asks for a longer wait than `patience_s`. Any
+            other exception passes at once.
         """
         for attempt in itertools.count(1):
             try:
                 return request()
             except VendorError as error:
                 rule = self.policies.rule_for(error)
-                if attempt >= rule.attempts:
-                    raise
                 wait_s = self._wait_s(error, rule, attempt)
+                if attempt >= rule.attempts or wait_s > self.patience_s:
+                    raise
+                if _is_told(error):
+                    # Never for an hour in one task; and those told the same do not return together.
+                    wait_s = min(wait_s, rule.cap_s) + self.rng.uniform(0, rule.base_s / 10)
                 log.warning(
                     "request is tried again",
                     error=type(error).__name__,
@@ -82,12 +90,15 @@ class Retrier:
         raise AssertionError  # pragma: no cover - count() does not end
 
     def _wait_s(self, error: VendorError, rule: RetryRule, attempt: int) -> float:
-        if isinstance(error, RateLimited):
+        if _is_told(error):
             # The vendor counts requests by the minute: a shorter wait only burns an attempt. It does not document
-            # Retry-After; where it comes it is heeded, but never for an hour in a task.
-            window_s = rule.base_s if error.retry_after_s is None else error.retry_after_s
-            return min(window_s, rule.cap_s) + self.rng.uniform(0, rule.base_s / 10)
+            # Retry-After; where it comes it is heeded.
+            return rule.base_s if error.retry_after_s is None else error.retry_after_s
         return self.rng.uniform(0, min(rule.cap_s, rule.base_s * 2 ** (attempt - 1)))
+
+
+def _is_told(error: VendorError) -> bool:
+    return isinstance(error, RateLimited) or error.retry_after_s is not None
 
 
 def error_from_response(
@@ -102,21 +113,23 @@ def error_from_response(
     message = redact(texts.get("error") or texts.get("message") or texts.get("status") or excerpt(body))
     message = message or f"HTTP {status} without a message"
     request_id = redact(texts.get("request_id") or headers.get("X-Request-Id") or "") or None
-    if status == 429:
-        wait_s = _retry_after_s(headers.get("Retry-After"), received_utc)
-        return RateLimited(message, url=url, status=status, request_id=request_id, retry_after_s=wait_s)
+    cls = _error_class(status, message)
     if status == 404 and texts.get("status") != "NOT_FOUND":
         # A proxy, or a base URL that is not the vendor's: believed, it would prove that no ticker exists.
-        return BadResponse(message, url=url, status=status, request_id=request_id)
-    return _error_class(status, message)(message, url=url, status=status, request_id=request_id)
+        cls = BadResponse
+    wait_s = _retry_after_s(headers.get("Retry-After"), received_utc)
+    return cls(message, url=url, status=status, request_id=request_id, retry_after_s=wait_s)
 
 
 def _error_class(status: int, message: str) -> type[VendorError]:
     if status == 403:
-        return NotPublishedYet if "before end of day" in message.lower() else NotEntitled
+        words = message.lower()
+        if "before end of day" in words:
+            return NotPublishedYet
+        return OutsideHistory if "timeframe" in words else NotEntitled
     if status in {408, 499} or status >= 500:
         return ServerError
-    named: dict[int, type[VendorError]] = {401: Unauthorized, 404: NotFound}
+    named: dict[int, type[VendorError]] = {401: Unauthorized, 404: NotFound, 429: RateLimited}
     # Redirects and bodiless successes are answers nobody asked for; any other 4xx is a fault of the request.
     return named.get(status, BadRequest if status >= 400 else BadResponse)
 

@@ -1,7 +1,7 @@
 """A vendor without a network: answers bars, errors or nothing per ticker, and counts what it was asked."""
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,9 @@ from bellwether.clock import SimulatedClock
 from bellwether.config import Config
 from bellwether.errors import VendorError
 from bellwether.lake import Lake
-from bellwether.sources.rest import Aggregates, RawPage
+from bellwether.sources.aggregates import Aggregates
+from bellwether.sources.raw import RawPage, Request
+from bellwether.sources.walk import PageLog
 from tests.builders import SESSION, bars
 
 
@@ -22,16 +24,20 @@ class FakeVendor:
         self.tables = {}
         self.asked: Counter[str] = Counter()
 
-    def aggregates(self, ticker: str, from_ms: int, to_ms: int) -> Aggregates:
+    def aggregates(self, ticker: str, from_ms: int, to_ms: int, *, page_log: PageLog) -> Aggregates:
         self.asked[ticker] += 1
         if ticker in self.errors:
             raise self.errors[ticker]
         table = self.tables.get(ticker, bars(ticker))
         page = RawPage(
+            request=Request("aggregates", {"ticker": ticker, "from_ms": str(from_ms), "to_ms": str(to_ms)}),
+            chain_id=f"c-{ticker}",
+            number=0,
             url=f"http://vendor/{ticker}/{from_ms}/{to_ms}",
             http_status=200,
             request_id=f"r-{ticker}",
-            received_utc=datetime(2025, 7, 2, tzinfo=UTC),
+            headers={},
+            received_utc=datetime(2025, 7, 10, tzinfo=UTC) + timedelta(milliseconds=self.asked.total()),
             body=ticker.encode(),
         )
         return Aggregates(ticker, table, (page,), "OK", 1)

@@ -23,8 +23,10 @@ from bellwether.errors import (
     VendorError,
 )
 from bellwether.logging import redact
-from bellwether.sources import rest as rest_module
+from bellwether.sources import walk
+from bellwether.sources.aggregates import Aggregates
 from bellwether.sources.rest import PolygonRest
+from bellwether.sources.wire import Timeouts
 
 KEY = "SECRET-KEY-0123456789"
 T0 = 1_720_000_800_000
@@ -44,7 +46,7 @@ def next_url(minute: int, host: str = "https://api.massive.com:443") -> str:
     return f"{host}{RESOURCE}/{T0 + 60_000 * minute}/{TO}?cursor=c{minute}"
 
 
-def fetch(rest: PolygonRest) -> rest_module.Aggregates:
+def fetch(rest: PolygonRest) -> Aggregates:
     return rest.aggregates("SPY", T0, TO)
 
 
@@ -53,7 +55,7 @@ def test_one_page_is_asked_for_unadjusted_ascending_and_whole(vendor: Any, make_
     answer = fetch(make_rest())
     (call,) = vendor.calls
     assert call.url == f"https://api.polygon.io{RESOURCE}/{T0}/{TO}"
-    assert call.fields == {"adjusted": "false", "sort": "asc", "limit": 50000}
+    assert call.fields == {"adjusted": "false", "sort": "asc", "limit": "50000"}
     assert call.headers["Authorization"] == f"Bearer {KEY}"
     assert call.headers["Accept-Encoding"] == "gzip"
     assert call.options == {"preload_content": False, "redirect": False, "retries": False}
@@ -104,14 +106,14 @@ def test_a_proven_empty_answer_has_no_rows_and_one_page(vendor: Any, make_rest: 
 
 
 def test_a_vendor_that_never_ends_is_given_up(vendor: Any, make_rest: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest_module, "MAX_PAGES", 3)
+    monkeypatch.setattr(walk, "MAX_PAGES", 3)
     for number in range(3):
         vendor.answer(page(0, next_url=next_url(number)))
     with pytest.raises(BadResponse, match="more than 3 pages"):
         fetch(make_rest())
 
 
-@pytest.mark.parametrize("ticker", ["../x", "SPY/../AAPL", "", "SPY?apiKey=1", "spy", "O:SPY"])
+@pytest.mark.parametrize("ticker", ["../x", "SPY/../AAPL", "", "SPY?apiKey=1", "spy", "O:SPY", "I:../VIX"])
 def test_what_is_no_ticker_never_reaches_a_url(vendor: Any, make_rest: Make, ticker: str) -> None:
     with pytest.raises(ValueError, match="not a ticker"):
         make_rest().aggregates(ticker, T0, TO)
@@ -177,7 +179,7 @@ def test_no_answer_is_connection_failed(vendor: Any, make_rest: Make, failure: E
 def test_a_response_that_drips_past_its_time_is_given_up(vendor: Any, make_rest: Make) -> None:
     vendor.answer(page(0))
     with pytest.raises(ConnectionFailed, match="not complete after 0 s"):
-        fetch(make_rest(timeouts=rest_module.Timeouts(response_s=0.0)))
+        fetch(make_rest(timeouts=Timeouts(response_s=0.0)))
 
 
 def test_market_status_is_the_cheapest_call_that_proves_a_key(vendor: Any, make_rest: Make) -> None:
@@ -201,7 +203,7 @@ def test_the_clients_pool_gets_timeouts_connections_and_no_retries_of_its_own(
         original(pool, *args, **kwargs)
 
     monkeypatch.setattr(urllib3.PoolManager, "__init__", remember)
-    make_rest(timeouts=rest_module.Timeouts(connect_s=2.0, read_s=3.0))
+    make_rest(timeouts=Timeouts(connect_s=2.0, read_s=3.0))
     options = pools[0].connection_pool_kw
     assert (options["timeout"].connect_timeout, options["timeout"].read_timeout) == (2.0, 3.0)
     assert (options["maxsize"], options["block"], options["retries"]) == (8, True, False)

@@ -12,6 +12,7 @@ from bellwether.errors import (
     NotEntitled,
     NotFound,
     NotPublishedYet,
+    OutsideHistory,
     RateLimited,
     ServerError,
     Unauthorized,
@@ -107,6 +108,38 @@ def test_a_rate_limit_is_waited_out_whole_with_a_little_jitter(retry_after_s: fl
     assert least_s <= waits_s[0] <= least_s + 6
 
 
+@pytest.mark.parametrize(
+    ("error", "sleeps"),
+    [
+        (RateLimited("slow down", url=URL, retry_after_s=300), False),
+        (RateLimited("slow down", url=URL, retry_after_s=60), True),
+        (RateLimited("slow down", url=URL), True),
+        (ServerError("maintenance", url=URL, retry_after_s=61), False),
+        (ServerError("maintenance", url=URL, retry_after_s=5), True),
+    ],
+    ids=["five minutes", "a minute", "unnamed", "maintenance", "a short one"],
+)
+def test_a_wait_beyond_the_patience_is_not_slept_but_raised_at_once(error: VendorError, sleeps: bool) -> None:
+    waits_s: list[float] = []
+    policies = RetryPolicies(default=RetryRule(attempts=2, base_s=60, cap_s=600), errors={})
+    subject = Retrier(policies, waits_s.append, random.Random(1), patience_s=60)
+    flaky = Flaky(error)
+    if sleeps:
+        assert subject.call(flaky) == 42
+        assert len(waits_s) == 1
+    else:
+        with pytest.raises(type(error)) as caught:
+            subject.call(flaky)
+        assert caught.value is error
+        assert (flaky.calls, waits_s) == (1, [])
+
+
+def test_a_server_that_names_a_wait_is_left_alone_for_it() -> None:
+    subject, waits_s = retrier()
+    subject.call(Flaky(ServerError("maintenance", url=URL, retry_after_s=30)))
+    assert 30 <= waits_s[0] <= 31
+
+
 def test_each_retry_is_logged_once_with_its_reason() -> None:
     subject, waits_s = retrier()
     with structlog.testing.capture_logs() as logs:
@@ -132,7 +165,7 @@ TIMEFRAME = b"Your plan doesn't include this data timeframe."
         (401, JSON % (b"ERROR", b"error", b"Unknown API Key"), Unauthorized, "Unknown API Key"),
         (401, JSON % (b"NOT_FOUND", b"message", b"Ticker not found."), Unauthorized, "Ticker not found."),
         (403, JSON % (b"NOT_AUTHORIZED", b"message", ENTITLED), NotEntitled, ENTITLED.decode()),
-        (403, JSON % (b"NOT_AUTHORIZED", b"message", TIMEFRAME), NotEntitled, TIMEFRAME.decode()),
+        (403, JSON % (b"NOT_AUTHORIZED", b"message", TIMEFRAME), OutsideHistory, TIMEFRAME.decode()),
         (403, JSON % (b"NOT_AUTHORIZED", b"message", EARLY), NotPublishedYet, EARLY.decode()),
         (404, JSON % (b"NOT_FOUND", b"message", b"Ticker not found."), NotFound, "Ticker not found."),
         (404, b"<html>nginx: not found</html>", BadResponse, "<html>nginx: not found</html>"),

@@ -1,6 +1,6 @@
-import gzip
 import json
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -8,12 +8,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bellwether.errors import BadResponse, Truncated
-from bellwether.schemas import EQUITIES
-from bellwether.sources.decode import MAX_BODY_BYTES, PageChain, decode_aggregates, decode_market_status, gunzip
+from bellwether.errors import BadResponse, OutsideHistory, Truncated
+from bellwether.schemas import EQUITIES, INDICES
+from bellwether.sources.aggregates import BarChain
+from bellwether.sources.bars import decode_aggregates
+from bellwether.sources.raw import RawPage, Request
 
 URL = "https://api.polygon.io/v2/aggs/ticker/SPY/range/1/minute/1/2"
 T0 = 1_720_000_800_000
+PAGE = RawPage(Request("aggregates", {}), "c", 0, URL, 200, "r1", {}, datetime(2024, 7, 3, 21, tzinfo=UTC), b"")
 BAR = {"v": 10.5, "vw": 2.25, "o": 1.5, "c": 2.5, "h": 3, "l": 1, "t": T0, "n": 7}
 
 
@@ -183,8 +186,12 @@ def test_a_body_cut_anywhere_is_never_data(data: st.DataObject) -> None:
         decode(content[: data.draw(st.integers(0, len(content) - 1))])
 
 
-def chain() -> PageChain:
-    return PageChain("SPY", T0, T0 + 600_000)
+def chain() -> BarChain:
+    return BarChain("SPY", T0, T0 + 600_000)
+
+
+def table_of(subject: BarChain) -> pa.Table:
+    return subject.answer((PAGE,), 1).table
 
 
 def next_url(path: str = f"/v2/aggs/ticker/SPY/range/1/minute/{T0}/{T0}", query: str = "cursor=abc") -> str:
@@ -197,15 +204,15 @@ def test_chain_joins_pages_in_order() -> None:
     assert first == ("r1", f"/v2/aggs/ticker/SPY/range/1/minute/{T0}/{T0}?cursor=abc")
     # A page may begin with the bar that ended the one before it.
     assert subject.take(body([bar(t=T0 + 60_000)], request_id=...), url=URL, request_id="h2") == ("h2", None)
-    assert subject.table()["ts"].cast(pa.int64()).to_pylist() == [T0, T0 + 60_000, T0 + 60_000]
-    assert subject.table()["ts"].num_chunks == 1
+    assert table_of(subject)["ts"].cast(pa.int64()).to_pylist() == [T0, T0 + 60_000, T0 + 60_000]
+    assert table_of(subject)["ts"].num_chunks == 1
     assert subject.status == "OK"
 
 
 def test_chain_of_an_empty_page_is_an_empty_table() -> None:
     subject = chain()
     subject.take(body(), url=URL)
-    assert subject.table().equals(EQUITIES.empty_table())
+    assert table_of(subject).equals(EQUITIES.empty_table())
 
 
 def test_one_delayed_page_makes_the_answer_delayed() -> None:
@@ -257,7 +264,7 @@ def test_bars_outside_the_window_are_refused(offset_ms: int) -> None:
 
 
 def test_window_is_widened_to_whole_minutes_as_the_vendor_does() -> None:
-    subject = PageChain("SPY", T0 + 30_000, T0 + 90_000)
+    subject = BarChain("SPY", T0 + 30_000, T0 + 90_000)
     assert subject.take(body([bar(), bar(t=T0 + 60_000)]), url=URL) == ("r1", None)
 
 
@@ -267,7 +274,7 @@ def test_page_that_goes_back_in_time_is_refused_and_leaves_the_chain_as_it_was()
     with pytest.raises(BadResponse, match="page starts at 2024-07-03T10:00"):
         subject.take(body([bar()]), url=URL)
     subject.take(body([bar(t=T0 + 120_000)]), url=URL)
-    assert subject.table().num_rows == 2
+    assert table_of(subject).num_rows == 2
 
 
 def test_a_time_beyond_any_calendar_is_refused_and_named() -> None:
@@ -275,33 +282,41 @@ def test_a_time_beyond_any_calendar_is_refused_and_named() -> None:
         chain().take(body([bar(t=2**62)]), url=URL)
 
 
-def test_market_status_is_read() -> None:
-    content = b'{"market":"extended-hours","serverTime":"2024-07-03T08:00:00-04:00","exchanges":{"nyse":"closed"}}'
-    status = decode_market_status(content, url=URL)
-    assert status.market == "extended-hours"
-    assert status.server_time.isoformat() == "2024-07-03T08:00:00-04:00"
+def test_index_bars_have_neither_volume_nor_vwap_nor_transactions() -> None:
+    content = body([{name: BAR[name] for name in "ochlt"}], ticker="I:VIX", adjusted=...)
+    table = decode_aggregates(content, "I:VIX", url=URL)[1]
+    assert table.schema == INDICES
+    assert table.drop(["ts"]).to_pylist() == [{"ticker": "I:VIX", "open": 1.5, "high": 3.0, "low": 1.0, "close": 2.5}]
+    with pytest.raises(BadResponse, match="64 bits"):
+        decode_aggregates(body([bar(t=2**63)], ticker="I:VIX"), "I:VIX", url=URL)
+
+
+def test_an_index_is_not_asked_for_adjustment_and_a_stock_is_asked_for_none() -> None:
+    assert BarChain("I:VIX", T0, T0).parameters == {"sort": "asc", "limit": "50000"}
+    assert BarChain("O:SPY240119C00470000", T0, T0).parameters["adjusted"] == "false"
+
+
+DAY_MS = 86_400_000
 
 
 @pytest.mark.parametrize(
-    "content", [b"{}", b'{"market":"open","serverTime":"2024-07-03T08:00:00"}', b'{"market":1}', b"<html>"]
+    ("first_day", "clipped"), [(-1, False), (0, True), (3, True)], ids=["before the edge", "at the edge", "behind it"]
 )
-def test_market_status_of_another_form_is_refused(content: bytes) -> None:
-    with pytest.raises(BadResponse):
-        decode_market_status(content, url=URL)
+def test_an_answer_that_begins_where_a_plans_history_does_is_clipped(first_day: int, clipped: bool) -> None:
+    edge_ms = int(datetime(2022, 7, 3, tzinfo=UTC).timestamp() * 1000)  # two years before the answer
+    subject = BarChain("SPY", edge_ms - 10 * DAY_MS, edge_ms + 10 * DAY_MS)
+    subject.take(body([bar(t=edge_ms + first_day * DAY_MS)]), url=URL)
+    if clipped:
+        with pytest.raises(OutsideHistory, match=r"with 2 years of history; ask for nothing before 2022-07-04"):
+            table_of(subject)
+    else:
+        assert table_of(subject).num_rows == 1
 
 
-def test_a_body_that_unpacks_to_more_than_any_page_is_refused_before_it_takes_the_memory() -> None:
-    bomb = gzip.compress(bytes(MAX_BODY_BYTES + 1), compresslevel=1)
-    with pytest.raises(BadResponse, match="holds more than"):
-        gunzip(bomb, url=URL)
-
-
-def test_gzip_body_is_decompressed_or_refused() -> None:
-    packed = gzip.compress(body([bar()]))
-    assert gunzip(packed, url=URL) == body([bar()])
-    wrong_checksum = packed[:-8] + b"\0" * 4 + packed[-4:]
-    for content, cls in [(packed[:-20], Truncated), (wrong_checksum, BadResponse), (b"<html>", BadResponse)]:
-        with pytest.raises(BadResponse) as caught:
-            gunzip(content, url=URL, request_id="r1")
-        assert type(caught.value) is cls
-        assert caught.value.request_id == "r1"
+def test_a_plans_history_ends_on_28_february_when_that_year_has_no_29th() -> None:
+    edge_ms = int(datetime(2022, 2, 28, tzinfo=UTC).timestamp() * 1000)
+    subject = BarChain("SPY", edge_ms - DAY_MS, edge_ms + DAY_MS)
+    subject.take(body([bar(t=edge_ms)]), url=URL)
+    leap_day = RawPage(Request("aggregates", {}), "c", 0, URL, 200, "r1", {}, datetime(2024, 2, 29, tzinfo=UTC), b"")
+    with pytest.raises(OutsideHistory):
+        subject.answer((leap_day,), 1)
