@@ -1,5 +1,6 @@
 """The transport against the simulator: real sockets, the unmodified official client, every fault there is."""
 
+import os
 import random
 import subprocess
 import sys
@@ -270,6 +271,6 @@ def test_the_key_never_comes_from_the_environment_and_the_client_writes_nothing_
         "assert rest._wire._client.API_KEY == 'given'\n"
         "logging.getLogger('RESTClient').error('a line of the client')\n"
     )
-    environment = {"POLYGON_API_KEY": "from-the-environment"}
+    environment = os.environ | {"POLYGON_API_KEY": "from-the-environment"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
     assert done.stdout == ""

@@ -123,7 +123,7 @@ class ListingChain[Row](Chain[Listing[Row]]):
             try:
                 key, last = self._check_row(row, fresh, last)
             except ValueError as error:
-                message = f"row {number}, {row}: {error}"
+                message = f"row {number} {error}: {row}"
                 raise refusal(message, url, request_id) from None
             if key not in self._rows:
                 fresh.setdefault(key, row)
@@ -180,13 +180,13 @@ class ListingChain[Row](Chain[Listing[Row]]):
     def _check_row(self, row: Row, fresh: Mapping[object, Row], last: Any) -> tuple[object, Any]:  # noqa: ANN401 - a time
         for asked, satisfied in self._judges.items():
             if not satisfied(row):
-                message = f"outside the filter {asked}"
+                message = f"is outside the filter {asked}"
                 raise ValueError(message)
         key = self._endpoint.key(row)
         known = self._rows.get(key, fresh.get(key))
         if known is not None:
             if known != row:
-                message = f"contradicts {known}, which came before"
+                message = f"contradicts the one of the same key that came before, {known}"
                 raise ValueError(message)
             return key, last
         if self._endpoint.ascending:
