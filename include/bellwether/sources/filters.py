@@ -17,6 +17,9 @@ from bellwether.tickers import Family, check_ticker
 Value = str | bool | int | float | date | datetime | Sequence[str]
 """A filter's value; datetimes are aware, a sequence is for `.any_of`."""
 
+MOST_ANY_OF: Final = 250
+"""Values that one `any_of` may list."""
+
 RANGES: Final = ("lt", "lte", "gt", "gte")
 
 _HOLDS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
@@ -121,8 +124,8 @@ def _spelled(filters: Mapping[str, Filter]) -> Iterable[str]:
 
 
 def _write_all(kind: Kind, value: object) -> str:
-    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-        message = f"any_of takes a sequence of values, not {value!r}"
+    if isinstance(value, str) or not isinstance(value, Sequence) or not 1 <= len(value) <= MOST_ANY_OF:
+        message = f"any_of takes a sequence of 1 to {MOST_ANY_OF} values"
         raise ValueError(message)
     return ",".join(kind.write(part) for part in value)
 

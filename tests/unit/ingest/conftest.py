@@ -1,8 +1,10 @@
 """A vendor without a network: answers bars, errors or nothing per ticker, and counts what it was asked."""
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,8 +25,10 @@ class FakeVendor:
         self.errors: dict[str, VendorError] = {}
         self.tables = {}
         self.asked: Counter[str] = Counter()
+        self.on_ask: Callable[[Any], object] = lambda _page_log: None
 
-    def aggregates(self, ticker: str, from_ms: int, to_ms: int, *, page_log: PageLog) -> Aggregates:
+    def aggregates(self, ticker: str, from_ms: int, to_ms: int, *, page_log: PageLog | None) -> Aggregates:
+        self.on_ask(page_log)
         self.asked[ticker] += 1
         if ticker in self.errors:
             raise self.errors[ticker]

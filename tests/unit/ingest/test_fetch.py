@@ -1,14 +1,21 @@
 """A batch stages what came, names what did not, and a further try fetches only the rest."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bellwether.clock import SimulatedClock
 from bellwether.config import Config, RetryPolicies
 from bellwether.errors import (
     BadResponse,
+    ConnectionFailed,
     NotEntitled,
     NotFound,
+    NotPublishedYet,
     QualityError,
     RateLimited,
     ServerError,
@@ -16,6 +23,7 @@ from bellwether.errors import (
     VendorError,
 )
 from bellwether.ingest.fetch import BatchSummary, fetch_batch
+from bellwether.ingest.pages import StagedPages
 from bellwether.ingest.plan import Batch
 from bellwether.lake import Coverage, Lake
 from bellwether.lake.stage import BatchRecord, Stage
@@ -78,7 +86,15 @@ def test_a_batch_that_had_succeeded_is_fetched_anew_when_someone_clears_it(lake:
 
 
 @pytest.mark.parametrize(
-    "error", [Unauthorized("bad key", url=URL), NotEntitled("plan", url=URL), RateLimited("slow", url=URL)]
+    "error",
+    [
+        Unauthorized("bad key", url=URL),
+        NotEntitled("plan", url=URL),
+        NotPublishedYet("before end of day", url=URL),
+        RateLimited("slow", url=URL),
+        ConnectionFailed("refused", url=URL),
+    ],
+    ids=lambda error: type(error).__name__,
 )
 def test_what_is_wrong_for_every_ticker_stops_the_batch_at_once(
     lake: Lake, vendor: FakeVendor, error: VendorError
@@ -117,3 +133,74 @@ def test_other_columns_than_the_schemas_are_an_error(lake: Lake, vendor: FakeVen
     vendor.tables["SPY"] = bars("SPY").drop_columns(["close"])
     with pytest.raises(QualityError, match="equities SPY"):
         fetch(lake, vendor)
+
+
+def test_a_rate_limit_in_mid_batch_leaves_what_is_proven_staged_and_the_rest_not_tried(
+    lake: Lake, vendor: FakeVendor
+) -> None:
+    vendor.errors["MSFT"] = RateLimited("slow", url=URL, retry_after_s=300)
+    with pytest.raises(RateLimited) as caught:
+        fetch(lake, vendor)
+    assert caught.value.retry_after_s == 300
+    table, record = staged(lake)
+    assert table["ticker"].unique().to_pylist() == ["AAPL"]
+    assert record.coverage["SPY"].reason == "not tried after: slow"
+    vendor.errors.clear()
+    fetch(lake, vendor)
+    assert vendor.asked == {"AAPL": 1, "MSFT": 2, "SPY": 1}
+
+
+def test_requests_made_in_vain_are_counted(lake: Lake, vendor: FakeVendor) -> None:
+    for ticker, cls, calls in [("AAPL", NotFound, 1), ("MSFT", BadResponse, 3)]:
+        vendor.errors[ticker] = cls("no", url=URL)
+        vendor.errors[ticker].api_calls = calls
+    with pytest.raises(BadResponse):
+        fetch(lake, vendor)
+    assert staged(lake)[1].api_calls == 5
+
+
+def test_the_answer_that_proves_an_unknown_ticker_is_kept_in_raw(lake: Lake, vendor: FakeVendor) -> None:
+    vendor.errors["AAPL"] = NotFound("no such ticker", url=URL, status=404)
+    [proof] = vendor.aggregates("SPY", 0, 0, page_log=None).pages
+    vendor.errors["AAPL"].pages = (replace(proof, http_status=404, body=b"not found"),)
+    fetch(lake, vendor)
+    [file] = lake.paths.raw("equities", SESSION, "s1").iterdir()
+    raw = pq.read_table(file)
+    assert raw["http_status"].to_pylist() == [404, 200, 200]
+    assert raw["body"].to_pylist()[0] == b"not found"
+
+
+@pytest.mark.parametrize(
+    ("now", "retry_after_s"),
+    [(datetime(2025, 7, 1, 22, tzinfo=UTC), 7200.0), (datetime(2025, 7, 2, 0, 30, tzinfo=UTC), None)],
+    ids=["two hours before the session ends", "after it"],
+)
+def test_what_is_not_published_yet_says_when_to_come_back(
+    tmp_path: Path, vendor: FakeVendor, now: datetime, retry_after_s: float | None
+) -> None:
+    lake = Lake.open(tmp_path / "other", simulated=True, clock=SimulatedClock(now, speed=0))
+    vendor.errors["AAPL"] = NotPublishedYet("before end of day", url=URL, status=403)
+    with pytest.raises(NotPublishedYet) as caught:
+        fetch(lake, vendor)
+    assert caught.value.retry_after_s == retry_after_s
+
+
+def test_an_answer_is_as_old_as_its_first_page(lake: Lake, vendor: FakeVendor) -> None:
+    fetch(lake, vendor)
+    [file] = lake.paths.raw("equities", SESSION, "s1").iterdir()
+    received = pq.read_table(file)["received_utc"].to_pylist()
+    assert [known.fetched_utc for known in staged(lake)[1].coverage.values()] == received
+    assert received[0] < received[1] < lake.clock.now()
+
+
+def test_pages_of_a_batch_that_had_succeeded_are_not_used_when_it_is_fetched_anew(
+    lake: Lake, vendor: FakeVendor
+) -> None:
+    fetch(lake, vendor)
+    log = StagedPages(Stage(lake, "equities", SESSION, "s1").folder / "b000.pages", SESSION)
+    [page] = vendor.aggregates("SPY", 0, 0, page_log=None).pages
+    log.add(page)
+    seen = []
+    vendor.on_ask = lambda page_log: seen.append(len(page_log.read(page.request)))
+    fetch(lake, vendor)
+    assert seen == [0, 0, 0]
