@@ -2,11 +2,13 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +30,9 @@ from bellwether.errors import (
     Unauthorized,
     VendorError,
 )
+from bellwether.faultpoints import PAGE_STAGED
+from bellwether.lake import Lake
+from bellwether.lake.stage import Stage
 from bellwether.simulator.faults import KINDS, Fault
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
@@ -247,6 +252,55 @@ def test_nobody_listening_is_connection_failed() -> None:
     rest = PolygonRest("http://127.0.0.1:1", KEY, retries=RetryPolicies(default=RetryRule(attempts=1), errors={}))
     with pytest.raises(ConnectionFailed, match="no answer"):
         rest.market_status()
+
+
+FETCH_ONE_BATCH = """
+import sys
+from datetime import date
+from pathlib import Path
+from pathlib import Path
+from bellwether.config import RetryPolicies
+from bellwether.ingest.fetch import fetch_batch
+from bellwether.ingest.plan import Batch
+from bellwether.lake import Lake
+from bellwether.sources import aggregates
+from bellwether.sources.rest import PolygonRest
+
+url, key, folder, session = sys.argv[1:]
+aggregates.PAGE_LIMIT = 300
+batch = Batch("equities", date.fromisoformat(session), "s1", 0, ("QQQ", "SPY"))
+fetch_batch(Lake.open(Path(folder), simulated=True), PolygonRest(url, key), RetryPolicies(), batch)
+"""
+
+
+def test_a_process_killed_between_pages_again_and_again_fetches_none_of_them_twice(
+    simulator: RunningSimulator, make_rest: Make, tmp_path: Path
+) -> None:
+    whole = {ticker: fetch(make_rest(), ticker).table for ticker in ("QQQ", "SPY")}
+    simulator.requests.clear()
+    faults = tmp_path / "faults"
+    faults.mkdir()
+    command = [sys.executable, "-c", FETCH_ONE_BATCH, simulator.url, KEY, tmp_path / "lake", SESSION.isoformat()]
+    deaths = 0
+    while True:
+        asked_before = len(simulator.requests)
+        if deaths < 2:
+            (faults / f"{PAGE_STAGED}@{SESSION}").touch()
+        done = subprocess.run(command, env=os.environ | {"BELLWETHER_FAULT_DIR": str(faults)}, check=False)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+        assert len(simulator.requests) == asked_before + 1
+        deaths += 1
+    assert deaths == 2
+    asked = [(entry.path, entry.query.get("cursor")) for entry in simulator.requests]
+    assert len(asked) == len(set(asked)) > deaths + 1
+    stage = Stage(Lake.open(tmp_path / "lake", simulated=True), "equities", SESSION, "s1")
+    found = stage.read_batch(0)
+    assert found is not None
+    assert found[0].num_rows == sum(table.num_rows for table in whole.values())
+    assert found[0]["close"].to_pylist() == [*whole["QQQ"]["close"].to_pylist(), *whole["SPY"]["close"].to_pylist()]
+    assert [path.name for path in stage.folder.iterdir()] == ["b000.parquet"]
 
 
 def test_threads_share_one_transport(make_rest: Make, small_pages: None) -> None:
