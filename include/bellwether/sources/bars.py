@@ -160,6 +160,8 @@ def _table(form: _Form, ticker: str, bars: list[Any]) -> pa.Table:
     try:
         packed = b"".join([pack(*_as_tuple(bar)) for bar in bars])
     except PackError:
+        if form is not _TRADED:  # holds nothing that may be null
+            raise
         packed = b"".join([pack(*_without_nulls(_as_tuple(bar))) for bar in bars])
     rows = np.frombuffer(packed, form.row)
     columns = [
@@ -179,7 +181,7 @@ def _table(form: _Form, ticker: str, bars: list[Any]) -> pa.Table:
 
 def _without_nulls(row: tuple[float | None, ...]) -> Iterable[float]:
     defaults = (0.0, _NO_VWAP, 0.0, 0.0, 0.0, 0.0, 0, _NO_COUNT)
-    return (default if value is None else value for value, default in zip(row, defaults, strict=False))
+    return (default if value is None else value for value, default in zip(row, defaults, strict=True))
 
 
 def times_ms(table: pa.Table) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
