@@ -122,7 +122,7 @@ class ListingChain[Row](Chain[Listing[Row]]):
         for number, row in enumerate(rows):
             try:
                 key, last = self._check_row(row, fresh, last)
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:  # the latter from times beyond any calendar
                 message = f"row {number} {error}: {row}"
                 raise refusal(message, url, request_id) from None
             if key not in self._rows:

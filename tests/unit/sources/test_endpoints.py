@@ -150,6 +150,8 @@ OUTSIDE: dict[str, tuple[str, dict[str, Any], str]] = {
     "other day": ("treasury_yields", {"date": "1962-01-04"}, "date.any_of=1962-01-02,1962-01-03"),
     "other index": ("indices_snapshot", {"ticker": "I:NDX"}, "ticker.any_of=I:VIX,I:SPX"),
     "day before": ("grouped_daily", {"t": 1719950400000}, "day=2024-07-03"),
+    "beyond any calendar": ("grouped_daily", {"t": 2**62}, "row 0"),
+    "beyond any float": ("grouped_daily", {"t": 10**400}, "row 0"),
     "otc": ("grouped_daily", {"otc": True}, "include_otc=false"),
     "other symbol": ("open_close", {"symbol": "QQQ"}, "ticker=SPY"),
     "other date": ("open_close", {"from": "2024-07-02"}, "day=2024-07-03"),
