@@ -43,6 +43,12 @@ class IngestSettings(_Model):
     batch_tickers: int = Field(default=25, ge=1, le=1000)
 
 
+class LimitSettings(_Model):
+    """Where the processes of one machine share the vendor's rate limit."""
+
+    folder: str = ".local/limits"
+
+
 class LoggingSettings(_Model):
     """How the command line logs; in Airflow, Airflow's own settings hold."""
 
@@ -54,6 +60,7 @@ class Settings(_Model):
 
     lake: LakeSettings = LakeSettings()
     ingest: IngestSettings = IngestSettings()
+    limits: LimitSettings = LimitSettings()
     logging: LoggingSettings = LoggingSettings()
 
 
@@ -163,7 +170,9 @@ class Config(_Model):
     @property
     def hash(self) -> str:
         """SHA-256 of all that shapes data, to tell under which configuration a partition was made."""
-        shaping = self.model_dump(mode="json", exclude={"settings": {"lake": {"root"}, "logging": True}})
+        shaping = self.model_dump(
+            mode="json", exclude={"settings": {"lake": {"root"}, "limits": True, "logging": True}}
+        )
         return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
     @classmethod
@@ -174,7 +183,8 @@ class Config(_Model):
         ----------
         folder
             Folder of the YAML files; default is `BELLWETHER_CONFIG_DIR`, else the project's `config`. A missing file
-            means defaults. A relative `lake.root` is relative to the folder's parent, whatever the working directory.
+            means defaults. A relative `lake.root` or `limits.folder` is relative to the folder's parent, whatever the
+            working directory.
         env
             Environment whose `BELLWETHER__SECTION__KEY` (settings.yaml) and `BELLWETHER__SOURCES__...`,
             `BELLWETHER__SINKS__...`, `BELLWETHER__RETRY_POLICY__...` override keys; values are YAML.
@@ -189,10 +199,14 @@ class Config(_Model):
         for name, value in env.items():
             if name.startswith(_ENV_PREFIX):
                 _override(content, name, value)
-        lake = content["settings"].setdefault("lake", {})
-        if isinstance(lake, dict):
-            root = str(lake.get("root", LakeSettings().root))
-            lake["root"] = root if "://" in root else str(folder.absolute().parent / root)
+        for section, key, default in (
+            ("lake", "root", LakeSettings().root),
+            ("limits", "folder", LimitSettings().folder),
+        ):
+            node = content["settings"].setdefault(section, {})
+            if isinstance(node, dict):
+                place = str(node.get(key, default))
+                node[key] = place if "://" in place else str(folder.absolute().parent / place)
         try:
             return cls.model_validate(content)
         except ValidationError as error:

@@ -1,12 +1,12 @@
 """From Airflow Connections to the plain values the library takes; called inside tasks only.
 
 `polygon_default` says where the vendor (or the simulator) is, `lake_default` where the lake is. Nothing
-else reads Connections.
+else but the hook reads Connections.
 """
 
 from typing import TYPE_CHECKING
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from bellwether.config import Config
@@ -22,6 +22,9 @@ LAKE_CONN_ID = "lake_default"
 def vendor() -> "PolygonRest":
     """Return the transport of `polygon_default`, with the retries of `retry_policy.yaml`.
 
+    Under a rate limit, the running DAG shares the key evenly with others, and the running task keeps its place in
+    the line when it is deferred or tried again.
+
     Raises
     ------
     ConfigError
@@ -31,7 +34,9 @@ def vendor() -> "PolygonRest":
     """
     from bellwether_airflow.hooks.polygon import PolygonHook  # noqa: PLC0415 - loads the vendor's client
 
-    return PolygonHook().get_rest(Config.load().retry_policy)
+    task = get_current_context()["ti"]
+    caller = f"{task.dag_id} {task.run_id} {task.task_id} {task.map_index}"
+    return PolygonHook().get_rest(Config.load().retry_policy, lane=task.dag_id, caller=caller)
 
 
 def lake() -> "Lake":

@@ -35,6 +35,11 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "simulated: the data is invented and never enters a production lake.",
                         "schema": {"type": "string", "enum": ["production", "simulated"], "default": "production"},
                     },
+                    "requests_per_minute": {
+                        "label": "Requests per minute",
+                        "description": "The plan's limit, shared by all tasks: 5 on the free plan. Empty: no limit.",
+                        "schema": {"type": ["integer", "null"], "minimum": 1},
+                    },
                     "sdk": {
                         "label": "SDK",
                         "description": "Which client library builds the requests.",

@@ -8,10 +8,11 @@ import argparse
 import json
 import secrets
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bellwether.cli.options import VendorAccess, add_lake, add_range, sessions_between, tickers, vendor_access
 from bellwether.config import Config
@@ -43,12 +44,13 @@ def run(args: argparse.Namespace, config: Config) -> int:
     access = vendor_access(args.url)
     lake = Lake.open(args.lake or config.settings.lake.root, simulated=access.simulated)
     sessions = sessions_between(lake, args.dataset, args.start, args.end)
-    rest = access.connect(config)
     console = Console(stderr=True)
     problems: list[str] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         overall = progress.add_task(args.dataset, total=len(sessions))
+        waiting = progress.add_task("", total=None, visible=False)
+        rest = access.connect(config, partial(_show_wait, progress, waiting))
         for session in sessions:
             job = _SessionJob(lake, config, rest, args.dataset, session)
             progress.update(overall, description=f"{args.dataset} {session}")
@@ -58,6 +60,10 @@ def run(args: argparse.Namespace, config: Config) -> int:
         console.print(problem, style="red", highlight=False)
     console.print(f"{len(sessions)} sessions, {len(problems)} problems", highlight=False)
     return 1 if problems else 0
+
+
+def _show_wait(progress: Progress, task: TaskID, wait_s: float) -> None:
+    progress.update(task, description=f"  waits {wait_s:.0f} s for the rate limit", visible=wait_s > 0)
 
 
 class _SessionJob:

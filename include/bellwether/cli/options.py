@@ -3,7 +3,7 @@
 import argparse
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,6 +12,8 @@ from bellwether.config import Config
 from bellwether.due import delay
 from bellwether.errors import ConfigError
 from bellwether.lake import Lake
+from bellwether.sources.limit_stores import redis_url_from_variable
+from bellwether.sources.limits import open_limit, requests_per_minute
 from bellwether.sources.rest import PolygonRest
 
 DEFAULT_URL = "https://api.polygon.io"
@@ -25,31 +27,56 @@ class VendorAccess:
     key: str
     environment: str = "production"
     sdk: str = "polygon"
+    requests_per_minute: int | None = None
+    redis_url: str | None = None
 
     @property
     def simulated(self) -> bool:
         """Whether what it brings is invented."""
         return self.environment == "simulated"
 
-    def connect(self, config: Config) -> PolygonRest:
-        """Return the transport."""
-        return PolygonRest(self.url, self.key, sdk=self.sdk, retries=config.retry_policy)
+    def connect(self, config: Config, on_wait: Callable[[float], None] | None = None) -> PolygonRest:
+        """Return the transport.
+
+        Parameters
+        ----------
+        config
+            Says how failed requests are tried again, and where this machine shares the rate limit.
+        on_wait
+            Told for how many seconds the rate limit will still hold a request back, and 0 when it goes out.
+
+        Raises
+        ------
+        ConfigError
+            The key, the address or the place of the rate limit cannot be used.
+        """
+        limit = open_limit(
+            self.url,
+            self.key,
+            self.requests_per_minute,
+            redis_url=self.redis_url,
+            folder=config.settings.limits.folder,
+            lane="cli",
+            on_wait=on_wait,
+        )
+        return PolygonRest(self.url, self.key, sdk=self.sdk, retries=config.retry_policy, limit=limit)
 
 
 def vendor_access(url: str | None, env: Mapping[str, str] = os.environ) -> VendorAccess:
-    """Find the vendor's address and key.
+    """Find the vendor's address, key and rate limit.
 
     Parameters
     ----------
     url
         Given on the command line: a simulator's address. Otherwise the Connection's host, else the vendor's own.
     env
-        Holds `AIRFLOW_CONN_POLYGON_DEFAULT` (JSON, as Airflow reads it) or `POLYGON_API_KEY`.
+        Holds `AIRFLOW_CONN_POLYGON_DEFAULT` (JSON, as Airflow reads it) or `POLYGON_API_KEY` and, where its plan has
+        a limit, `POLYGON_REQUESTS_PER_MINUTE`. `AIRFLOW_CONN_RATE_LIMIT` is a Redis shared with other machines.
 
     Raises
     ------
     ConfigError
-        There is no key, or the connection is not JSON.
+        There is no key, a connection is malformed, or the rate limit is no whole number.
     """
     connection = env.get("AIRFLOW_CONN_POLYGON_DEFAULT")
     try:
@@ -68,8 +95,14 @@ def vendor_access(url: str | None, env: Mapping[str, str] = os.environ) -> Vendo
     if not key:
         msg = "no API key: set POLYGON_API_KEY or AIRFLOW_CONN_POLYGON_DEFAULT, or give --url of a simulator"
         raise ConfigError(msg)
+    per_minute = env.get("POLYGON_REQUESTS_PER_MINUTE") or extra.get("requests_per_minute")
     return VendorAccess(
-        fields.get("host") or DEFAULT_URL, key, extra.get("environment", "production"), extra.get("sdk", "polygon")
+        fields.get("host") or DEFAULT_URL,
+        key,
+        extra.get("environment", "production"),
+        extra.get("sdk", "polygon"),
+        requests_per_minute(per_minute, "requests_per_minute of AIRFLOW_CONN_POLYGON_DEFAULT or the environment"),
+        redis_url_from_variable(env.get("AIRFLOW_CONN_RATE_LIMIT")),
     )
 
 

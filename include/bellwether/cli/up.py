@@ -50,7 +50,11 @@ def local_stack(*, no_simulator: bool, env: Mapping[str, str]) -> LocalStack:
             "conn_type": "polygon",
             "host": DEFAULT_URL,
             "password": key,
-            "extra": {"environment": "production", "sdk": "polygon"},
+            "extra": {
+                "environment": "production",
+                "requests_per_minute": env.get("POLYGON_REQUESTS_PER_MINUTE"),
+                "sdk": "polygon",
+            },
         }
         return LocalStack(up_home(), port=_PREFERRED_PORT, env={_CONNECTION: json.dumps(connection)})
     return LocalStack(

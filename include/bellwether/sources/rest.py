@@ -18,6 +18,7 @@ from bellwether.sources.aggregates import Aggregates, BarChain
 from bellwether.sources.chain import Chain
 from bellwether.sources.endpoints import Endpoint
 from bellwether.sources.filters import Value
+from bellwether.sources.limits import RateLimit
 from bellwether.sources.listing import Listing, ListingChain
 from bellwether.sources.retry import Retrier
 from bellwether.sources.rows import GroupedBar, MarketHoliday, MarketStatus, OpenClose
@@ -43,6 +44,8 @@ class PolygonRest:
         How often a request is tried again, by class of error.
     patience_s
         The longest wait between tries; one that must be longer is raised at once, with `retry_after_s` if known.
+    limit
+        The plan's rate limit, shared with all who use the key; None for a plan without one.
     timeouts
         When an answer is given up.
     clock
@@ -66,12 +69,13 @@ class PolygonRest:
         sdk: str = "polygon",
         retries: RetryPolicies | None = None,
         patience_s: float = math.inf,
+        limit: RateLimit | None = None,
         timeouts: Timeouts | None = None,
         clock: Clock | None = None,
         sleep: Callable[[float], None] = time.sleep,
         rng: random.Random | None = None,
     ) -> None:
-        self._wire = Wire(base_url, api_key, sdk, timeouts or Timeouts(), clock or SystemClock())
+        self._wire = Wire(base_url, api_key, sdk, timeouts or Timeouts(), clock or SystemClock(), limit)
         jitter = rng or random.Random()  # noqa: S311 - no secret
         self._retrier = Retrier(retries or RetryPolicies(), sleep, jitter, patience_s)
 

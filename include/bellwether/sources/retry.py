@@ -117,7 +117,7 @@ def error_from_response(
     if status == 404 and texts.get("status") != "NOT_FOUND":
         # A proxy, or a base URL that is not the vendor's: believed, it would prove that no ticker exists.
         cls = BadResponse
-    wait_s = _retry_after_s(headers.get("Retry-After"), received_utc)
+    wait_s = retry_after_s(headers.get("Retry-After"), received_utc)
     return cls(message, url=url, status=status, request_id=request_id, retry_after_s=wait_s)
 
 
@@ -144,7 +144,8 @@ def _vendor_texts(body: bytes) -> dict[str, str]:
     return {key: value for key, value in content.items() if isinstance(value, str) and value}
 
 
-def _retry_after_s(value: str | None, received_utc: datetime) -> float | None:
+def retry_after_s(value: str | None, received_utc: datetime) -> float | None:
+    """Return the seconds a `Retry-After` header asks for, as a number or a date; None where it says nothing usable."""
     if value is None:
         return None
     try:

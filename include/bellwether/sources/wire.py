@@ -10,6 +10,7 @@ import logging as stdlib_logging
 import re
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import IncompleteRead
@@ -22,7 +23,9 @@ from bellwether.clock import Clock
 from bellwether.errors import ConfigError, ConnectionFailed, Truncated, VendorError
 from bellwether.logging import redact, register_secret
 from bellwether.sources.body import MAX_BODY_BYTES, gunzip
+from bellwether.sources.limits import RateLimit
 from bellwether.sources.raw import telling_headers
+from bellwether.sources.retry import retry_after_s
 
 _CHUNK_BYTES = 1 << 18
 _SECRET_PARAMETERS = {"apikey", "cursor"}
@@ -72,6 +75,8 @@ class Wire:
         When an answer is given up.
     clock
         Stamps the replies.
+    limit
+        Asked for leave before every request, told of every 429; None for a plan without one.
 
     Raises
     ------
@@ -79,12 +84,14 @@ class Wire:
         The base URL, the key or the client package is unusable.
     """
 
-    def __init__(self, base_url: str, api_key: str, sdk: str, timeouts: Timeouts, clock: Clock) -> None:
+    def __init__(
+        self, base_url: str, api_key: str, sdk: str, timeouts: Timeouts, clock: Clock, limit: RateLimit | None = None
+    ) -> None:
         base_url = _check_base_url(base_url)
         _check_key(api_key)
         register_secret(api_key)
         self._client = _official_client(sdk, base_url, api_key)
-        self._client.client = _StrictPool(self._client.client, timeouts, clock)
+        self._client.client = _StrictPool(self._client.client, timeouts, clock, limit)
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Reply:
         """Ask once.
@@ -111,7 +118,7 @@ class Wire:
 class _StrictPool:
     """Stands in the official client where its urllib3 pool does, and answers with whole replies."""
 
-    def __init__(self, pool: urllib3.PoolManager, timeouts: Timeouts, clock: Clock) -> None:
+    def __init__(self, pool: urllib3.PoolManager, timeouts: Timeouts, clock: Clock, limit: RateLimit | None) -> None:
         # The client's pool has no timeouts, one connection per host, and retries that lose the body.
         pool.connection_pool_kw.update(
             timeout=urllib3.Timeout(connect=timeouts.connect_s, read=timeouts.read_s),
@@ -122,15 +129,17 @@ class _StrictPool:
         self._pool = pool
         self._response_s = timeouts.response_s
         self._clock = clock
+        self._limit = limit
 
     def request(self, method: str, url: str, fields: dict[str, Any] | None, headers: Mapping[str, str]) -> Reply:
         """Take the place of `urllib3.PoolManager.request`, with the arguments the official client passes."""
         public_url = _public_url(url, fields)
         try:
             # A redirect would carry the request to another host; it is an error like any status but 200.
-            response = self._pool.request(
-                method, url, fields=fields, headers=headers, preload_content=False, redirect=False, retries=False
-            )
+            with self._limit.slot() if self._limit else nullcontext():
+                response = self._pool.request(
+                    method, url, fields=fields, headers=headers, preload_content=False, redirect=False, retries=False
+                )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             message = redact(f"no answer: {type(error).__name__}: {error}")
             raise ConnectionFailed(message, url=public_url) from None
@@ -143,6 +152,8 @@ class _StrictPool:
             body = b""
         kept = telling_headers(response.headers)
         reply = Reply(public_url, status, request_id, kept, body, self._clock.now())
+        if status == 429 and self._limit:
+            self._limit.refused(retry_after_s(kept.get("Retry-After"), reply.received_utc))
         if status != 200:
             raise Refused(reply)
         return reply

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk import Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
 from requests import PreparedRequest, Session
 from requests.auth import AuthBase
 
-from bellwether.config import RetryPolicies, RetryRule
+from bellwether.config import Config, RetryPolicies, RetryRule
 from bellwether.errors import (
     BadRequest,
     BadResponse,
@@ -25,8 +26,11 @@ from bellwether.errors import (
     VendorError,
 )
 from bellwether.logging import redact, register_secret
+from bellwether.sources.limit_stores import redis_url
+from bellwether.sources.limits import RateLimit, open_limit, requests_per_minute
 from bellwether.sources.rest import PolygonRest
 
+_REDIS_CONN_ID: Final = "rate_limit"
 _ENVIRONMENTS: Final = ("production", "simulated")
 _TEST_ONCE: Final = RetryPolicies(default=RetryRule(attempts=1), errors={})
 
@@ -37,7 +41,8 @@ class PolygonHook(HttpHook):
     Parameters
     ----------
     polygon_conn_id
-        The Connection: host = base URL, password = API key, extra = `{"environment": ..., "sdk": ...}`.
+        The Connection: host = base URL, password = API key,
+        extra = `{"environment": ..., "requests_per_minute": ..., "sdk": ...}`.
     """
 
     conn_name_attr = "polygon_conn_id"
@@ -65,44 +70,64 @@ class PolygonHook(HttpHook):
             raise ConfigError(msg)
         return str(environment)
 
-    def get_rest(self, retries: RetryPolicies) -> PolygonRest:
-        """Return the REST transport of this connection.
+    def get_rest(self, retries: RetryPolicies, *, lane: str, caller: str | None = None) -> PolygonRest:
+        """Return the REST transport of this connection, under the rate limit it names.
 
         Parameters
         ----------
         retries
             How often a failed request is tried again, by class of error.
+        lane, caller
+            Who asks, as `bellwether.sources.limits.RateLimit` wants to know it.
 
         Raises
         ------
         ConfigError
-            The connection has no API key, or a base URL or SDK that cannot be used.
+            The connection has no API key, or a base URL, a rate limit or an SDK that cannot be used.
         """
         connection = self.get_connection(self.polygon_conn_id)
         self._set_base_url(connection)
-        return PolygonRest(
-            self.base_url, self._key(connection), sdk=self._extra().get("sdk", "polygon"), retries=retries
-        )
+        key, extra = self._key(connection), self._extra()
+        limit = self._limit(connection, key, lane, caller)
+        return PolygonRest(self.base_url, key, sdk=extra.get("sdk", "polygon"), retries=retries, limit=limit)
 
     def get_conn(self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None) -> Session:
         """Return a session that authenticates as the vendor expects; `run` uses it."""
         session = super().get_conn(headers, extra_options)
         session.auth = _Bearer(self._key(self.get_connection(self.polygon_conn_id)))
-        for field in ("environment", "sdk"):  # HttpHook sends whatever stands in extra as headers
+        for field in (
+            "environment",
+            "requests_per_minute",
+            "sdk",
+        ):  # HttpHook sends whatever stands in extra as headers
             session.headers.pop(field, None)
         return session
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the market's status, once, and say in plain words what came of it (the form's Test button)."""
         try:
-            status = self.get_rest(_TEST_ONCE).market_status()
-        except RateLimited:
+            status = self.get_rest(_TEST_ONCE, lane="connection test").market_status()
+        except RateLimited as error:
+            if error.status is None:  # our own count of the requests, not the vendor's word
+                return False, f"{self.base_url} was not asked: {error.message}."
             return True, f"{self.base_url} accepts the API key, but its requests are used up for this minute."
         except VendorError as error:
             return False, redact(_in_plain_words(error, self.base_url))
         except ConfigError as error:
             return False, redact(str(error))
         return True, f"{self.base_url} answers and accepts the API key; the market is {status.market}."
+
+    def _limit(self, connection: Connection, key: str, lane: str, caller: str | None) -> RateLimit | None:
+        where = f"connection {self.polygon_conn_id}: requests_per_minute"
+        per_minute = requests_per_minute(connection.extra_dejson.get("requests_per_minute"), where)
+        if per_minute is None:
+            return None
+        try:
+            shared = redis_url(_fields(self.get_connection(_REDIS_CONN_ID)))
+        except AirflowNotFoundException:
+            shared = None
+        folder = Config.load().settings.limits.folder
+        return open_limit(self.base_url, key, per_minute, redis_url=shared, folder=folder, lane=lane, caller=caller)
 
     def _set_base_url(self, connection: Connection) -> None:
         super()._set_base_url(connection)
@@ -119,6 +144,11 @@ class PolygonHook(HttpHook):
         # The form stores a field left alone as null or as an empty text.
         extra = self.get_connection(self.polygon_conn_id).extra_dejson
         return {name: value for name, value in extra.items() if value}
+
+
+def _fields(connection: Connection) -> dict[str, Any]:
+    names = ("host", "port", "login", "password", "schema")
+    return {name: getattr(connection, name) for name in names} | {"extra": connection.extra_dejson}
 
 
 class _Bearer(AuthBase):
