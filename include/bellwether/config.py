@@ -199,14 +199,8 @@ class Config(_Model):
         for name, value in env.items():
             if name.startswith(_ENV_PREFIX):
                 _override(content, name, value)
-        for section, key, default in (
-            ("lake", "root", LakeSettings().root),
-            ("limits", "folder", LimitSettings().folder),
-        ):
-            node = content["settings"].setdefault(section, {})
-            if isinstance(node, dict):
-                place = str(node.get(key, default))
-                node[key] = place if "://" in place else str(folder.absolute().parent / place)
+        _resolve(content["settings"], "lake", "root", LakeSettings().root, folder)
+        _resolve(content["settings"], "limits", "folder", LimitSettings().folder, folder)
         try:
             return cls.model_validate(content)
         except ValidationError as error:
@@ -227,6 +221,13 @@ def _read(path: Path) -> dict[str, Any]:
         msg = f"{path}: expected keys and values, found {type(content).__name__}"
         raise ConfigError(msg)
     return content
+
+
+def _resolve(settings: dict[str, Any], section: str, key: str, default: str, folder: Path) -> None:
+    node = settings.setdefault(section, {})
+    if isinstance(node, dict):
+        place = str(node.get(key, default))
+        node[key] = place if "://" in place else str(folder.absolute().parent / place)
 
 
 def _override(content: dict[str, dict[str, Any]], name: str, value: str) -> None:

@@ -17,6 +17,7 @@ from bellwether.sources.limits import open_limit, requests_per_minute
 from bellwether.sources.rest import PolygonRest
 
 DEFAULT_URL = "https://api.polygon.io"
+LIMIT_VARIABLE = "POLYGON_REQUESTS_PER_MINUTE"
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,13 @@ def vendor_access(url: str | None, env: Mapping[str, str] = os.environ) -> Vendo
     if not key:
         msg = "no API key: set POLYGON_API_KEY or AIRFLOW_CONN_POLYGON_DEFAULT, or give --url of a simulator"
         raise ConfigError(msg)
-    per_minute = env.get("POLYGON_REQUESTS_PER_MINUTE") or extra.get("requests_per_minute")
+    per_minute = env.get(LIMIT_VARIABLE) or extra.get("requests_per_minute")
     return VendorAccess(
         fields.get("host") or DEFAULT_URL,
         key,
         extra.get("environment", "production"),
         extra.get("sdk", "polygon"),
-        requests_per_minute(per_minute, "requests_per_minute of AIRFLOW_CONN_POLYGON_DEFAULT or the environment"),
+        requests_per_minute(per_minute, f"{LIMIT_VARIABLE}, or requests_per_minute of AIRFLOW_CONN_POLYGON_DEFAULT,"),
         redis_url_from_variable(env.get("AIRFLOW_CONN_RATE_LIMIT")),
     )
 

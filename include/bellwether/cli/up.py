@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
-from bellwether.cli.options import DEFAULT_URL
+from bellwether.cli.options import DEFAULT_URL, LIMIT_VARIABLE
 from bellwether.cli.stack import show_address, simulator_arguments, up_home
 from bellwether.config import Config
 from bellwether.localstack import AlreadyRunning, LocalStack
+from bellwether.sources.limits import requests_per_minute
 
 _PREFERRED_PORT = 8080
 _CONNECTION = "AIRFLOW_CONN_POLYGON_DEFAULT"
@@ -52,7 +53,7 @@ def local_stack(*, no_simulator: bool, env: Mapping[str, str]) -> LocalStack:
             "password": key,
             "extra": {
                 "environment": "production",
-                "requests_per_minute": env.get("POLYGON_REQUESTS_PER_MINUTE"),
+                "requests_per_minute": requests_per_minute(env.get(LIMIT_VARIABLE), LIMIT_VARIABLE),
                 "sdk": "polygon",
             },
         }

@@ -1,12 +1,15 @@
 """Whose turn it is to send a request: the arithmetic of a rate limit shared by many callers.
 
 The state lists the requests of the last window and those who wait. A request holds one of N slots from before
-it is sent until a whole window after its answer began. The vendor counts it somewhere in between, so however
-long it takes on its way, no window the vendor can look at holds more than N. A holder that is killed never
-tells when its answer came; its slot counts from `lag_s` after it was taken.
+it is sent until a whole window after its answer began. The vendor counts it somewhere in between, so no window
+the vendor can look at holds more than N, however long requests are on their way (the transport's timeouts end
+them well within a window). A holder that is killed never tells when its answer came; its slot counts from
+`lag_s` after it was taken.
 
 Turns go round the lanes that wait, one DAG or the command line each, the least recently served first; within a
-lane, to whoever has waited longest. Pure: this room reads no clock, opens no file and never waits.
+lane, to whoever has waited longest. While several lanes send, turns lie a little apart: a lane that asks for one
+thing after another is back in line by then, and not left behind by one that asks for many at once. Pure: this
+room reads no clock, opens no file and never waits.
 """
 
 import heapq
@@ -48,12 +51,18 @@ class Rules:
         """How often a waiting caller shows that it lives; silent for two beats, it is passed over."""
         return self.window_s / 60
 
+    @property
+    def gap_s(self) -> float:
+        """How far apart turns lie while several lanes send; it delays the first window only, the next ones keep it."""
+        return min(2 * self.beat_s, self.window_s / self.requests / 2)
+
 
 class Slot(msgspec.Struct):
     """A request: `sent_s` is when the vendor has counted it at the latest."""
 
     id: str
     lane: str
+    taken_s: float
     sent_s: float
 
 
@@ -98,7 +107,7 @@ def ask(state: State, rules: Rules, now_s: float, asker: Asker, patience_s: floa
     wait_s = max(0.0, _turn_s(state, rules, now_s, me) - now_s)
     if wait_s == 0:
         state.waiters.remove(me)
-        state.slots.append(Slot(me.id, me.lane, now_s + rules.lag_s))
+        state.slots.append(Slot(me.id, me.lane, now_s, now_s + rules.lag_s))
     elif wait_s > patience_s:
         me.seen_s = None
         me.forget_s = now_s + wait_s + _REMEMBERED_WINDOWS * rules.window_s
@@ -110,7 +119,7 @@ def settle(state: State, rules: Rules, now_s: float, asker: Asker) -> None:
     _tidy(state, rules, now_s)
     state.slots = [msgspec.structs.replace(slot, sent_s=now_s) if slot.id == asker.id else slot for slot in state.slots]
     if all(slot.id != asker.id for slot in state.slots):  # it was under way for longer than a window
-        state.slots.append(Slot(asker.id, asker.lane, now_s))
+        state.slots.append(Slot(asker.id, asker.lane, now_s, now_s))
 
 
 def leave(state: State, asker: Asker) -> None:
@@ -134,7 +143,7 @@ def _tidy(state: State, rules: Rules, now_s: float) -> None:
     if state.paused_s > now_s + _LONGEST_PAUSE_WINDOWS * rules.window_s:
         state.paused_s = now_s + rules.window_s
     for slot in state.slots:
-        slot.sent_s = min(slot.sent_s, now_s + rules.lag_s)
+        slot.taken_s, slot.sent_s = min(slot.taken_s, now_s), min(slot.sent_s, now_s + rules.lag_s)
     for waiter in state.waiters:
         waiter.since_s = min(waiter.since_s, now_s)
         waiter.seen_s = None if waiter.seen_s is None else min(waiter.seen_s, now_s)
@@ -166,8 +175,10 @@ def _turn_s(state: State, rules: Rules, now_s: float, me: Waiter) -> float:
         if waiter.seen_s is not None and waiter.seen_s >= now_s - 2 * rules.beat_s:
             lanes.setdefault(waiter.lane, []).append(waiter)
     served = {slot.lane: turn for turn, slot in enumerate(state.slots, start=-len(state.slots))}
+    gap_s = rules.gap_s if len(lanes.keys() | served.keys()) > 1 else 0.0
+    last_s = max((slot.taken_s for slot in state.slots), default=-math.inf)
     for turn in range(len(state.waiters)):
-        turn_s = max(heapq.heappop(free_s), state.paused_s, now_s)
+        turn_s = last_s = max(heapq.heappop(free_s), state.paused_s, last_s + gap_s, now_s)
         lane = min(lanes, key=lambda lane: (served.get(lane, -math.inf), lanes[lane][0].since_s))
         if lanes[lane].pop(0) is me:
             return turn_s

@@ -95,11 +95,8 @@ class PolygonHook(HttpHook):
         """Return a session that authenticates as the vendor expects; `run` uses it."""
         session = super().get_conn(headers, extra_options)
         session.auth = _Bearer(self._key(self.get_connection(self.polygon_conn_id)))
-        for field in (
-            "environment",
-            "requests_per_minute",
-            "sdk",
-        ):  # HttpHook sends whatever stands in extra as headers
+        # HttpHook sends whatever stands in extra as headers.
+        for field in ("environment", "requests_per_minute", "sdk"):
             session.headers.pop(field, None)
         return session
 

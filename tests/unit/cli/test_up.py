@@ -37,14 +37,14 @@ def test_without_a_key_the_simulator_fills_a_lake_of_its_own() -> None:
 
 
 def test_with_a_key_it_is_polygon_and_the_configured_lake() -> None:
-    found = options({"POLYGON_API_KEY": "k"})
+    found = options({"POLYGON_API_KEY": "k", "POLYGON_REQUESTS_PER_MINUTE": "5"})
     assert "simulator" not in found
     assert "lake" not in found
     assert json.loads(found["env"]["AIRFLOW_CONN_POLYGON_DEFAULT"]) == {
         "conn_type": "polygon",
         "host": "https://api.polygon.io",
         "password": "k",
-        "extra": {"environment": "production", "sdk": "polygon"},
+        "extra": {"environment": "production", "requests_per_minute": 5, "sdk": "polygon"},
     }
 
 
