@@ -1,0 +1,56 @@
+"""Where the command line finds the vendor, its key and its rate limit."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bellwether.cli.options import vendor_access
+from bellwether.config import Config
+from bellwether.errors import ConfigError, RateLimited
+
+CONNECTION = "AIRFLOW_CONN_POLYGON_DEFAULT"
+
+
+def connection(**extra: object) -> dict[str, str]:
+    return {CONNECTION: json.dumps({"conn_type": "polygon", "password": "k", "extra": extra})}
+
+
+@pytest.mark.parametrize(
+    ("env", "limit"),
+    [
+        pytest.param({"POLYGON_API_KEY": "k"}, None, id="no limit unless said"),
+        pytest.param({"POLYGON_API_KEY": "k", "POLYGON_REQUESTS_PER_MINUTE": "5"}, 5, id="beside the key"),
+        pytest.param(connection(requests_per_minute=7), 7, id="in the connection"),
+        pytest.param(connection(requests_per_minute=None), None, id="left empty in the form"),
+    ],
+)
+def test_the_plans_limit_comes_with_the_key(env: dict[str, str], limit: int | None) -> None:
+    assert vendor_access(None, env).requests_per_minute == limit
+
+
+def test_a_limit_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"POLYGON_REQUESTS_PER_MINUTE.* is 'five'"):
+        vendor_access(None, {"POLYGON_API_KEY": "k", "POLYGON_REQUESTS_PER_MINUTE": "five"})
+
+
+def test_a_simulator_given_by_its_address_has_no_limit() -> None:
+    env = connection(requests_per_minute=5)
+    assert vendor_access("http://127.0.0.1:1", env).requests_per_minute is None
+
+
+def test_redis_shares_the_limit_where_its_connection_is_set() -> None:
+    access = vendor_access(None, {"POLYGON_API_KEY": "k", "AIRFLOW_CONN_RATE_LIMIT": "redis://r:6379/1"})
+    assert access.redis_url == "redis://r:6379/1"
+
+
+def test_the_transport_waits_in_the_configured_folder(tmp_path: Path) -> None:
+    env = {"BELLWETHER__LIMITS__FOLDER": str(tmp_path / "limits")}
+    config = Config.load(tmp_path, env)
+    rest = vendor_access(None, connection(requests_per_minute=1)).connect(config)
+    limit = rest._client.client._limit
+    with limit.slot():
+        pass
+    with pytest.raises(RateLimited):
+        limit.slot(patience_s=0).__enter__()
+    assert len(list((tmp_path / "limits").glob("*.json"))) == 1
