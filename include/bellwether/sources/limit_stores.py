@@ -1,18 +1,20 @@
 """Where the shared state of a rate limit is: a file for one machine's processes, Redis for a cluster's workers.
 
-A store changes the state in one step that no other change interrupts and no kill leaves half done. It knows
-nothing of what the state means.
+A store changes the state in one step that no other change interrupts; a kill leaves it as it was, or at worst
+recognisably damaged. It knows nothing of what the state means.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import math
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
@@ -65,12 +67,10 @@ class FileStore:
         except OSError as error:
             msg = f"limits.folder of settings.yaml, {folder}: {error.strerror}; name a folder that can be written"
             raise ConfigError(msg) from error
-        self._file = folder / f"{name}.json"
-        self._new = folder / f"{name}.new"
-        self._lock = folder / f"{name}.lock"
+        self._path = folder / name
 
     def change[T](self, step: Callable[[State, float], T]) -> T:
-        """See `Store.change`; a write that fails leaves the state as it was.
+        """See `Store.change`.
 
         Raises
         ------
@@ -78,32 +78,41 @@ class FileStore:
             The disk is full, or the folder cannot be written any more.
         """
         try:
-            with self._locked():
-                state = self._read()
+            with self._locked() as file:
+                state = _unpacked(os.pread(file, os.fstat(file).st_size, 0))
                 result = step(state, time.monotonic())
-                with _private(self._new) as file:
-                    file.write(msgspec.json.encode(state))
-                self._new.replace(self._file)
+                # In place: renaming a new file over it took a hundred times as long, and 20 ms on a busy disk.
+                content = _packed(state)
+                if os.pwrite(file, content, 0) < len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
                 return result
         except OSError as error:
             msg = f"the rate limit's file (limits.folder of settings.yaml) cannot be used: {error}"
-            raise ConnectionFailed(msg, url=str(self._file)) from error
-
-    def _read(self) -> State:
-        try:
-            return _decode(self._file.read_bytes())
-        except FileNotFoundError:
-            return State()
+            raise ConnectionFailed(msg, url=str(self._path)) from error
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        with _private(self._lock) as file:
+    def _locked(self) -> Iterator[int]:
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                # Said aloud: a child forked in between by another thread holds the file open, too.
-                fcntl.flock(file, fcntl.LOCK_UN)
+            yield file
+        finally:
+            # Said aloud: a child forked in between by another thread holds the file open, too.
+            fcntl.flock(file, fcntl.LOCK_UN)
+            os.close(file)
+
+
+def _packed(state: State) -> bytes:
+    """Return a line with its checksum; what a longer one left behind it does not matter."""
+    content = msgspec.json.encode(state)
+    return b"%08x %b\n" % (zlib.crc32(content), content)
+
+
+def _unpacked(file: bytes) -> State:
+    if not file:
+        return State()
+    checksum, _, content = file.partition(b"\n")[0].partition(b" ")
+    return _decode(content if checksum == b"%08x" % zlib.crc32(content) else b"")
 
 
 class RedisStore:
@@ -167,12 +176,9 @@ def _decode(content: bytes) -> State:
     try:
         return msgspec.json.decode(content, type=State)
     except msgspec.DecodeError:
-        # A loss of power can leave that. What was sent is not known: a pause of one window covers it.
+        # A kill or a full disk in the middle of a long write can leave that. What was sent is not known: a pause of
+        # one window covers it.
         return State(paused_s=math.inf)
-
-
-def _private(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
 
 
 def redis_url(fields: Mapping[str, Any]) -> str:

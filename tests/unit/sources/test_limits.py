@@ -132,11 +132,11 @@ def test_a_folder_that_disappears_is_an_error_worth_a_retry(tmp_path: Path) -> N
         store.change(lambda state, _: len(state.slots))
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"slots": 3}'])
+@pytest.mark.parametrize("content", [b"{}", b"00000000 {}\n", b'0d8bea18 {"slots": 3}\n', b"\xff" * 50])
 def test_a_damaged_file_counts_as_a_window_used_up(tmp_path: Path, content: bytes) -> None:
     with shared(tmp_path).slot():
         pass
-    next(tmp_path.glob("*.json")).write_bytes(content)
+    next(tmp_path.iterdir()).write_bytes(content)
     with pytest.raises(RateLimited) as refused:
         shared(tmp_path).slot(patience_s=0).__enter__()
     assert refused.value.retry_after_s == 60
