@@ -1,11 +1,13 @@
 """The connection type `polygon`: what the hook makes of a Connection, and what its Test button says."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -126,11 +128,11 @@ class TestConnection:
     ) -> None:
         connect(**fields)
         with pytest.raises(ConfigError, match=text):
-            PolygonHook().get_rest(RetryPolicies())
+            PolygonHook().get_rest(RetryPolicies(), lane="test")
 
     def test_the_key_is_masked_in_logs_from_then_on(self, connect: Connect) -> None:
         connect(password=KEY)
-        PolygonHook().get_rest(RetryPolicies())
+        PolygonHook().get_rest(RetryPolicies(), lane="test")
         assert KEY not in redact(f"Bearer {KEY}")
 
     def test_run_authenticates_as_the_vendor_expects(self, connect: Connect, vendor: Vendor) -> None:
@@ -198,6 +200,56 @@ class TestTestButton:
         assert passed, message
 
 
+class TestRateLimit:
+    @pytest.fixture(autouse=True)
+    def limits(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("BELLWETHER__LIMITS__FOLDER", str(tmp_path / "limits"))
+        return tmp_path / "limits"
+
+    def test_the_plans_limit_is_shared_by_all_who_use_the_connection(self, connect: Connect, vendor: Vendor) -> None:
+        connect(host=vendor.url, password=KEY, extra={"requests_per_minute": 1})
+        assert PolygonHook().test_connection()[0]
+        works, message = PolygonHook().test_connection()
+        assert not works
+        assert re.search(
+            r"was not asked: the key's 1 requests per minute are used up; the next turn is in 6\d s", message
+        )
+        assert len(vendor.requests) == 1
+
+    @pytest.mark.parametrize("extra", [{}, {"requests_per_minute": None}, {"requests_per_minute": ""}])
+    def test_without_a_limit_nothing_is_written(
+        self, connect: Connect, vendor: Vendor, limits: Path, extra: dict[str, Any]
+    ) -> None:
+        connect(host=vendor.url, password=KEY, extra=extra)
+        assert PolygonHook().test_connection()[0]
+        assert not limits.exists()
+
+    @pytest.mark.parametrize("limit", [0, "many"])
+    def test_a_limit_that_is_none_is_refused(self, connect: Connect, vendor: Vendor, limit: object) -> None:
+        connect(host=vendor.url, password=KEY, extra={"requests_per_minute": limit})
+        works, message = PolygonHook().test_connection()
+        assert not works
+        assert "connection polygon_default: requests_per_minute is" in message
+
+    def test_the_connection_rate_limit_shares_it_through_redis(
+        self, connect: Connect, vendor: Vendor, limits: Path
+    ) -> None:
+        connect(host=vendor.url, password=KEY, extra={"requests_per_minute": 1})
+        connect("rate_limit", conn_type="redis", host="127.0.0.1", port=1)
+        works, message = PolygonHook().test_connection()
+        assert not works
+        assert "the rate limit is kept in Redis (connection rate_limit)" in message
+        assert not limits.exists()
+
+    def test_a_task_asks_in_the_lane_of_its_dag_and_keeps_its_place_by_its_own_name(
+        self, connect: Connect, in_a_task: None
+    ) -> None:
+        connect(password=KEY, extra={"requests_per_minute": 1})
+        limit = connections.vendor()._wire._client.client._limit
+        asks_as = (limit._lane, limit._caller, limit._patience_s)
+        assert asks_as == ("equities_daily", "equities_daily run1 ingest 3", 60)
+
+
 class TestForm:
     def test_the_form_asks_for_an_api_key_and_offers_what_is_allowed(self) -> None:
         providers = ProvidersManager()
@@ -207,6 +259,8 @@ class TestForm:
         assert set(behaviour["hidden_fields"]) == {"login", "schema", "port", "extra"}
         widgets = providers.connection_form_widgets
         choices = {name: widgets[f"extra__polygon__{name}"].field["schema"]["enum"] for name in ("environment", "sdk")}
+        limit = widgets["extra__polygon__requests_per_minute"].field["schema"]
+        assert (limit["type"], limit["minimum"]) == (["integer", "null"], 1)
         assert choices == {"environment": ["production", "simulated"], "sdk": ["polygon", "massive"]}
 
     def test_the_form_and_the_hook_agree_on_the_environments(self, connect: Connect) -> None:
@@ -216,8 +270,14 @@ class TestForm:
             assert PolygonHook().environment == environment
 
 
+@pytest.fixture
+def in_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = SimpleNamespace(dag_id="equities_daily", run_id="run1", task_id="ingest", map_index=3)
+    monkeypatch.setattr(connections, "get_current_context", lambda: {"ti": task})
+
+
 class TestResolvedForTasks:
-    def test_vendor_uses_polygon_default(self, connect: Connect, vendor: Vendor) -> None:
+    def test_vendor_uses_polygon_default(self, connect: Connect, vendor: Vendor, in_a_task: None) -> None:
         vendor.status, vendor.body = 401, '{"status":"ERROR","error":"Unknown API Key"}'
         connect(host=vendor.url, password=KEY)
         rest = connections.vendor()
@@ -225,7 +285,7 @@ class TestResolvedForTasks:
         with pytest.raises(Unauthorized):
             rest.market_status()
 
-    def test_without_the_connection_the_vendor_is_refused(self, airflow_database: None) -> None:
+    def test_without_the_connection_the_vendor_is_refused(self, airflow_database: None, in_a_task: None) -> None:
         with pytest.raises(AirflowNotFoundException, match="polygon_default"):
             connections.vendor()
 

@@ -4,6 +4,7 @@ A minute is one second here. The server notes a request when it has read it, so 
 tolerance is needed: no window may hold one too many.
 """
 
+import math
 import random
 import subprocess
 import sys
@@ -102,8 +103,8 @@ def said(worker: subprocess.Popen[str]) -> str:
     return worker.stdout.readline().strip()
 
 
-def limit(store: Store, requests: int, lane: str = "here") -> RateLimit:
-    return RateLimit(Rules(requests, WINDOW_S), store, url="http://vendor", lane=lane)
+def limit(store: Store, requests: int, patience_s: float = math.inf) -> RateLimit:
+    return RateLimit(Rules(requests, WINDOW_S), store, url="http://vendor", lane="here", patience_s=patience_s)
 
 
 def test_four_processes_use_the_budget_up_and_no_more_and_two_lanes_share_it_evenly(
@@ -168,10 +169,9 @@ def test_a_429_seen_by_one_process_holds_all_back(vendor: Vendor, where: str, st
 
 
 def test_a_refused_wait_comes_at_once_and_uses_up_nothing(where: str) -> None:
-    shared = limit(limit_worker.store(where), 1)
-    with shared.slot():
+    with limit(limit_worker.store(where), 1).slot():
         pass
-    with pytest.raises(RateLimited) as refused, shared.slot(patience_s=0.5):
+    with pytest.raises(RateLimited) as refused, limit(limit_worker.store(where), 1, patience_s=0.5).slot():
         pytest.fail("the slot was taken")
     assert refused.value.retry_after_s == pytest.approx(WINDOW_S, abs=1)
     assert limit_worker.store(where).change(lambda state, _: len(state.slots)) == 1
@@ -182,7 +182,7 @@ def test_an_unreadable_state_in_redis_counts_as_a_window_used_up() -> None:
     client = redis.Redis.from_url(REDIS)
     client.set(f"bellwether:limit:{name}", b"\x00")
     try:
-        with pytest.raises(RateLimited), limit(RedisStore(REDIS, name), 5).slot(patience_s=0.5):
+        with pytest.raises(RateLimited), limit(RedisStore(REDIS, name), 5, patience_s=0.5).slot():
             pytest.fail("the slot was taken")
     finally:
         client.delete(f"bellwether:limit:{name}")

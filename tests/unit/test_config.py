@@ -15,6 +15,7 @@ def test_shipped_files_state_the_defaults(tmp_path: Path) -> None:
     shipped, defaults = Config.load(PROJECT / "config", {}), Config.load(tmp_path / "config", {})
     assert shipped.hash == defaults.hash
     assert shipped.settings.lake.root == str(PROJECT / ".local/lake")
+    assert shipped.settings.limits.folder == str(PROJECT / ".local/limits")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,7 @@ def test_the_folder_comes_from_the_environment_when_not_given(tmp_path: Path) ->
 def test_the_hash_ignores_where_the_lake_is_and_sees_what_shapes_data(tmp_path: Path) -> None:
     plain = Config.load(tmp_path, {})
     assert Config.load(tmp_path, {"BELLWETHER__LAKE__ROOT": "/elsewhere"}).hash == plain.hash
+    assert Config.load(tmp_path, {"BELLWETHER__LIMITS__FOLDER": "/elsewhere"}).hash == plain.hash
     assert Config.load(tmp_path, {"BELLWETHER__LAKE__COMPRESSION": "zstd"}).hash != plain.hash
 
 

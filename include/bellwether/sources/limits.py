@@ -40,6 +40,8 @@ class RateLimit:
         Who shares the key evenly with others: a DAG's id, `cli`.
     caller
         Names one task across its processes: refused and back again, it has kept its place in the lane.
+    patience_s
+        The longest wait for a slot.
     on_wait
         Told now and then for how many seconds it will still wait, and 0 when it waits no more.
     sleep
@@ -54,6 +56,7 @@ class RateLimit:
         url: str,
         lane: str,
         caller: str | None = None,
+        patience_s: float = math.inf,
         on_wait: Callable[[float], None] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -62,28 +65,24 @@ class RateLimit:
         self._url = url
         self._lane = lane
         self._caller = caller
+        self._patience_s = patience_s
         self._on_wait = on_wait
         self._sleep = sleep
 
     @contextlib.contextmanager
-    def slot(self, patience_s: float = math.inf) -> Iterator[None]:
+    def slot(self) -> Iterator[None]:
         """Wait for the right to send one request; leave the block when its answer begins.
-
-        Parameters
-        ----------
-        patience_s
-            The longest wait.
 
         Raises
         ------
         RateLimited
-            The wait would be longer; `retry_after_s` says how long. It comes at once and uses up nothing.
+            The wait would be longer than `patience_s`; `retry_after_s` says how long. Comes at once, uses up nothing.
         ConnectionFailed
             The state cannot be read or written.
         """
         identity = uuid.uuid4().hex
         asker = Asker(identity, self._lane, self._caller or identity)
-        self._wait(asker, patience_s)
+        self._wait(asker)
         try:
             yield
         finally:
@@ -99,11 +98,11 @@ class RateLimit:
         """
         self._note(lambda state, now_s: pause(state, self.rules, now_s, retry_after_s))
 
-    def _wait(self, asker: Asker, patience_s: float) -> None:
+    def _wait(self, asker: Asker) -> None:
         waited = False
         try:
-            while (wait_s := self._ask(asker, patience_s)) > 0:
-                if wait_s > patience_s:
+            while (wait_s := self._ask(asker)) > 0:
+                if wait_s > self._patience_s:
                     raise self._too_long(wait_s)
                 if not waited:
                     log.info("waits for the rate limit", lane=self._lane, wait_s=round(wait_s, 1))
@@ -120,8 +119,8 @@ class RateLimit:
             if waited:
                 self._tell(0.0)
 
-    def _ask(self, asker: Asker, patience_s: float) -> float:
-        return self._store.change(lambda state, now_s: ask(state, self.rules, now_s, asker, patience_s))
+    def _ask(self, asker: Asker) -> float:
+        return self._store.change(lambda state, now_s: ask(state, self.rules, now_s, asker, self._patience_s))
 
     def _note(self, step: Callable[[State, float], None]) -> None:
         try:
@@ -140,7 +139,7 @@ class RateLimit:
         return RateLimited(message, url=self._url, status=None, retry_after_s=wait_s)
 
 
-def open_limit(
+def open_limit(  # noqa: PLR0913 - five name what is shared, four are passed on
     base_url: str,
     api_key: str,
     requests_per_minute: int | None,
@@ -149,6 +148,7 @@ def open_limit(
     folder: str,
     lane: str,
     caller: str | None = None,
+    patience_s: float = math.inf,
     on_wait: Callable[[float], None] | None = None,
 ) -> RateLimit | None:
     """Return the limit of a key, or None where its plan has none: then nothing is opened, locked or written.
@@ -163,7 +163,7 @@ def open_limit(
         Where it is shared by several machines.
     folder
         Where it is shared by the processes of one.
-    lane, caller, on_wait
+    lane, caller, patience_s, on_wait
         See `RateLimit`.
 
     Raises
@@ -176,7 +176,15 @@ def open_limit(
     host = urlsplit(base_url).netloc.rpartition("@")[2].lower()
     name = hashlib.sha256(f"{host}\n{api_key}".encode()).hexdigest()[:32]
     store = RedisStore(redis_url, name) if redis_url else FileStore(Path(folder), name)
-    return RateLimit(Rules(requests_per_minute), store, url=base_url, lane=lane, caller=caller, on_wait=on_wait)
+    return RateLimit(
+        Rules(requests_per_minute),
+        store,
+        url=base_url,
+        lane=lane,
+        caller=caller,
+        patience_s=patience_s,
+        on_wait=on_wait,
+    )
 
 
 def requests_per_minute(value: object, where: str) -> int | None:

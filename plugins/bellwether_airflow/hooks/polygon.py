@@ -4,6 +4,7 @@ Also usable as any `HttpHook`, for endpoints Bellwether does not wrap. The API k
 room but in the Authorization header; paging, decoding and retries are the library's.
 """
 
+import math
 from typing import Any, Final
 
 from airflow.providers.http.hooks.http import HttpHook
@@ -27,7 +28,7 @@ from bellwether.errors import (
 )
 from bellwether.logging import redact, register_secret
 from bellwether.sources.limit_stores import redis_url
-from bellwether.sources.limits import RateLimit, open_limit, requests_per_minute
+from bellwether.sources.limits import open_limit, requests_per_minute
 from bellwether.sources.rest import PolygonRest
 
 _REDIS_CONN_ID: Final = "rate_limit"
@@ -70,15 +71,17 @@ class PolygonHook(HttpHook):
             raise ConfigError(msg)
         return str(environment)
 
-    def get_rest(self, retries: RetryPolicies, *, lane: str, caller: str | None = None) -> PolygonRest:
+    def get_rest(
+        self, retries: RetryPolicies, *, lane: str, caller: str | None = None, patience_s: float = math.inf
+    ) -> PolygonRest:
         """Return the REST transport of this connection, under the rate limit it names.
 
         Parameters
         ----------
         retries
             How often a failed request is tried again, by class of error.
-        lane, caller
-            Who asks, as `bellwether.sources.limits.RateLimit` wants to know it.
+        lane, caller, patience_s
+            Who asks, and how long it can wait, as `bellwether.sources.limits.RateLimit` wants to know it.
 
         Raises
         ------
@@ -88,8 +91,19 @@ class PolygonHook(HttpHook):
         connection = self.get_connection(self.polygon_conn_id)
         self._set_base_url(connection)
         key, extra = self._key(connection), self._extra()
-        limit = self._limit(connection, key, lane, caller)
-        return PolygonRest(self.base_url, key, sdk=extra.get("sdk", "polygon"), retries=retries, limit=limit)
+        per_minute = self._requests_per_minute(connection)
+        limit = open_limit(
+            self.base_url,
+            key,
+            per_minute,
+            redis_url=self._redis_url() if per_minute else None,
+            folder=Config.load().settings.limits.folder,
+            lane=lane,
+            caller=caller,
+            patience_s=patience_s,
+        )
+        sdk = extra.get("sdk", "polygon")
+        return PolygonRest(self.base_url, key, sdk=sdk, retries=retries, patience_s=patience_s, limit=limit)
 
     def get_conn(self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None) -> Session:
         """Return a session that authenticates as the vendor expects; `run` uses it."""
@@ -103,7 +117,7 @@ class PolygonHook(HttpHook):
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the market's status, once, and say in plain words what came of it (the form's Test button)."""
         try:
-            status = self.get_rest(_TEST_ONCE, lane="connection test").market_status()
+            status = self.get_rest(_TEST_ONCE, lane="connection test", patience_s=0).market_status()
         except RateLimited as error:
             if error.status is None:  # our own count of the requests, not the vendor's word
                 return False, f"{self.base_url} was not asked: {error.message}."
@@ -114,17 +128,15 @@ class PolygonHook(HttpHook):
             return False, redact(str(error))
         return True, f"{self.base_url} answers and accepts the API key; the market is {status.market}."
 
-    def _limit(self, connection: Connection, key: str, lane: str, caller: str | None) -> RateLimit | None:
+    def _requests_per_minute(self, connection: Connection) -> int | None:
         where = f"connection {self.polygon_conn_id}: requests_per_minute"
-        per_minute = requests_per_minute(connection.extra_dejson.get("requests_per_minute"), where)
-        if per_minute is None:
-            return None
+        return requests_per_minute(connection.extra_dejson.get("requests_per_minute"), where)
+
+    def _redis_url(self) -> str | None:
         try:
-            shared = redis_url(_fields(self.get_connection(_REDIS_CONN_ID)))
+            return redis_url(_fields(self.get_connection(_REDIS_CONN_ID)))
         except AirflowNotFoundException:
-            shared = None
-        folder = Config.load().settings.limits.folder
-        return open_limit(self.base_url, key, per_minute, redis_url=shared, folder=folder, lane=lane, caller=caller)
+            return None
 
     def _set_base_url(self, connection: Connection) -> None:
         super()._set_base_url(connection)

@@ -50,7 +50,7 @@ def limit(store: Memory, requests: int = 1, **options: Any) -> RateLimit:
 
 
 def shared(folder: Path, url: str = "https://api.polygon.io", key: str = "k", lane: str = "cli") -> RateLimit:
-    found = open_limit(url, key, 1, redis_url=None, folder=str(folder), lane=lane)
+    found = open_limit(url, key, 1, redis_url=None, folder=str(folder), lane=lane, patience_s=0)
     assert found is not None
     return found
 
@@ -71,7 +71,7 @@ def test_a_longer_wait_than_patience_is_refused_at_once_in_plain_words(store: Me
     with limit(store).slot():
         pass
     with pytest.raises(RateLimited, match="1 requests per minute are used up; the next turn is in 61 s") as refused:
-        limit(store).slot(patience_s=60).__enter__()
+        limit(store, patience_s=60).slot().__enter__()
     assert (refused.value.retry_after_s, refused.value.status, store.now_s) == (61, None, 1000.0)
 
 
@@ -97,9 +97,9 @@ def test_one_key_on_one_host_is_shared_and_others_are_not(tmp_path: Path) -> Non
     with shared(tmp_path, "https://api.polygon.io").slot():
         pass
     with pytest.raises(RateLimited):
-        shared(tmp_path, "https://API.polygon.io/", lane="equities_daily").slot(patience_s=0).__enter__()
+        shared(tmp_path, "https://API.polygon.io/", lane="equities_daily").slot().__enter__()
     for other in (shared(tmp_path, "http://127.0.0.1:8765"), shared(tmp_path, key="k2")):
-        with other.slot(patience_s=0):
+        with other.slot():
             pass
 
 
@@ -138,7 +138,7 @@ def test_a_damaged_file_counts_as_a_window_used_up(tmp_path: Path, content: byte
         pass
     next(tmp_path.iterdir()).write_bytes(content)
     with pytest.raises(RateLimited) as refused:
-        shared(tmp_path).slot(patience_s=0).__enter__()
+        shared(tmp_path).slot().__enter__()
     assert refused.value.retry_after_s == 60
 
 
@@ -193,7 +193,7 @@ def test_a_429_of_the_vendor_holds_back_everybody_who_uses_the_key(
     with pytest.raises(RateLimited):
         make_rest(limit=limit(store, requests=5)).market_status()
     with pytest.raises(RateLimited) as refused:
-        limit(store, requests=5, lane="other").slot(patience_s=0).__enter__()
+        limit(store, requests=5, lane="other", patience_s=0).slot().__enter__()
     assert refused.value.retry_after_s == 30
 
 
