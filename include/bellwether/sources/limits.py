@@ -109,11 +109,10 @@ class RateLimit:
                 waited = True
                 self._tell(wait_s)
                 self._sleep(min(wait_s, self.rules.beat_s))
-        except RateLimited:
-            raise
-        except BaseException:
-            # Others need not wait for a beat of ours.
-            self._note(lambda state, _: leave(state, asker))
+        except BaseException as error:
+            # Others need not wait for a beat of ours; a place is kept only for who can be known again.
+            if self._caller is None or not isinstance(error, RateLimited):
+                self._note(lambda state, _: leave(state, asker))
             raise
         finally:
             if waited:

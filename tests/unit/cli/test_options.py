@@ -9,18 +9,20 @@ from bellwether.cli.options import vendor_access
 from bellwether.config import Config
 from bellwether.errors import ConfigError
 
+# Long and odd: whatever is used as a key is masked in every later message of the process.
+KEY = "options-test-key-0123"
 CONNECTION = "AIRFLOW_CONN_POLYGON_DEFAULT"
 
 
 def connection(**extra: object) -> dict[str, str]:
-    return {CONNECTION: json.dumps({"conn_type": "polygon", "password": "k", "extra": extra})}
+    return {CONNECTION: json.dumps({"conn_type": "polygon", "password": KEY, "extra": extra})}
 
 
 @pytest.mark.parametrize(
     ("env", "limit"),
     [
-        pytest.param({"POLYGON_API_KEY": "k"}, None, id="no limit unless said"),
-        pytest.param({"POLYGON_API_KEY": "k", "POLYGON_REQUESTS_PER_MINUTE": "5"}, 5, id="beside the key"),
+        pytest.param({"POLYGON_API_KEY": KEY}, None, id="no limit unless said"),
+        pytest.param({"POLYGON_API_KEY": KEY, "POLYGON_REQUESTS_PER_MINUTE": "5"}, 5, id="beside the key"),
         pytest.param(connection(requests_per_minute=7), 7, id="in the connection"),
         pytest.param(connection(requests_per_minute=None), None, id="left empty in the form"),
     ],
@@ -31,7 +33,7 @@ def test_the_plans_limit_comes_with_the_key(env: dict[str, str], limit: int | No
 
 def test_a_limit_that_is_no_number_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"POLYGON_REQUESTS_PER_MINUTE.* is 'five'"):
-        vendor_access(None, {"POLYGON_API_KEY": "k", "POLYGON_REQUESTS_PER_MINUTE": "five"})
+        vendor_access(None, {"POLYGON_API_KEY": KEY, "POLYGON_REQUESTS_PER_MINUTE": "five"})
 
 
 def test_a_simulator_given_by_its_address_has_no_limit() -> None:
@@ -40,7 +42,7 @@ def test_a_simulator_given_by_its_address_has_no_limit() -> None:
 
 
 def test_redis_shares_the_limit_where_its_connection_is_set() -> None:
-    access = vendor_access(None, {"POLYGON_API_KEY": "k", "AIRFLOW_CONN_RATE_LIMIT": "redis://r:6379/1"})
+    access = vendor_access(None, {"POLYGON_API_KEY": KEY, "AIRFLOW_CONN_RATE_LIMIT": "redis://r:6379/1"})
     assert access.redis_url == "redis://r:6379/1"
 
 

@@ -75,6 +75,15 @@ def test_a_longer_wait_than_patience_is_refused_at_once_in_plain_words(store: Me
     assert (refused.value.retry_after_s, refused.value.status, store.now_s) == (61, None, 1000.0)
 
 
+@pytest.mark.parametrize(("caller", "places"), [("task", 1), (None, 0)])
+def test_a_place_is_kept_for_who_can_be_known_again(store: Memory, caller: str | None, places: int) -> None:
+    with limit(store).slot():
+        pass
+    with pytest.raises(RateLimited):
+        limit(store, patience_s=0, caller=caller).slot().__enter__()
+    assert len(store.state.waiters) == places
+
+
 def test_who_is_interrupted_while_waiting_leaves_the_line(store: Memory) -> None:
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
@@ -158,8 +167,11 @@ def test_any_other_limit_is_refused(value: object) -> None:
     [
         ({"host": "r"}, "redis://r:6379/0"),
         ({"host": "r", "port": 6380, "extra": {"db": 3, "ssl": True}}, "rediss://r:6380/3"),
-        ({"host": "r", "password": "p@ss", "extra": '{"db": 1}'}, "redis://:p%40ss@r:6379/1"),
-        ({"host": "r", "login": "me", "password": "pw-1234", "schema": "2"}, "redis://me:pw-1234@r:6379/2"),
+        ({"host": "r", "password": "limits@test", "extra": '{"db": 1}'}, "redis://:limits%40test@r:6379/1"),
+        (
+            {"host": "r", "login": "me", "password": "limits-pw-1234", "schema": "2"},
+            "redis://me:limits-pw-1234@r:6379/2",
+        ),
     ],
 )
 def test_a_redis_connection_becomes_a_url_and_its_password_a_secret(fields: dict[str, Any], url: str) -> None:
@@ -170,7 +182,7 @@ def test_a_redis_connection_becomes_a_url_and_its_password_a_secret(fields: dict
 def test_the_variable_of_the_redis_connection_is_json_or_a_uri() -> None:
     assert redis_url_from_variable(None) is None
     assert redis_url_from_variable('{"conn_type": "redis", "host": "r"}') == "redis://r:6379/0"
-    assert redis_url_from_variable("redis://:pw@r:6379/1") == "redis://:pw@r:6379/1"
+    assert redis_url_from_variable("redis://:limits-test-pw@r:6379/1") == "redis://:limits-test-pw@r:6379/1"
     for broken in ("r:6379", "{", "postgres://r"):
         with pytest.raises(ConfigError, match="AIRFLOW_CONN_RATE_LIMIT"):
             redis_url_from_variable(broken)
