@@ -215,3 +215,15 @@ def test_a_refused_wait_sends_nothing(store: Memory, vendor: FakeVendor, make_re
         make_rest(limit=limit(store)).market_status()
     assert vendor.calls == []
     assert math.isfinite(store.now_s)
+
+
+def test_a_wait_beyond_patience_leaves_the_transport_at_once(
+    store: Memory, vendor: FakeVendor, make_rest: Callable[..., PolygonRest]
+) -> None:
+    vendor.answer(STATUS)
+    rest = make_rest(attempts=3, patience_s=30, limit=limit(store, patience_s=30))
+    rest.market_status()
+    with pytest.raises(RateLimited) as refused:
+        rest.market_status()
+    assert refused.value.retry_after_s == 61
+    assert (vendor.waits_s, len(vendor.calls), store.now_s) == ([], 1, 1000.0)
