@@ -1,10 +1,13 @@
 """Every error Bellwether raises on purpose, with what its reader needs to act.
 
 The retry policy, Airflow's retries and the coverage ledger all decide by these classes, so a
-failure keeps its meaning from the socket to the run list. This room knows no other.
+failure keeps its meaning from the socket to the run list. No error shows a secret. This room knows no
+other but the one that masks them.
 """
 
 from typing import TYPE_CHECKING
+
+from bellwether.logging import redact
 
 if TYPE_CHECKING:
     from bellwether.sources.raw import RawPage
@@ -71,15 +74,16 @@ class VendorError(BellwetherError):
         request_id: str | None = None,
         retry_after_s: float | None = None,
     ) -> None:
-        # Vendor texts end up in logs, manifests and alerts; a page of HTML or worse must not.
+        # Vendor texts end up in logs, manifests and alerts; a page of HTML, or the key it was sent, must not.
+        message = redact(message)
         self.message = message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + " ..."
-        self.url = url
+        self.url = redact(url)
         self.status = status
-        self.request_id = request_id
+        self.request_id = redact(request_id) if request_id else None
         self.retry_after_s = retry_after_s
         self.pages: tuple[RawPage, ...] = ()
         self.api_calls = 0
-        super().__init__(self.message, url, status, request_id)
+        super().__init__(self.message, self.url, status, self.request_id)
 
     def __str__(self) -> str:
         details = [f"HTTP {self.status}"] if self.status is not None else []

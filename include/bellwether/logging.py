@@ -5,11 +5,12 @@ task Airflow's own configuration of structlog is in force and shows the fields i
 line calls `configure`. Nothing in the library prints.
 """
 
+import json
 import logging as stdlib_logging
 import sys
 from collections.abc import MutableMapping
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import structlog
 
@@ -23,16 +24,29 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def register_secret(value: str) -> None:
-    """Have `value`, plain or as part of a URL, replaced by `***` wherever this process logs it."""
+    """Have `value`, plain or as part of a URL or of JSON, replaced by `***` in all that this process logs or keeps."""
     if value:
-        _SECRETS.update({value, quote(value, safe="")})
+        in_json = json.dumps(value)[1:-1]
+        _SECRETS.update({value, quote(value, safe=""), quote_plus(value), in_json, in_json.replace("/", "\\/")})
 
 
 def redact(text: str) -> str:
     """Return `text` with every registered secret masked."""
-    for secret in _SECRETS:
+    for secret in _longest_first():
         text = text.replace(secret, _MASK)
     return text
+
+
+def redact_bytes(content: bytes) -> bytes:
+    """Return `content` with every registered secret masked; the same object where there is none in it."""
+    for secret in _longest_first():
+        content = content.replace(secret.encode(), _MASK.encode())
+    return content
+
+
+def _longest_first() -> list[str]:
+    # A secret may be part of another, and what is left of the longer one would still tell.
+    return sorted(_SECRETS, key=len, reverse=True)
 
 
 def configure(level: str, style: str) -> None:

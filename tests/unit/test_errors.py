@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from bellwether import logging
 from bellwether.errors import NotASession, NotEntitled, RateLimited, ServerError, VendorError
 
 
@@ -11,6 +12,14 @@ def test_text_holds_message_status_request_and_url() -> None:
     error = NotEntitled("no such plan", url="https://vendor/v2/aggs", status=403, request_id="r1")
     assert str(error) == "no such plan [HTTP 403, request r1, https://vendor/v2/aggs]"
     assert str(VendorError("hung", url="https://vendor")) == "hung [https://vendor]"
+
+
+def test_no_part_of_an_error_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "_SECRETS", set())
+    logging.register_secret("k3y")
+    error = VendorError("unknown key k3y", url="https://vendor?apiKey=k3y", status=401, request_id="id-k3y")
+    assert "k3y" not in f"{error!s} {error!r} {vars(error)} {error.args}"
+    assert error.message == "unknown key ***"
 
 
 def test_a_page_of_html_does_not_become_the_message() -> None:

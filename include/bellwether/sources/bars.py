@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 
 from bellwether.errors import Truncated
-from bellwether.logging import redact
 from bellwether.schemas import EQUITIES, INDICES, TIMESTAMP
 from bellwether.sources.body import decode, refusal
 
@@ -118,7 +117,7 @@ def decode_aggregates(
     """
     form = _COMPUTED if expected_ticker.startswith("I:") else _TRADED
     page = decode(form.decoder, body, url, request_id)
-    page.request_id = redact(page.request_id or request_id or "") or None
+    page.request_id = page.request_id or request_id or None
     bars = page.results or []
     _check_envelope(page, len(bars), expected_ticker, url)
     try:

@@ -9,7 +9,6 @@ import zlib
 import msgspec
 
 from bellwether.errors import BadResponse, Truncated
-from bellwether.logging import redact
 
 MAX_BODY_BYTES = 64 << 20
 """Ten times the densest page of 50,000 bars: what is larger is no page, and must not take the task's memory."""
@@ -57,21 +56,21 @@ def decode[T](decoder: "msgspec.json.Decoder[T]", body: bytes, url: str, request
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        message = redact(f"not what the vendor promises: {error}")
+        message = f"not what the vendor promises: {error}"
         raise BadResponse(message, url=url, status=200, request_id=request_id) from None
     except msgspec.DecodeError as error:
         # msgspec tells a cut body from a wrong one by its message only.
         cls = Truncated if "truncated" in str(error) else BadResponse
-        message = redact(f"{error}; {len(body)} bytes starting {excerpt(body) or 'with nothing'}")
+        message = f"{error}; {len(body)} bytes starting {excerpt(body) or 'with nothing'}"
         raise cls(message, url=url, status=200, request_id=request_id) from None
     except (RecursionError, UnicodeDecodeError) as error:
-        message = redact(f"not readable as JSON: {error}")
+        message = f"not readable as JSON: {error}"
         raise BadResponse(message, url=url, status=200, request_id=request_id) from None
 
 
 def refusal(message: str, url: str, request_id: str | None) -> BadResponse:
     """Return the error of a body that is JSON and still not the answer to what was asked."""
-    return BadResponse(redact(message), url=url, status=200, request_id=request_id)
+    return BadResponse(message, url=url, status=200, request_id=request_id)
 
 
 def excerpt(body: bytes) -> str:

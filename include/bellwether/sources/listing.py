@@ -14,7 +14,6 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from bellwether.errors import Truncated
-from bellwether.logging import redact
 from bellwether.sources.body import decode, refusal
 from bellwether.sources.chain import Chain
 from bellwether.sources.endpoints import ENDPOINTS, Endpoint
@@ -114,7 +113,7 @@ class ListingChain[Row](Chain[Listing[Row]]):
     def take(self, body: bytes, *, url: str, request_id: str | None = None) -> tuple[str | None, str | None]:
         """Add a page, as `Chain.take` says; also refused are rows outside the filter, and two rows of one key."""
         envelope, rows = self._read(body, url, request_id)
-        request_id = redact(envelope.request_id or request_id or "") or None
+        request_id = envelope.request_id or request_id or None
         self._check_envelope(envelope, rows, url, request_id)
         rows = rows or ()
         fresh: dict[object, Row] = {}

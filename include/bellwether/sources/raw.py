@@ -12,7 +12,6 @@ from datetime import datetime
 import msgspec
 import pyarrow as pa
 
-from bellwether.logging import redact
 from bellwether.schemas import TIMESTAMP
 
 RAW = pa.schema(
@@ -84,7 +83,7 @@ class RawPage:
 
 def telling_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers worth keeping, without secrets."""
-    return {name: redact(headers[name]) for name in _HEADERS if name in headers}
+    return {name: headers[name] for name in _HEADERS if name in headers}
 
 
 def to_table(pages: Iterable[RawPage]) -> pa.Table:

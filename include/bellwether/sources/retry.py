@@ -28,7 +28,7 @@ from bellwether.errors import (
     Unauthorized,
     VendorError,
 )
-from bellwether.logging import get_logger, redact
+from bellwether.logging import get_logger
 from bellwether.sources.body import excerpt
 
 log = get_logger(__name__)
@@ -110,9 +110,9 @@ def error_from_response(
     `error` or `message`.
     """
     texts = _vendor_texts(body)
-    message = redact(texts.get("error") or texts.get("message") or texts.get("status") or excerpt(body))
+    message = texts.get("error") or texts.get("message") or texts.get("status") or excerpt(body)
     message = message or f"HTTP {status} without a message"
-    request_id = redact(texts.get("request_id") or headers.get("X-Request-Id") or "") or None
+    request_id = texts.get("request_id") or headers.get("X-Request-Id") or None
     cls = _error_class(status, message)
     if status == 404 and texts.get("status") != "NOT_FOUND":
         # A proxy, or a base URL that is not the vendor's: believed, it would prove that no ticker exists.
