@@ -25,9 +25,11 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "bellwether_airflow.hooks.polygon.PolygonHook",
                 "hook-name": "Polygon.io / Massive",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["login", "schema", "port", "extra"],
+                    # The port is shown: without one, Airflow 3.3.2's Test button answers "Bad Request" whatever
+                    # the connection (https://github.com/apache/airflow/pull/73298).
+                    "hidden-fields": ["login", "schema", "extra"],
                     "relabeling": {"host": "Base URL", "password": "API key"},
-                    "placeholders": {"host": "https://api.polygon.io", "password": "your API key"},
+                    "placeholders": {"host": "https://api.polygon.io", "port": "443", "password": "your API key"},
                 },
                 "conn-fields": {
                     "environment": {

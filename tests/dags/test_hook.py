@@ -87,6 +87,7 @@ class TestConnection:
             ({}, "https://api.polygon.io"),
             ({"host": "https://api.massive.com"}, "https://api.massive.com"),
             ({"host": "api.polygon.io"}, "https://api.polygon.io"),
+            ({"port": 443}, "https://api.polygon.io:443"),
             ({"host": "http://127.0.0.1:8321"}, "http://127.0.0.1:8321"),
             ({"host": "127.0.0.1", "port": 8321, "schema": "http"}, "http://127.0.0.1:8321"),
             ({"host": "127.0.0.1", "port": 8321}, "https://127.0.0.1:8321"),

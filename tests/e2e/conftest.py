@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,8 @@ from bellwether.localstack.processes import tail
 from bellwether.simulator.bars import Market
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.server import SimulatorConfig, running
-from tests.e2e.support import CONSUMER, PRODUCER, UNIVERSE, Producers, prepare_home
+from tests.e2e.browser import AirflowUi, logged_in
+from tests.e2e.support import CONSUMER, KEY, PRODUCER, UNIVERSE, Producers, prepare_home
 
 _running: list[LocalStack] = []
 
@@ -46,17 +46,25 @@ def start_producers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
     further environment variables. `equities_daily` is unpaused, so the run of the last completed session starts.
     """
     with ExitStack() as stacks:
-        yield partial(_start_producers, stacks, tmp_path_factory)
+
+        def start(market: Market, universe: Sequence[str], **settings: str) -> Producers:
+            return _start_producers(stacks, tmp_path_factory, SimulatorConfig(market=market), universe, **settings)
+
+        yield start
 
 
 @pytest.fixture(scope="session")
 def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Producers]:
-    """Return a stack for all that people do by hand: two batches, and what fails for good does so within seconds."""
+    """Return a stack for all that people do by hand: two batches, and what fails for good does so within seconds.
+
+    Its simulator accepts one key only.
+    """
+    simulated = SimulatorConfig(market=GeneratedMarket(seed=7, tickers=UNIVERSE), keys=frozenset({KEY}))
     with ExitStack() as stacks:
         yield _start_producers(
             stacks,
             tmp_path_factory,
-            GeneratedMarket(seed=7, tickers=UNIVERSE),
+            simulated,
             UNIVERSE,
             BELLWETHER__INGEST__BATCH_TICKERS="2",
             BELLWETHER__RETRY_POLICY__DEFAULT__BASE_S="0",
@@ -65,19 +73,25 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Producers]:
 
 
 def _start_producers(
-    stacks: ExitStack, folders: pytest.TempPathFactory, market: Market, universe: Sequence[str], **settings: str
+    stacks: ExitStack,
+    folders: pytest.TempPathFactory,
+    simulated: SimulatorConfig,
+    universe: Sequence[str],
+    **settings: str,
 ) -> Producers:
     home = folders.mktemp("airflow")
-    simulator = stacks.enter_context(running(SimulatorConfig(market=market)))
+    simulator = stacks.enter_context(running(simulated))
     env = prepare_home(home) | settings
     env["BELLWETHER__SOURCES__EQUITIES__UNIVERSE"] = json.dumps(list(universe))
-    stack = LocalStack(home, lake=home / "lake", polygon_url=simulator.url, extra_dags=home / "consumer", env=env)
+    stack = LocalStack(home, lake=home / "lake", extra_dags=home / "consumer", env=env)
     stacks.enter_context(stack)
     _running.append(stack)
     stacks.callback(_running.remove, stack)
     stack.api.wait_for_dags([PRODUCER, CONSUMER])
+    producers = Producers(stack, simulator)
+    producers.connect()
     stack.api.set_paused(PRODUCER, paused=False)
-    return Producers(stack, simulator)
+    return producers
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +102,16 @@ def chromium() -> str:
     if path is None:
         pytest.skip(f"none of {', '.join(names)} is on PATH")
     return path
+
+
+@pytest.fixture(scope="module")
+def ui(chromium: str, operated: Producers) -> Iterator[AirflowUi]:
+    """Return the pages of `operated`, logged in.
+
+    A module's own: as long as the browser is open, its event loop counts as running in this thread.
+    """
+    with logged_in(chromium, operated.stack.state) as pages:
+        yield pages
 
 
 @pytest.hookimpl(wrapper=True)

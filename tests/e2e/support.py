@@ -20,6 +20,7 @@ from bellwether.simulator.server import RunningSimulator
 PRODUCER = "equities_daily"
 CONSUMER = "stub_consolidation"
 UNIVERSE = ("AAPL", "MSFT", "QQQ", "SPY")
+KEY = "local-key"
 
 _CONSUMER = """
 import json
@@ -114,6 +115,16 @@ class Producers:
     def faults(self) -> Path:
         """Folder of the fault points (`bellwether.faultpoints`)."""
         return self.stack.home / "faults"
+
+    def connect(self) -> None:
+        """Write the right `polygon_default` into Airflow's database, where people can edit it."""
+        host, _, port = self.simulator.url.rpartition(":")
+        extra = json.dumps({"environment": "simulated"})
+        entity = {"connection_id": "polygon_default", "conn_type": "polygon", "password": KEY, "extra": extra}
+        entity |= {"host": host, "port": int(port)}
+        action = {"action": "create", "action_on_existence": "overwrite", "entities": [entity]}
+        answer = json.loads(self.api.request("PATCH", "connections", {"actions": [action]}))
+        assert answer["create"]["success"] == ["polygon_default"], answer
 
     def trigger(self, key: str | None = None, **params: object) -> Run:
         """Trigger the producer, for a session or without a key, and return the run once it is over."""
