@@ -257,7 +257,7 @@ class TestForm:
         providers.initialize_providers_hooks()
         behaviour = providers.field_behaviours["polygon"]
         assert behaviour["relabeling"] == {"host": "Base URL", "password": "API key"}
-        assert set(behaviour["hidden_fields"]) == {"login", "schema", "port", "extra"}
+        assert set(behaviour["hidden_fields"]) == {"login", "schema", "extra"}
         widgets = providers.connection_form_widgets
         choices = {name: widgets[f"extra__polygon__{name}"].field["schema"]["enum"] for name in ("environment", "sdk")}
         limit = widgets["extra__polygon__requests_per_minute"].field["schema"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
@@ -66,6 +67,10 @@ class AirflowUi:
         self.page.goto(f"{self.url}/dags/{dag_id}/runs?state=failed")
         self.page.get_by_role("link", name=run_id, exact=True).click()
         expect(self.page.get_by_role("heading", name=run_id)).to_be_visible()
+
+    def photograph(self, path: Path) -> None:
+        """Keep what is to be seen, with every movement at its end."""
+        self.page.screenshot(path=path, animations="disabled")
 
     def task_rows(self, state: str) -> Locator:
         """Return the rows of the open run's tasks that show a state, e.g. `Failed`."""

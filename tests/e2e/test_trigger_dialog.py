@@ -16,12 +16,6 @@ HOLIDAY = date(2025, 11, 27)
 pytestmark = pytest.mark.timeout(240)
 
 
-@pytest.fixture
-def dialog(ui: AirflowUi) -> Locator:
-    """Open the trigger dialog anew."""
-    return ui.open_trigger_dialog(PRODUCER)
-
-
 def fill(dialog: Locator, key: date, tickers: str = "") -> None:
     field = dialog.get_by_placeholder("Enter each string on a new line")
     field.fill(tickers)
@@ -40,20 +34,22 @@ def submit(dialog: Locator, operated: Producers) -> Run:
     return operated.api.wait_for_run(PRODUCER, made.dag_run_id)
 
 
-def test_the_form_explains_tickers_and_fetching_again(dialog: Locator, tmp_path: Path) -> None:
+def test_the_form_explains_tickers_and_fetching_again(ui: AirflowUi, tmp_path: Path) -> None:
+    dialog = ui.open_trigger_dialog(PRODUCER)
     expect(dialog.get_by_text("Fetch only these, one per line")).to_be_visible()
     expect(dialog.get_by_text("Fetch tickers again that are complete")).to_be_visible()
     expect(dialog.get_by_role("checkbox", name="Fetch again")).not_to_be_checked()
-    dialog.page.screenshot(path=tmp_path / "form.png")
+    ui.photograph(tmp_path / "form.png")
 
 
 def test_a_holiday_is_refused_in_the_dialog_with_the_nearest_sessions(
-    dialog: Locator, operated: Producers, tmp_path: Path
+    ui: AirflowUi, operated: Producers, tmp_path: Path
 ) -> None:
+    dialog = ui.open_trigger_dialog(PRODUCER)
     fill(dialog, HOLIDAY, "SPY")
     dialog.get_by_role("button", name="Trigger").click()
     expect(dialog.page.get_by_text("nearest: 2025-11-26, 2025-11-28")).to_be_visible()
-    dialog.page.screenshot(path=tmp_path / "refused.png")
+    ui.photograph(tmp_path / "refused.png")
     assert operated.api.runs(PRODUCER, str(HOLIDAY)) == []
 
 
@@ -82,4 +78,4 @@ def test_a_key_makes_a_run_of_the_whole_universe_and_tickers_with_fetch_again_on
     expect(ui.page.get_by_text(str(SESSION)).first).to_be_visible()
     # What was fetched again was equal, so nothing was published and nobody told.
     expect(ui.task_rows("Skipped")).to_have_count(2)
-    ui.page.screenshot(path=tmp_path / "run.png")
+    ui.photograph(tmp_path / "run.png")

@@ -72,7 +72,7 @@ def test_backfill_form_over_a_holiday_makes_runs_of_the_missing_and_the_failed_s
     form.get_by_text("Missing and Errored Runs").click()
     expect(form.get_by_text("2 runs will be triggered.")).to_be_visible()
     form.get_by_role("spinbutton").fill("2")
-    ui.page.screenshot(path=tmp_path / "backfill.png")
+    ui.photograph(tmp_path / "backfill.png")
     form.get_by_role("button", name="Run Backfill").click()
     expect(form).to_be_hidden()
     wait_until(lambda: len(operated.backfilled(HALF_DAY, MONDAY)) > 0, "the form made no runs")
@@ -91,16 +91,16 @@ def test_the_red_batch_is_found_by_its_name_and_cleared_alone_and_fetches_the_mi
     run_id = lacking_qqq[ONE_TASK].dag_run_id
     ui.open_failed_run(PRODUCER, run_id)
     expect(ui.task_rows("Failed")).to_have_count(2)
-    ui.page.screenshot(path=tmp_path / "red.png")
+    ui.photograph(tmp_path / "red.png")
     ui.task_rows("Failed").get_by_role("link", name="b001 QQQ..SPY").click()
     expect(ui.page.get_by_text("Truncated").first).to_be_visible()
     dialog = ui.open_clear_dialog()
     # "Downstream" is chosen already.
     expect(dialog.get_by_role("button", name="Affected Tasks: 6")).to_be_visible()
-    ui.page.screenshot(path=tmp_path / "clear.png")
+    ui.photograph(tmp_path / "clear.png")
     ui.confirm(dialog)
     ui.see_run_succeed(run_id, TASKS)
-    ui.page.screenshot(path=tmp_path / "green.png")
+    ui.photograph(tmp_path / "green.png")
     assert healed(operated, run_id, ONE_TASK)
     assert operated.asked(ONE_TASK) == ["QQQ"]
 
@@ -122,20 +122,20 @@ def test_a_mistyped_key_is_named_by_the_test_button_and_once_corrected_the_run_i
 ) -> None:
     add_connection(ui, operated, "mistyped-key")
     expect(ui.test_connection(CONNECTION)).to_contain_text("does not accept this API key")
-    ui.page.screenshot(path=tmp_path / "refused.png")
+    ui.photograph(tmp_path / "refused.png")
     run = operated.trigger(str(WRONG_KEY))
     assert run.state == "failed"
     assert operated.lake.manifest("equities", WRONG_KEY) is None
     ui.open_failed_run(PRODUCER, run.dag_run_id)
     ui.page.get_by_role("link", name="b000 AAPL..MSFT").click()
     expect(ui.page.get_by_text("Unauthorized").first).to_be_visible()
-    ui.page.screenshot(path=tmp_path / "unauthorized.png")
+    ui.photograph(tmp_path / "unauthorized.png")
 
     ui.open_connections()
     ui.connection(CONNECTION).get_by_role("button", name="Edit Connection").click()
     save_key(ui.page.get_by_role("dialog"), KEY)
     expect(ui.test_connection(CONNECTION)).to_contain_text("answers and accepts the API key")
-    ui.page.screenshot(path=tmp_path / "accepted.png")
+    ui.photograph(tmp_path / "accepted.png")
     ui.open_failed_run(PRODUCER, run.dag_run_id)
     clear_all(ui, tmp_path)
     ui.see_run_succeed(run.dag_run_id, TASKS)
@@ -146,7 +146,7 @@ def clear_all(ui: AirflowUi, tmp_path: Path) -> None:
     """Clear every task of the run that is open."""
     dialog = ui.open_clear_dialog()
     expect(dialog.get_by_role("button", name=f"Affected Tasks: {TASKS}")).to_be_visible()
-    ui.page.screenshot(path=tmp_path / "clear.png")
+    ui.photograph(tmp_path / "clear.png")
     ui.confirm(dialog)
 
 
