@@ -48,7 +48,7 @@ def test_a_holiday_is_refused_in_the_dialog_with_the_nearest_sessions(
     dialog = ui.open_trigger_dialog(PRODUCER)
     fill(dialog, HOLIDAY, "SPY")
     dialog.get_by_role("button", name="Trigger").click()
-    expect(dialog.page.get_by_text("nearest: 2025-11-26, 2025-11-28")).to_be_visible()
+    expect(ui.page.get_by_text("nearest: 2025-11-26, 2025-11-28")).to_be_visible()
     ui.photograph(tmp_path / "refused.png")
     assert operated.api.runs(PRODUCER, str(HOLIDAY)) == []
 
