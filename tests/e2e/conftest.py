@@ -10,8 +10,8 @@ import pytest
 
 from bellwether.localstack import LocalStack
 from bellwether.localstack.processes import tail
-from bellwether.simulator.bars import Market
 from bellwether.simulator.market import GeneratedMarket
+from bellwether.simulator.records import Market
 from bellwether.simulator.server import SimulatorConfig, running
 from tests.e2e.browser import AirflowUi, logged_in
 from tests.e2e.support import CONSUMER, KEY, PRODUCER, UNIVERSE, Producers, prepare_home

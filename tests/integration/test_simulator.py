@@ -141,7 +141,7 @@ def test_keys(market: GeneratedMarket, keys: set[str], headers: dict[str, str], 
     ("path", "status", "words"),
     [
         ("/v2/aggs/ticker/NOPE/range/1/minute/2024-07-02/2024-07-02", 404, "Ticker not found."),
-        ("/v3/reference/tickers", 404, "does not serve /v3/reference/tickers"),
+        ("/v3/reference/exchanges", 404, "does not serve /v3/reference/exchanges"),
         ("/v2/aggs/ticker/SPY/range/1/minute/never/2024-07-02", 400, "time parameter: 'from'"),
     ],
 )

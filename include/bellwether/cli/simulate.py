@@ -16,9 +16,10 @@ from bellwether.clock import Clock, SimulatedClock, SystemClock
 from bellwether.config import Config
 from bellwether.errors import ConfigError
 from bellwether.simulator.archive import ArchiveMarket
-from bellwether.simulator.bars import Market
-from bellwether.simulator.faults import FaultPlan, load_faults
+from bellwether.simulator.faults import Chance, FaultPlan, load_faults
 from bellwether.simulator.market import GeneratedMarket
+from bellwether.simulator.plans import PLANS
+from bellwether.simulator.records import Market
 from bellwether.simulator.server import HOST, SimulatorConfig, running
 
 _KEY = "simulator"  # any key is accepted; this one is offered to those that need one
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--generate", action="store_true", help="serve a generated market")
-    source.add_argument("--archive", type=Path, metavar="DIR", help="serve the tables bars_equity*.parquet of a folder")
+    source.add_argument("--archive", type=Path, metavar="DIR", help="serve the tables of a folder (docs/simulator.md)")
     parser.add_argument("--start", type=date.fromisoformat, help="first day served, YYYY-MM-DD")
     parser.add_argument("--end", type=date.fromisoformat, help="last day served, YYYY-MM-DD")
     parser.add_argument(
@@ -39,6 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
     parser.add_argument("--seed", type=int, help="of the generated market (default 0)")
     parser.add_argument("--tickers", help="of the generated market: names divided by commas, or how many (default 500)")
+    parser.add_argument(
+        "--plan",
+        choices=sorted(PLANS),
+        default="open",
+        help="what every key may see (default open: all classes, no rate limit, end-of-day data)",
+    )
+    parser.add_argument("--fault-rate", type=float, default=0.0, help="share of requests that fail by chance, 0 to 1")
+    parser.add_argument("--fault-seed", type=int, default=0, help="of that chance (default 0)")
     parser.add_argument(
         "--faults",
         type=Path,
@@ -58,7 +67,8 @@ def run(args: argparse.Namespace, _config: Config) -> int:
     config = SimulatorConfig(
         market=_market(args),
         clock=_clock(args),
-        faults=load_faults(args.faults) if args.faults else FaultPlan(),
+        faults=_faults(args),
+        plan=PLANS[args.plan],
         port=args.port,
     )
     # Blocked before the simulator's thread exists, so that the signal waits for sigwait and for nobody else.
@@ -73,6 +83,16 @@ def run(args: argparse.Namespace, _config: Config) -> int:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return 0
+
+
+def _faults(args: argparse.Namespace) -> FaultPlan:
+    plan = load_faults(args.faults) if args.faults else FaultPlan()
+    try:
+        plan.take(Chance(rate=args.fault_rate, seed=args.fault_seed))
+    except ValueError as error:
+        msg = f"--fault-rate: {error}"
+        raise ConfigError(msg) from error
+    return plan
 
 
 def _market(args: argparse.Namespace) -> Market:

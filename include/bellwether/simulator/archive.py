@@ -1,10 +1,14 @@
-"""A folder of real history served as it is: tables `bars_equity*.parquet`, whatever days they hold.
+"""A folder of real history served as it is: bar and reference tables, whatever days they hold.
 
-Columns `ticker, t, o, h, l, c, v, vw, n` with `t` the bar's start in ms UTC, `vw` and `n` nullable.
+Bars come from `bars_equity*`, `bars_option*` (columns `ticker, t, o, h, l, c, v, vw, n` with `t` the bar's start in ms
+UTC, `vw` and `n` nullable), `bars_index*` (`ticker, t, o, h, l, c`) and `vix_daily*`. Contracts, open interest and
+rates come from tables of those names. What the folder lacks there is none of: no splits, dividends, news, models.
 This room reads files and cuts them by day. It repairs, filters and sorts away nothing.
 """
 
-from datetime import date
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +18,38 @@ import pyarrow.parquet as pq
 
 from bellwether.calendar import NEW_YORK
 from bellwether.errors import ConfigError
-from bellwether.simulator.bars import NO_COUNT, Bars
+from bellwether.simulator.bars import EMPTY, NO_COUNT, Bars
+from bellwether.simulator.days import midnight_ms
+from bellwether.simulator.records import (
+    Article,
+    Contract,
+    ContractQuery,
+    Dividend,
+    Listing,
+    Quote,
+    Split,
+    TreasuryYield,
+)
 
-_PATTERN = "bars_equity*.parquet"
-_SCHEMA = pa.schema(
-    [("ticker", pa.string()), ("t", pa.int64())]
-    + [(name, pa.float64()) for name in ("o", "h", "l", "c", "v", "vw")]
-    + [("n", pa.int64())]
+_EQUITIES = "bars_equity*.parquet"
+_TEXT, _NUMBER, _COUNT = pa.string(), pa.float64(), pa.int64()
+_INDEX = pa.schema([("ticker", _TEXT), ("t", _COUNT), *((name, _NUMBER) for name in ("o", "h", "l", "c"))])
+_BARS = pa.schema([*_INDEX, ("v", _NUMBER), ("vw", _NUMBER), ("n", _COUNT)])
+_DAILY = pa.schema(
+    [("ticker", _TEXT), ("date", _TEXT), *((name, _NUMBER) for name in ("open", "high", "low", "close"))]
+)
+_RATES = pa.schema([("date", _TEXT), ("rate", _NUMBER)])
+_OPEN_INTEREST = pa.schema([("ticker", _TEXT), ("date", _TEXT), ("open_interest", _COUNT)])
+_CONTRACTS = pa.schema(
+    [(name, _TEXT) for name in ("ticker", "underlying_ticker", "contract_type", "exercise_style", "expiration_date")]
+    + [("strike_price", _NUMBER), ("shares_per_contract", _COUNT)]
 )
 _NULLABLE = ("vw", "n")
+_SHORT_MATURITIES = ("yield_1_month", "yield_3_month", "yield_6_month", "yield_1_year")
 
 
 class ArchiveMarket:
-    """The equity bars of a folder.
+    """The tables of a folder.
 
     Parameters
     ----------
@@ -42,19 +65,36 @@ class ArchiveMarket:
     """
 
     def __init__(self, folder: Path, *, start: date | None = None, end: date | None = None) -> None:
-        files = sorted(folder.glob(_PATTERN))
-        if not files:
-            msg = f"archive {folder}: no file {_PATTERN}"
+        if not any(folder.glob(_EQUITIES)):
+            msg = f"archive {folder}: no file {_EQUITIES}"
             raise ConfigError(msg)
-        table = pa.concat_tables([_read(file) for file in files]).sort_by([("ticker", "ascending"), ("t", "ascending")])
+        self._start, self._end = start or date.min, end or date.max
         self._bars: dict[tuple[str, date], Bars] = {}
-        self.tickers = frozenset(table["ticker"].unique().to_pylist())
-        self._split(table, start or date.min, end or date.max)
-        self._days = sorted({day for _, day in self._bars})
+        equities = _read(folder, _EQUITIES, _BARS)
+        self.tickers = frozenset(equities["ticker"].unique().to_pylist())
+        for table in (
+            equities,
+            _read(folder, "bars_option*.parquet", _BARS),
+            _read(folder, "bars_index*.parquet", _INDEX),
+        ):
+            self._split(table.sort_by([("ticker", "ascending"), ("t", "ascending")]))
+        self._daily = {
+            (row["ticker"], date.fromisoformat(row["date"])): _day_bar(row)
+            for row in _read(folder, "vix_daily*.parquet", _DAILY).to_pylist()
+        }
+        self._contracts = [Contract(**row) for row in _read(folder, "contracts*.parquet", _CONTRACTS).to_pylist()]
+        self._open_interest: dict[tuple[str, str], int] = {
+            (row["ticker"], row["date"]): row["open_interest"]
+            for row in _read(folder, "open_interest*.parquet", _OPEN_INTEREST).to_pylist()
+        }
+        self._rates = _read(folder, "rates*.parquet", _RATES).sort_by("date").to_pylist()
+        self._days = sorted({day for _, day in (*self._bars, *self._daily) if self._start <= day <= self._end})
+        self._known = self.tickers | {ticker for ticker, _ in (*self._bars, *self._daily)}
+        self._known |= {contract.ticker for contract in self._contracts}
 
     def has_ticker(self, ticker: str) -> bool:
         """Return whether any table holds `ticker`."""
-        return ticker in self.tickers
+        return ticker in self._known
 
     def days(self, start: date, end: date) -> list[date]:
         """Return the dates of which any ticker has bars, from `start` to `end`, ascending."""
@@ -62,9 +102,81 @@ class ArchiveMarket:
 
     def bars(self, ticker: str, day: date) -> Bars:
         """Return the bars of `ticker` on `day`, verbatim; none where the archive has none."""
-        return self._bars.get((ticker, day), _EMPTY)
+        return self._bars.get((ticker, day), EMPTY)
 
-    def _split(self, table: pa.Table, start: date, end: date) -> None:
+    def daily(self, ticker: str, day: date) -> Bars:
+        """Return the day bar of a table of day bars."""
+        return self._daily.get((ticker, day), EMPTY)
+
+    def scale(self, _ticker: str, _day: date, _until: date) -> float:
+        """Return 1: the archive knows of no splits."""
+        return 1.0
+
+    def equities(self) -> Sequence[str]:
+        """Return the tickers of the equity tables."""
+        return sorted(self.tickers)
+
+    def listings(self, _day: date) -> Iterator[Listing]:
+        """Yield what the bar tables tell of symbols: that they are there."""
+        for ticker in sorted(self.tickers):
+            yield Listing(ticker=ticker, name=ticker, market="stocks", active=True)
+        for ticker in sorted(ticker for ticker in self._known if ticker.startswith("I:")):
+            yield Listing(ticker=ticker, name=ticker, market="indices", active=True)
+
+    def splits(self, _ticker: str | None) -> tuple[Split, ...]:
+        """Return none."""
+        return ()
+
+    def dividends(self, _ticker: str | None) -> tuple[Dividend, ...]:
+        """Return none."""
+        return ()
+
+    def articles(
+        self, _first: datetime, _last: datetime, _ticker: str | None, *, newest_first: bool
+    ) -> Iterator[Article]:
+        """Return none."""
+        del newest_first
+        return iter(())
+
+    def yields(self, first: date, last: date) -> Iterator[TreasuryYield]:
+        """Yield the table of rates as short yields, one row per change: an as-of join finds the rate of any day."""
+        for row in self._rates:
+            if first.isoformat() <= row["date"] <= last.isoformat():
+                percent = round(100 * row["rate"], 6)
+                yield TreasuryYield(row["date"], **dict.fromkeys(_SHORT_MATURITIES, percent))
+
+    def contracts(self, query: ContractQuery) -> Iterator[Contract]:
+        """Yield the contracts asked for; when one was listed is not known, so all live until they expire."""
+        first, last, as_of = query.first.isoformat(), query.last.isoformat(), query.as_of.isoformat()
+        for contract in self._contracts:
+            if (
+                query.underlying in {None, contract.underlying_ticker}
+                and first <= contract.expiration_date <= last
+                and (contract.expiration_date < as_of) == query.expired
+            ):
+                yield contract
+
+    def spot(self, underlying: str, moment: datetime) -> float | None:
+        """Return the underlying's last close by `moment`, of that or an earlier day of the archive."""
+        if not any(contract.underlying_ticker == underlying for contract in self._contracts):
+            return None
+        ticker = f"I:{underlying}" if f"I:{underlying}" in self._known else underlying
+        for day in reversed(self.days(date.min, moment.astimezone(NEW_YORK).date())):
+            bars = self.bars(ticker, day)
+            over = int(np.searchsorted(bars.start_ms, moment.timestamp() * 1000 - 60_000, side="right"))
+            if over:
+                return float(bars.close[over - 1])
+        return None
+
+    def quotes(self, _underlying: str, _contracts: Sequence[Contract], _moment: datetime) -> Quote | None:
+        """Return nothing: the archive has no model."""
+        return None
+
+    def open_interest(self, contract: Contract, day: date) -> int:
+        """Return the open interest published on `day`, 0 where the archive has none."""
+        return self._open_interest.get((contract.ticker, day.isoformat()), 0)
+
+    def _split(self, table: pa.Table) -> None:
         bars = _columns(table)
         tickers = table["ticker"].combine_chunks().dictionary_encode()
         local = pd.to_datetime(bars.start_ms, unit="ms", utc=True).tz_convert(NEW_YORK)
@@ -72,19 +184,25 @@ class ArchiveMarket:
         codes = tickers.indices.to_numpy()
         changes = np.flatnonzero((np.diff(codes, prepend=-1) != 0) | (np.diff(day_number, prepend=-1) != 0))
         names = tickers.dictionary.to_pylist()
-        for low, high in zip(changes, [*changes[1:], len(codes)], strict=True):
+        for low, high in pairwise([*changes, len(codes)]):
             day = local[low].date()
-            if start <= day <= end:
+            if self._start <= day <= self._end:
                 self._bars[names[codes[low]], day] = bars.rows(slice(low, high))
 
 
-def _read(file: Path) -> pa.Table:
+def _read(folder: Path, pattern: str, schema: pa.Schema) -> pa.Table:
+    """Return the rows of all tables of a kind; none where there is no such file."""
+    tables = [_read_file(file, schema) for file in sorted(folder.glob(pattern))]
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def _read_file(file: Path, schema: pa.Schema) -> pa.Table:
     try:
-        table = pq.read_table(file).select(_SCHEMA.names).cast(_SCHEMA)
+        table = pq.read_table(file).select(schema.names).cast(schema)
     except (KeyError, pa.ArrowException) as error:
-        msg = f"archive table {file}: not of the format {', '.join(_SCHEMA.names)}: {error}"
+        msg = f"archive table {file}: not of the format {', '.join(schema.names)}: {error}"
         raise ConfigError(msg) from error
-    nulls = [name for name in _SCHEMA.names if name not in _NULLABLE and table[name].null_count]
+    nulls = [name for name in schema.names if name not in _NULLABLE and table[name].null_count]
     if nulls:
         msg = f"archive table {file}: null values in {', '.join(nulls)}; only {' and '.join(_NULLABLE)} may be null"
         raise ConfigError(msg)
@@ -92,8 +210,16 @@ def _read(file: Path) -> pa.Table:
 
 
 def _columns(table: pa.Table) -> Bars:
-    table = table.set_column(table.column_names.index("n"), "n", table["n"].fill_null(NO_COUNT))
-    return Bars._make(table[name].to_numpy() for name in ("t", "o", "h", "l", "c", "v", "vw", "n"))
+    prices = [table[name].to_numpy() for name in ("t", "o", "h", "l", "c")]
+    if "v" not in table.column_names:
+        unknown = np.full(len(table), np.nan)
+        return Bars._make([*prices, unknown, unknown, np.full(len(table), NO_COUNT)])
+    counts = table["n"].fill_null(NO_COUNT).to_numpy()
+    return Bars._make([*prices, table["v"].to_numpy(), table["vw"].to_numpy(), counts])
 
 
-_EMPTY = _columns(_SCHEMA.empty_table())
+def _day_bar(row: dict[str, object]) -> Bars:
+    values = [np.array([row[name]]) for name in ("open", "high", "low", "close")]
+    unknown = np.array([np.nan])
+    start = np.array([midnight_ms(date.fromisoformat(str(row["date"])))])
+    return Bars._make([start, *values, unknown, unknown, np.array([NO_COUNT])])

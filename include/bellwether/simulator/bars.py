@@ -21,8 +21,8 @@ type Ints = NDArray[np.int64]
 class Bars(NamedTuple):
     """Columns of bars of one ticker, ascending by start; all of one length.
 
-    `start_ms` is the bar's start in ms UTC; prices are in dollars; `volume` in shares; `vwap` NaN
-    and `transactions` NO_COUNT where unknown.
+    `start_ms` is the bar's start in ms UTC; prices are in dollars; `volume` in shares or contracts, NaN for
+    indices; `vwap` NaN and `transactions` NO_COUNT where unknown.
     """
 
     start_ms: Ints
@@ -39,8 +39,8 @@ class Bars(NamedTuple):
         return Bars._make(column[chosen] for column in self)
 
 
-class Market(Protocol):
-    """Where bars come from: a generated market or an archive."""
+class BarSource(Protocol):
+    """Where bars come from."""
 
     def has_ticker(self, ticker: str) -> bool:
         """Return whether the market knows `ticker`, with or without bars."""
@@ -53,6 +53,14 @@ class Market(Protocol):
     def bars(self, ticker: str, day: date) -> Bars:
         """Return the one-minute bars of a known ticker on one of the market's days, ascending; may be empty."""
         ...
+
+    def scale(self, ticker: str, day: date, until: date) -> float:
+        """Return how many shares at `until` one share of `day` has become; 1 but for splits."""
+        ...
+
+
+EMPTY = Bars._make(np.empty(0, dtype) for dtype in (np.int64, *6 * [np.float64], np.int64))
+"""No bars."""
 
 
 class EncodedBars(NamedTuple):
@@ -83,7 +91,7 @@ _NAMES = {
 
 
 class _WireBar(msgspec.Struct, rename=_NAMES):
-    volume: float
+    volume: float | msgspec.UnsetType  # indices have none
     vwap: float | msgspec.UnsetType  # the vendor leaves `vw` and `n` out where it has none; it never writes null
     open: float
     close: float
@@ -98,18 +106,23 @@ _ENCODER = msgspec.json.Encoder()
 
 def encode(bars: Bars) -> EncodedBars:
     """Return `bars` as the vendor's JSON objects."""
-    vwap: list[float | msgspec.UnsetType] = list(_numbers(bars.vwap))
-    for row in np.flatnonzero(np.isnan(bars.vwap)).tolist():
-        vwap[row] = msgspec.UNSET
+    volume, vwap = _known(bars.volume), _known(bars.vwap)
     counts: list[int | msgspec.UnsetType] = list(bars.transactions.tolist())
     for row in np.flatnonzero(bars.transactions == NO_COUNT).tolist():
         counts[row] = msgspec.UNSET
     prices = [_numbers(column) for column in (bars.open, bars.close, bars.high, bars.low)]
-    rows = list(map(_WireBar, _numbers(bars.volume), vwap, *prices, bars.start_ms.tolist(), counts))
+    rows = list(map(_WireBar, volume, vwap, *prices, bars.start_ms.tolist(), counts))
     lines = _ENCODER.encode_lines(rows)
     # No string stands in a bar, so every newline ends one and can become the comma of the array.
     ends = np.flatnonzero(np.frombuffer(lines, dtype=np.uint8) == ord("\n")) + 1
     return EncodedBars(bars.start_ms, lines.replace(b"\n", b","), np.concatenate([[0], ends]))
+
+
+def _known(column: Floats) -> list[float | msgspec.UnsetType]:
+    values: list[float | msgspec.UnsetType] = list(_numbers(column))
+    for row in np.flatnonzero(np.isnan(column)).tolist():
+        values[row] = msgspec.UNSET
+    return values
 
 
 def _numbers(column: Floats) -> list[float]:
@@ -124,6 +137,20 @@ def _numbers(column: Floats) -> list[float]:
 def join(parts: Sequence[Bars]) -> Bars:
     """Return the rows of all `parts`, in that order; at least one part."""
     return Bars._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+
+def adjust(bars: Bars, scale: float) -> Bars:
+    """Return `bars` in shares of which each old one has become `scale`."""
+    if scale == 1.0:
+        return bars
+    return bars._replace(
+        open=np.round(bars.open / scale, 4),
+        high=np.round(bars.high / scale, 4),
+        low=np.round(bars.low / scale, 4),
+        close=np.round(bars.close / scale, 4),
+        volume=np.round(bars.volume * scale, 4),
+        vwap=np.round(bars.vwap / scale, 4),
+    )
 
 
 def resample(bars: Bars, window_ms: int) -> Bars:

@@ -1,23 +1,22 @@
-"""Faults on command: which request is to fail, and how.
+"""Faults on command or by chance: which request is to fail, and how.
 
 A plan is a list of switches, written in a file or in a test. Each watches the requests it matches and
-strikes from the `nth` on, `count` times. This room decides and rewrites bodies; how a broken answer
-goes over the wire is the server's.
+strikes from the `nth` on, `count` times. What no switch strikes may fail by chance, the same for the same
+seed and sequence of requests. This room decides; how an answer is broken is `pagefaults` and `delivery`.
 """
 
+import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import yaml
 
 from bellwether.errors import ConfigError
 from bellwether.simulator.answers import REFUSALS
-
-type Page = dict[str, Any]
+from bellwether.simulator.pagefaults import BAR_FAULTS, CURSOR_LOOP, LIST_FAULTS, PAGE_FAULTS, STATUS_FAULTS
 
 DELIVERY_FAULTS = frozenset(
     {"hang", "drip", "reset", "cut_body", "cut_json", "cut_gzip", "html", "rate_limited_empty", "bad_gateway"}
@@ -32,13 +31,30 @@ whole, so nothing but its content betrays it; `html` is a page with status 200, 
 """
 
 
+TRANSIENT = (
+    "bad_gateway",
+    "cut_body",
+    "cut_gzip",
+    "cut_json",
+    "html",
+    "missing_results",
+    "null_results",
+    "rate_limited",
+    "rate_limited_empty",
+    "reset",
+    "server_error",
+    "status_error",
+)
+"""Faults that a client can see and that a second request heals: what chance draws from."""
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One switch.
 
     Attributes
     ----------
     kind
-        What happens; one of KINDS.
+        What happens; one of KINDS or LIST_FAULTS.
     path
         Prefix of the request's path.
     ticker, session, key
@@ -68,8 +84,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     pause_s: float = 0.5
 
     def __post_init__(self) -> None:
+        known = KINDS | LIST_FAULTS.keys()
         problems = [
-            (self.kind not in KINDS, f"unknown kind {self.kind!r}; known: {', '.join(sorted(KINDS))}"),
+            (self.kind not in known, f"unknown kind {self.kind!r}; known: {', '.join(sorted(known))}"),
             (self.nth < 1, f"nth counts from 1, got {self.nth}"),
             (self.count is not None and self.count < 1, f"count is at least 1 or null, got {self.count}"),
             (self.status != 499 and not 500 <= self.status <= 599, f"status is 499 or 5xx, got {self.status}"),
@@ -84,16 +101,57 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return path.startswith(self.path) and all(want is None or want == got for want, got in wanted)
 
 
+class Chance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Faults by chance.
+
+    Attributes
+    ----------
+    rate
+        Share of requests struck, 0 to 1.
+    seed
+        Equal seeds strike the same requests of equal sequences.
+    kinds
+        What they suffer.
+    """
+
+    rate: float
+    seed: int = 0
+    kinds: tuple[str, ...] = TRANSIENT
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 1:
+            msg = f"rate is a share from 0 to 1, got {self.rate}"
+            raise ValueError(msg)
+        if not self.kinds:
+            msg = "kinds names at least one fault"
+            raise ValueError(msg)
+        for kind in self.kinds:
+            Fault(kind=kind)
+
+
 class FaultPlan:
-    """The switches of a simulator; may be changed while it serves, from any thread.
+    """The switches of a simulator, and chance; may be changed while it serves, from any thread.
 
     Every switch counts every request it matches, whether it strikes or not. Where several strike the
     same request, the one added first does.
     """
 
-    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+    def __init__(self, faults: Iterable[Fault] = (), chance: Chance | None = None) -> None:
         self._lock = threading.Lock()
         self._seen = [(fault, 0) for fault in faults]
+        self.take(chance)
+
+    @property
+    def faults(self) -> list[Fault]:
+        """The switches, in the order in which they were added."""
+        with self._lock:
+            return [fault for fault, _ in self._seen]
+
+    def take(self, chance: Chance | None) -> None:
+        """Let chance strike from the next request on, from the beginning of its sequence; None ends it."""
+        with self._lock:
+            self._chance = chance
+            self._draws = random.Random(0 if chance is None else chance.seed)
 
     def add(self, fault: Fault) -> None:
         """Add a switch."""
@@ -101,9 +159,10 @@ class FaultPlan:
             self._seen.append((fault, 0))
 
     def clear(self) -> None:
-        """Remove all switches."""
+        """Remove all switches, and chance."""
         with self._lock:
             self._seen.clear()
+            self._chance = None
 
     def strike(self, path: str, ticker: str | None, session: date | None, key: str | None) -> Fault | None:
         """Count a request and return the fault it suffers, if any."""
@@ -116,7 +175,15 @@ class FaultPlan:
                 due = seen + 1 >= fault.nth and (fault.count is None or seen + 1 < fault.nth + fault.count)
                 if due and struck is None:
                     struck = fault
-        return struck
+            # Drawn for every request, struck or not: what a switch does must not shift the sequence.
+            drawn = self._by_chance()
+        return struck or drawn
+
+    def _by_chance(self) -> Fault | None:
+        if self._chance is None:
+            return None
+        struck, kind = self._draws.random() < self._chance.rate, self._draws.choice(self._chance.kinds)
+        return Fault(kind=kind) if struck else None
 
 
 def load_faults(file: Path) -> FaultPlan:
@@ -134,79 +201,5 @@ def load_faults(file: Path) -> FaultPlan:
         raise ConfigError(msg) from error
 
 
-def _middle(page: Page) -> Page:
-    return page["results"][len(page["results"]) // 2]  # type: ignore[no-any-return]
-
-
-def _insert(page: Page, changes: Page) -> None:
-    # Next to the bar it repeats: where a re-broadcast correction would stand.
-    middle = len(page["results"]) // 2
-    page["results"].insert(middle, page["results"][middle] | changes)
-    page["resultsCount"] = page["count"] = len(page["results"])
-
-
-def _conflicting(page: Page) -> None:
-    _insert(page, {"v": _middle(page)["v"] + 100, "c": _middle(page)["h"], "o": _middle(page)["l"]})
-
-
-def _clip(page: Page) -> None:
-    del page["results"][: len(page["results"]) // 2]
-    page["resultsCount"] = page["count"] = len(page["results"])
-
-
-def _swap_high_low(page: Page) -> None:
-    bar = _middle(page)
-    bar["h"], bar["l"] = bar["l"] - 0.01, bar["h"]
-
-
-PAGE_FAULTS: dict[str, Callable[[Page], object]] = {
-    "status_error": lambda page: page.update(status="ERROR", error="The service failed to read your data"),
-    "delayed": lambda page: page.update(status="DELAYED"),
-    "missing_results": lambda page: page.pop("results"),
-    "null_results": lambda page: page.update(results=None),
-    "empty_results": lambda page: page.update(results=[]),
-    "short_page": lambda page: page["results"].pop(),
-    "null_next_url": lambda page: page.update(next_url=None),
-    "empty_next_url": lambda page: page.update(next_url=""),
-    "wrong_ticker": lambda page: page.update(ticker="WRONG"),
-    "duplicate_bar": lambda page: _insert(page, {}),
-    "conflicting_duplicate": _conflicting,
-    "clipped_history": _clip,
-    "unsorted": lambda page: page["results"].reverse(),
-    "high_below_low": _swap_high_low,
-    "negative_price": lambda page: _middle(page).update(l=-_middle(page)["l"]),
-    "null_price": lambda page: _middle(page).update(c=None),
-    "text_price": lambda page: _middle(page).update(c=str(_middle(page)["c"])),
-    "off_minute": lambda page: _middle(page).update(t=_middle(page)["t"] + 1),
-    "outside_window": lambda page: page["results"][-1].update(t=page["results"][-1]["t"] + 86_400_000),
-}
-"""Faults of a page with bars: each changes the decoded page in place. Bad bars stand in the middle."""
-
-CURSOR_LOOP = "cursor_loop"
-"""The page's `next_url` leads back to the page itself."""
-
-KINDS = frozenset({*REFUSALS, *DELIVERY_FAULTS, *PAGE_FAULTS, CURSOR_LOOP})
-
-
-def spoil(kind: str, body: bytes, own_url: str) -> bytes:
-    """Return a page's body with a fault in it; other kinds of fault, and pages without bars, leave it as it is.
-
-    Parameters
-    ----------
-    kind
-        The fault's kind.
-    body
-        The page's JSON.
-    own_url
-        The URL at which the page itself was asked for.
-    """
-    if kind not in PAGE_FAULTS and kind != CURSOR_LOOP:
-        return body
-    page: Page = msgspec.json.decode(body)
-    if not page.get("results"):
-        return body
-    if kind == CURSOR_LOOP:
-        page["next_url"] = own_url
-    else:
-        PAGE_FAULTS[kind](page)
-    return msgspec.json.encode(page)
+KINDS = frozenset({*REFUSALS, *DELIVERY_FAULTS, *STATUS_FAULTS, *PAGE_FAULTS, *BAR_FAULTS, CURSOR_LOOP})
+"""Kinds that strike pages of bars; a `Fault` may also be of one of LIST_FAULTS."""

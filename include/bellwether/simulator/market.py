@@ -1,78 +1,52 @@
-"""A generated market: any ticker and any session at random access, the same for the same seed.
+"""A generated market: stocks, indices, options and everything the reference endpoints know of them.
 
-A daily path per ticker (one draw for all sessions the calendar knows) fixes where each session ends;
-the minutes of a session are drawn only when asked for and bridge the two ends. So prices go on from
-session to session, and no session needs the ones before it. This room knows no HTTP.
+Any ticker and any session at random access, the same for the same seed, and one story: day bars are made of the
+minutes, options follow the smile on their underlying, I:VIX follows the same smile. This room knows no HTTP.
 """
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from functools import cache
 
-import numpy as np
-
-from bellwether.calendar import SessionHours, get_calendar
-from bellwether.simulator.bars import Bars, Floats, Ints
+from bellwether.calendar import NEW_YORK, get_calendar
+from bellwether.simulator.actions import ETFS, LIVES, Actions, life
+from bellwether.simulator.bars import EMPTY, Bars
+from bellwether.simulator.chain import Chains
+from bellwether.simulator.equities import WELL_KNOWN, Equities
+from bellwether.simulator.indices import INDICES, Indices
+from bellwether.simulator.news import News
+from bellwether.simulator.options import Options
+from bellwether.simulator.records import (
+    Article,
+    Contract,
+    ContractQuery,
+    Dividend,
+    Listing,
+    Quote,
+    Split,
+    TreasuryYield,
+)
+from bellwether.simulator.seeds import identifier
+from bellwether.simulator.yields import Yields
 from bellwether.tickers import check_ticker
-
-_MINUTE_MS = 60_000
-_MARKET_SIGMA = 0.010  # standard deviation of the common factor's daily log return
-_DAILY_PULL = 0.998  # share of yesterday's distance from the base price that remains: keeps decades plausible
-_OVERNIGHT_SHARE = 0.35  # of a day's move, how much happens before the first minute
-_POST_MARKET = timedelta(hours=4)  # 16:00-20:00 New York; 13:00-17:00 on half days (POLYGON.md section 3)
-_EXTENDED_VOLUME_SHARE = 0.03
-_ODD_VWAP_SHARE = 0.005  # bars whose vwap lies outside [low, high]: real ones count late and odd-lot trades
-_MEAN_TRADE_SHARES = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Profile:
-    """What a ticker is like: base price ($), beta, own daily log sigma, mean daily volume (shares)."""
-
-    price: float
-    beta: float
-    sigma: float
-    volume: float
-
-    @property
-    def liquidity(self) -> float:
-        """Between 0.05 and 1; decides how many minutes stay without a trade."""
-        return float(np.clip(np.log10(self.volume / 1e5) / 3, 0.05, 1.0))
-
-
-_WELL_KNOWN = {
-    "AAPL": _Profile(190, 1.15, 0.010, 55e6),
-    "AMZN": _Profile(150, 1.20, 0.012, 45e6),
-    "GOOGL": _Profile(140, 1.10, 0.011, 28e6),
-    "IWM": _Profile(200, 1.10, 0.005, 30e6),
-    "JPM": _Profile(170, 1.00, 0.008, 9e6),
-    "META": _Profile(350, 1.25, 0.014, 17e6),
-    "MSFT": _Profile(370, 1.05, 0.008, 24e6),
-    "NVDA": _Profile(480, 1.70, 0.018, 42e6),
-    "QQQ": _Profile(400, 1.15, 0.003, 45e6),
-    "SPY": _Profile(460, 1.00, 0.001, 75e6),
-    "TSLA": _Profile(240, 1.70, 0.022, 110e6),
-    "XOM": _Profile(105, 0.70, 0.010, 18e6),
-}
 
 
 def universe(count: int) -> tuple[str, ...]:
     """Return `count` tickers: the well-known ones first, then `T0001`, `T0002`, ..."""
-    made_up = (f"T{number:04d}" for number in range(1, count - len(_WELL_KNOWN) + 1))
-    return (*list(_WELL_KNOWN)[:count], *made_up)
+    made_up = (f"T{number:04d}" for number in range(1, count - len(WELL_KNOWN) + 1))
+    return (*list(WELL_KNOWN)[:count], *made_up)
 
 
 class GeneratedMarket:
-    """Correlated equities of a made-up history.
+    """A made-up history of correlated stocks, two indices and their options.
 
     Parameters
     ----------
     seed
         Equal seeds give equal markets, whatever is asked for and in whichever order.
     tickers
-        Names, or how many (see `universe`). Any well-formed name is possible.
+        Names, or how many (see `universe`). Any well-formed name is possible. A market of a number also
+        has the symbols that came and went (`actions.LIVES`).
     start, end
         First and last session served; None leaves that side open to what the calendar knows.
 
@@ -92,19 +66,25 @@ class GeneratedMarket:
     ) -> None:
         calendar = get_calendar()
         self.tickers = universe(tickers) if isinstance(tickers, int) else tuple(map(check_ticker, tickers))
-        self._known = frozenset(self.tickers)
+        passing = tuple(LIVES) if isinstance(tickers, int) else ()
+        self._stocks = tuple(dict.fromkeys((*self.tickers, *passing)))
+        self._known = frozenset((*self._stocks, *INDICES))
         self._seed = seed
         self._start = start or calendar.first
         self._end = end or calendar.last
-        sessions = calendar.sessions(calendar.first, calendar.last)
-        self._index = {session: number for number, session in enumerate(sessions)}
-        self._market_returns = _MARKET_SIGMA * self._rng("daily").standard_normal(len(sessions))
-        self._daily_path = lru_cache(maxsize=1024)(self._draw_daily_path)
-        self._grid = lru_cache(maxsize=64)(self._draw_grid)
+        self._actions = Actions(seed)
+        self._equities = Equities(seed, self._actions)
+        self._yields = Yields(seed)
+        self._indices = Indices(seed, self._equities, self._yields.rate)
+        self._chains = Chains(self._stocks, self._equities, self._actions)
+        self._options = Options(seed, self._chains, self._indices, self._equities, self._yields)
+        self._news = News(seed, self._stocks)
+        # Drawn in Python, a hundred per payer: once.
+        self._dividends = cache(lambda stock: list(self._actions.dividends(stock, self._equities.profile(stock).price)))
 
     def has_ticker(self, ticker: str) -> bool:
-        """Return whether `ticker` is one of the market's."""
-        return ticker in self._known
+        """Return whether `ticker` is a stock or index of the market, or an option on one of its stocks."""
+        return ticker in self._known or self._chains.underlying(ticker) is not None
 
     def days(self, start: date, end: date) -> list[date]:
         """Return the market's sessions from `start` to `end`, ascending."""
@@ -112,110 +92,98 @@ class GeneratedMarket:
 
     def bars(self, ticker: str, day: date) -> Bars:
         """Return the session's minutes in which `ticker` traded."""
-        rng, profile, grid = self._rng(ticker, day.isoformat()), self._profile(ticker), self._grid(day)
-        level, minute_sigma = self._minute_path(ticker, day, profile, grid, rng)
-        noise = rng.standard_normal((3, grid.length))
-        first = np.exp(level[:-1] + 0.2 * minute_sigma * noise[0])
-        last = np.exp(level[1:])
-        high = np.maximum(first, last) * (1 + 0.4 * minute_sigma * np.abs(noise[1]))
-        low = np.minimum(first, last) * (1 - 0.4 * minute_sigma * np.abs(noise[2]))
-        # Rounding is monotone, so low <= open, close <= high survives it.
-        first, high, low, last = (np.maximum(np.round(price, 2), 0.01) for price in (first, high, low, last))
-        volume = np.maximum(np.rint(_minute_volume(profile, grid, rng)), 100.0)
-        trades = np.rint(volume / (_MEAN_TRADE_SHARES * rng.lognormal(0.0, 0.3, grid.length)))
-        vwap = np.round((first + high + low + last) / 4, 4)
-        odd = rng.random(grid.length) < _ODD_VWAP_SHARE
-        vwap[odd] = np.round(high[odd] * 1.0005 + 0.005, 4)
-        count = np.clip(trades, 1, volume).astype(np.int64)
-        bars = Bars(grid.start_ms, first, high, low, last, volume, vwap, count)
-        return bars.rows(rng.random(grid.length) < grid.presence(profile.liquidity))
+        if ticker in INDICES:
+            return self._indices.bars(ticker, day)
+        if ticker.startswith("O:"):
+            return self._options.bars(ticker, day)
+        return self._equities.bars(ticker, day)
 
-    def _minute_path(
-        self, ticker: str, day: date, profile: _Profile, grid: "_Grid", rng: np.random.Generator
-    ) -> tuple[Floats, Floats]:
-        """Return the log price at each minute's bounds (n + 1) and each minute's sigma (n)."""
-        number = self._index[day]
-        path = self._daily_path(ticker)
-        start = path[number - 1] if number else path[number]
-        move = path[number] - start
-        start = start + _OVERNIGHT_SHARE * move
-        own = profile.sigma * rng.standard_normal(grid.length)
-        steps = (profile.beta * _MARKET_SIGMA * grid.market_noise + own) * np.sqrt(grid.variance)
-        walk = np.cumsum(steps)
-        # A bridge: the walk's own end is replaced, in proportion to elapsed variance, by the daily path's.
-        elapsed = np.cumsum(grid.variance)
-        level = start + walk + ((1 - _OVERNIGHT_SHARE) * move - walk[-1]) * elapsed
-        sigma = np.hypot(profile.beta * _MARKET_SIGMA, profile.sigma) * np.sqrt(grid.variance)
-        return np.concatenate([[start], level]), sigma
+    def daily(self, _ticker: str, _day: date) -> Bars:
+        """Return no day bar: minutes make it."""
+        return EMPTY
 
-    def _draw_daily_path(self, ticker: str) -> Floats:
-        """Return the log price at the end of every session the calendar knows."""
-        profile = self._profile(ticker)
-        own = profile.sigma * self._rng(ticker, "daily").standard_normal(len(self._index))
-        # x[i] = pull * x[i-1] + r[i], written as one cumulative sum; pull^-7000 is about 1e6, no loss of digits.
-        weight = _DAILY_PULL ** np.arange(len(self._index))
-        distance = weight * np.cumsum((profile.beta * self._market_returns + own) / weight)
-        path: Floats = np.log(profile.price) + distance
-        return path
+    def scale(self, ticker: str, day: date, until: date) -> float:
+        """Return how many shares at `until` one share of `day` has become; 1 for what is no stock."""
+        return 1.0 if ":" in ticker else self._actions.scale(ticker, day, until)
 
-    def _draw_grid(self, day: date) -> "_Grid":
-        hours = get_calendar().hours(day)
-        noise = self._rng("minutes", day.isoformat()).standard_normal(hours.expected_minutes(extended=True))
-        return _Grid(hours, noise)
+    def equities(self) -> Sequence[str]:
+        """Return the tickers of all stocks, also of those that no longer or not yet trade."""
+        return self._stocks
 
-    def _profile(self, ticker: str) -> _Profile:
-        if ticker in _WELL_KNOWN:
-            return _WELL_KNOWN[ticker]
-        price, beta, sigma, volume = self._rng(ticker, "profile").random(4)
-        return _Profile(
-            price=8.0 * 50.0**price,
-            beta=0.4 + 1.2 * beta,
-            sigma=0.008 + 0.017 * sigma,
-            volume=2e5 * 40.0**volume,
+    def listings(self, day: date) -> Iterator[Listing]:
+        """Yield every symbol listed on or before `day`, as it stood then."""
+        for ticker, name in INDICES.items():
+            yield Listing(ticker=ticker, name=name, market="indices", active=True)
+        for ticker in self._stocks:
+            first = life(ticker).first
+            if first is None or first <= day:
+                yield self._listing(ticker, day)
+
+    def splits(self, ticker: str | None) -> Iterator[Split]:
+        """Yield the splits of a ticker, or of all."""
+        for stock in self._chosen(ticker):
+            yield from self._actions.splits(stock)
+
+    def dividends(self, ticker: str | None) -> Iterator[Dividend]:
+        """Yield the dividends of a ticker, or of all."""
+        for stock in self._chosen(ticker):
+            yield from self._dividends(stock)
+
+    def articles(self, first: datetime, last: datetime, ticker: str | None, *, newest_first: bool) -> Iterator[Article]:
+        """Yield the articles published from `first` to `last`, both included, in order of time."""
+        return self._news.between(first, last, ticker, newest_first=newest_first)
+
+    def yields(self, first: date, last: date) -> list[TreasuryYield]:
+        """Return the yields of the days from `first` to `last` that have any, ascending."""
+        return self._yields.between(first, last)
+
+    def contracts(self, query: ContractQuery) -> Iterator[Contract]:
+        """Yield the contracts asked for."""
+        return self._chains.contracts(query)
+
+    def spot(self, underlying: str, moment: datetime) -> float | None:
+        """Return the underlying's last price at `moment`; None where it has no options."""
+        day = self._session_at(moment)
+        if underlying not in self._chains.underlyings or day is None:
+            return None
+        return self._options.spot(underlying, moment, day)
+
+    def quotes(self, underlying: str, contracts: Sequence[Contract], moment: datetime) -> Quote | None:
+        """Return model values of contracts of one underlying at `moment`."""
+        day = self._session_at(moment)
+        return None if day is None else self._options.quotes(underlying, contracts, moment, day)
+
+    def open_interest(self, contract: Contract, day: date) -> int:
+        """Return a contract's open interest."""
+        return self._options.open_interest(contract, day)
+
+    def _chosen(self, ticker: str | None) -> Sequence[str]:
+        return self._stocks if ticker is None else [stock for stock in self._stocks if stock == ticker]
+
+    def _session_at(self, moment: datetime) -> date | None:
+        """Return the last session that has opened by `moment`."""
+        day = moment.astimezone(NEW_YORK).date()
+        days = self.days(self._start, day)
+        if days and get_calendar().hours(days[-1]).open > moment:
+            days.pop()
+        return days[-1] if days else None
+
+    def _listing(self, ticker: str, day: date) -> Listing:
+        company, _, last = life(ticker)
+        active = last is None or day <= last
+        ended = {} if active or last is None else {"delisted_utc": f"{get_calendar().next(last)}T00:00:00Z"}
+        number = int(identifier(self._seed, company, "cik")[:8], 16)
+        return Listing(
+            ticker=ticker,
+            name=f"{company} {'Trust' if ticker in ETFS else 'Corporation'} (simulated)",
+            market="stocks",
+            primary_exchange=("XNAS", "XNYS", "ARCX")[2 if ticker in ETFS else number % 2],
+            type="ETF" if ticker in ETFS else "CS",
+            active=active,
+            currency_name="usd",
+            cik=f"{number % 10**7:010d}",
+            composite_figi=f"BBG{identifier(self._seed, company, 'figi')[:9].upper()}",
+            share_class_figi=f"BBG{identifier(self._seed, company, 'class')[:9].upper()}",
+            last_updated_utc=f"{day}T00:00:00Z",
+            **ended,
         )
-
-    def _rng(self, *names: str) -> np.random.Generator:
-        # Python's hash() differs from process to process; this one does not.
-        text = "|".join((str(self._seed), *names))
-        digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
-        return np.random.Generator(np.random.PCG64(int.from_bytes(digest)))
-
-
-class _Grid:
-    """The minutes of a session, extended hours included, and what all tickers share in them."""
-
-    def __init__(self, hours: SessionHours, market_noise: Floats) -> None:
-        self.length = len(market_noise)
-        self.market_noise = market_noise
-        minute = np.arange(self.length)
-        opening, closing, silent = (
-            int((moment - hours.pre_open) / timedelta(minutes=1))
-            for moment in (hours.open, hours.close, hours.close + _POST_MARKET)
-        )
-        self.start_ms: Ints = int(hours.pre_open.timestamp()) * 1000 + minute * _MINUTE_MS
-        self.regular = (minute >= opening) & (minute < closing)
-        self.tradable = minute < silent
-        # -1 at the opening, +1 at the close: trading is U-shaped in between.
-        position = np.clip((minute - opening) / (closing - 1 - opening) * 2 - 1, -1, 1)
-        away = np.maximum(np.maximum(opening - minute, minute - closing), 0)
-        self.nearness = np.where(self.tradable, np.exp(-away / 60), 0.0)
-        u_shape = np.where(self.regular, 0.6 + 2.2 * position**2, 0.0)
-        u_shape[closing - 1] *= 3
-        self.regular_volume = u_shape / u_shape.sum()
-        outside = np.where(self.regular, 0.0, self.nearness)
-        self.extended_volume = outside / outside.sum()
-        variance = np.where(self.regular, 1 + 1.5 * position**2, 0.12 * self.tradable)
-        self.variance = variance / variance.sum()
-
-    def presence(self, liquidity: float) -> Floats:
-        """Return the chance of a trade in each minute."""
-        regular = 0.999 - 0.02 * (1 - liquidity)
-        extended = liquidity * (0.3 * self.tradable + 0.65 * self.nearness)
-        return np.where(self.regular, regular, extended)
-
-
-def _minute_volume(profile: _Profile, grid: _Grid, rng: np.random.Generator) -> Floats:
-    day = profile.volume * rng.lognormal(0.0, 0.3)
-    share = (1 - _EXTENDED_VOLUME_SHARE) * grid.regular_volume + _EXTENDED_VOLUME_SHARE * grid.extended_volume
-    volume: Floats = day * share * rng.lognormal(0.0, 0.4, grid.length)
-    return volume

@@ -1,31 +1,34 @@
-"""The simulator's HTTP face: routes, keys, request log; and running it, in a thread of this process.
+"""The simulator's HTTP face: keys, plans, request log; and running it, in a thread of this process.
 
-What a page holds is decided elsewhere (`aggs`, `status`, `answers`, `faults`), how it travels in
+What is answered is decided elsewhere (`routes` and the endpoints, `plans`, `faults`), how it travels in
 `delivery`. The address is always loopback: nothing outside the machine may take this for a vendor.
 """
 
 import asyncio
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from functools import partial
 
-import msgspec
 from aiohttp import web
 
 from bellwether.clock import Clock, SystemClock
 from bellwether.errors import ConfigError
 from bellwether.logging import get_logger
-from bellwether.simulator.aggs import FOREIGN_HOST, AggsEndpoint, first_day, parse_query
 from bellwether.simulator.answers import REFUSALS, Refused
-from bellwether.simulator.bars import Market
+from bellwether.simulator.control import Control, SteeredClock
+from bellwether.simulator.cursors import FOREIGN_HOST
 from bellwether.simulator.delivery import Answer, answer_instead, deliver
-from bellwether.simulator.faults import Fault, FaultPlan, spoil
-from bellwether.simulator.status import market_status
+from bellwether.simulator.faults import Fault, FaultPlan
+from bellwether.simulator.pagefaults import spoil
+from bellwether.simulator.plans import OPEN, Plan, RateLimiter
+from bellwether.simulator.records import Market
+from bellwether.simulator.requestlog import RequestLog, Requests, key_id
+from bellwether.simulator.routes import Asked, Endpoint, routes, subject
 
 log = get_logger(__name__)
 
@@ -33,7 +36,6 @@ HOST = "127.0.0.1"
 _KEPT_REQUESTS = 100_000
 _GRACE_S = 0.2  # how long answers under way may take once the simulator is told to stop
 
-type _Endpoint = Callable[[web.Request, str], bytes]
 type _Started = Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]]
 
 
@@ -46,11 +48,15 @@ class SimulatorConfig:
     market
         A GeneratedMarket or an ArchiveMarket.
     clock
-        What "now" is; days not over by then are refused as "before end of day".
+        What "now" is; plans and all that has not happened yet go by it.
     faults
         The fault switches to begin with.
     keys
-        API keys accepted; empty accepts any key but an empty one.
+        API keys accepted beside those of `plans`; with neither, any key but an empty one is.
+    plan
+        The plan of keys that have none of their own; unless given, all classes, no rate limit, end-of-day data.
+    plans
+        Plans by key.
     port
         Port on loopback; 0 takes a free one.
     """
@@ -59,31 +65,9 @@ class SimulatorConfig:
     clock: Clock = field(default_factory=SystemClock)
     faults: FaultPlan = field(default_factory=FaultPlan)
     keys: frozenset[str] = frozenset()
+    plan: Plan = OPEN
+    plans: Mapping[str, Plan] = field(default_factory=dict)
     port: int = 0
-
-
-@dataclass(slots=True)
-class RequestLog:
-    """One request as it arrived.
-
-    Attributes
-    ----------
-    path, query
-        As asked for, the key left out.
-    ticker, session
-        What the path names: the ticker, and the New York date the window begins on.
-    fault
-        The kind of fault it suffered.
-    status
-        HTTP status of the answer; None before one begins, and for a request left hanging.
-    """
-
-    path: str
-    query: dict[str, str]
-    ticker: str | None
-    session: date | None
-    fault: str | None = None
-    status: int | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +88,7 @@ class RunningSimulator:
 
     url: str
     port: int
-    requests: list[RequestLog]
+    requests: Requests
     faults: FaultPlan
 
 
@@ -112,19 +96,17 @@ class _Server:
     """Answers requests, in one event loop."""
 
     def __init__(self, config: SimulatorConfig) -> None:
-        self.requests: list[RequestLog] = []
+        self.requests = Requests()
         self._config = config
-        self._aggs = AggsEndpoint(config.market, config.clock)
+        self._clock = SteeredClock(config.clock)
+        self._limiter = RateLimiter()
         self._request_numbers = itertools.count(1)
 
     async def serve(self, started: _Started) -> None:
         """Serve until the event given through `started` is set; a failure to start is given there too."""
         app = web.Application()
-        for path, endpoint in (
-            ("/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{from}/{to}", self._get_aggs),
-            ("/v1/marketstatus/now", self._get_status),
-            ("/{anything:.*}", self._get_nothing),
-        ):
+        Control(self.requests, self._config.faults, self._clock).register(app.router)
+        for path, endpoint in routes(self._config.market, self._clock).items():
             app.router.add_get(path, partial(self._handle, endpoint))
         # Cancellation lets a hanging answer end with the client's patience instead of piling up.
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE_S)
@@ -140,16 +122,7 @@ class _Server:
         finally:
             await runner.cleanup()
 
-    def _get_aggs(self, request: web.Request, request_id: str) -> bytes:
-        return self._aggs.page(parse_query(request.match_info, request.query), request_id)
-
-    def _get_status(self, _request: web.Request, _request_id: str) -> bytes:
-        return msgspec.json.encode(market_status(self._config.clock.now()))
-
-    def _get_nothing(self, request: web.Request, _request_id: str) -> bytes:
-        raise Refused("not_found", f"The simulator does not serve {request.path}")
-
-    async def _handle(self, endpoint: _Endpoint, request: web.Request) -> web.StreamResponse:
+    async def _handle(self, endpoint: Endpoint, request: web.Request) -> web.StreamResponse:
         entry, key = self._enter(request)
         fault = self._config.faults.strike(entry.path, entry.ticker, entry.session, key)
         if fault is not None:
@@ -170,27 +143,36 @@ class _Server:
         query = dict(request.query)
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
         key = query.pop("apiKey", "") or (bearer.strip() if scheme == "Bearer" else "")
-        path = request.match_info
-        entry = RequestLog(request.path, query, path.get("ticker"), first_day(path.get("from", "")))
+        ticker, session = subject(request.match_info, query)
+        entry = RequestLog(request.path, query, ticker, session, key_id(key), time.monotonic())
         if len(self.requests) >= _KEPT_REQUESTS:  # a demo may stay up for days
             del self.requests[: _KEPT_REQUESTS // 2]
         self.requests.append(entry)
         return entry, key
 
     def _answer(
-        self, endpoint: _Endpoint, request: web.Request, request_id: str, key: str, fault: Fault | None
+        self, endpoint: Endpoint, request: web.Request, request_id: str, key: str, fault: Fault | None
     ) -> Answer:
         instead = None if fault is None else answer_instead(fault, request_id)
         if instead is not None:
             return instead
+        plan = self._plan(key)
+        self._limiter.admit(key, plan)
+        url = request.rel_url.without_query_params("apiKey")
+        body = endpoint(Asked(request.path, request.match_info, dict(url.query), request_id, plan))
+        if fault is not None:
+            body = spoil(fault.kind, body, FOREIGN_HOST + str(url))
+        return Answer(body)
+
+    def _plan(self, key: str) -> Plan:
         if not key:
             raise Refused("unauthorized", "API Key was not provided")
-        if self._config.keys and key not in self._config.keys:
+        config = self._config
+        if key in config.plans:
+            return config.plans[key]
+        if key not in config.keys and (config.keys or config.plans):
             raise Refused("unauthorized")
-        body = endpoint(request, request_id)
-        if fault is not None:
-            body = spoil(fault.kind, body, FOREIGN_HOST + str(request.rel_url.without_query_params("apiKey")))
-        return Answer(body)
+        return config.plan
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""The market status endpoint, `/v1/marketstatus/now`: what the clock means to the exchange."""
+"""The market status endpoints, `/v1/marketstatus/now` and `/upcoming`: what the clock means to the exchange."""
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from bellwether.calendar import NEW_YORK, get_calendar
 
@@ -43,3 +43,34 @@ def market_status(now: datetime) -> dict[str, object]:
         "market": market,
         "serverTime": local.isoformat(timespec="seconds"),
     }
+
+
+def upcoming(now: datetime) -> list[dict[str, str]]:
+    """Return the body of the closed and short days after `now` (aware), one row per exchange, as a bare array."""
+    calendar = get_calendar()
+    today = now.astimezone(NEW_YORK).date()
+    horizon = min(today + timedelta(days=365), calendar.last)
+    weekdays = (today + timedelta(days=number) for number in range((horizon - today).days + 1))
+    rows = []
+    for day in weekdays:
+        change = _change(day)
+        if change:
+            rows += [{"date": day.isoformat(), "exchange": exchange, **change} for exchange in ("NYSE", "NASDAQ")]
+    return rows
+
+
+def _change(day: date) -> dict[str, str]:
+    """Return how a day differs from an ordinary one; nothing for weekends and ordinary days."""
+    calendar = get_calendar()
+    if day.weekday() >= 5:
+        return {}
+    if not calendar.is_session(day):
+        return {"name": "Market holiday", "status": "closed"}
+    hours = calendar.hours(day)
+    if not hours.is_half_day:
+        return {}
+    bounds = {
+        name: moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        for name, moment in (("open", hours.open), ("close", hours.close))
+    }
+    return {"name": "Half day", "status": "early-close", **bounds}

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from bellwether.clock import SimulatedClock
-from bellwether.simulator.aggs import FOREIGN_HOST, AggsEndpoint, first_day, parse_query
+from bellwether.simulator.aggquery import first_day, parse_query
+from bellwether.simulator.aggs import AggsEndpoint
 from bellwether.simulator.answers import Refused
-from bellwether.simulator.bars import Bars
+from bellwether.simulator.bars import EMPTY, Bars
+from bellwether.simulator.cursors import FOREIGN_HOST
 
 MONDAY, TUESDAY, SATURDAY = date(2024, 7, 1), date(2024, 7, 2), date(2024, 7, 6)
 MINUTE_MS = 60_000
@@ -30,6 +32,12 @@ class TwoDays:
         price = np.full(count, 10.25)
         start_ms = OPEN_MS.get(day, 0) + MINUTE_MS * np.arange(count)
         return Bars(start_ms, price, price + 1, price - 1, price, price * 4, price, np.full(count, 2))
+
+    def daily(self, ticker: str, day: date) -> Bars:
+        return EMPTY
+
+    def scale(self, ticker: str, day: date, until: date) -> float:
+        return 1.0
 
 
 ALL_STARTS = [OPEN_MS[day] + MINUTE_MS * minute for day in (MONDAY, TUESDAY) for minute in range(7)]
@@ -171,7 +179,7 @@ def test_wider_windows_snap_outward_too() -> None:
         ({"cursor": "e30"}, "cursor"),
         ({"window": ("x", "minute")}, "multiplier"),
         ({"window": (0, "minute")}, "1 minute to 8 hours"),
-        ({"window": (1, "day")}, "1 minute to 8 hours"),
+        ({"window": (2, "day")}, "1 minute to 8 hours"),
         ({"window": (9, "hour")}, "1 minute to 8 hours"),
     ],
 )

@@ -62,10 +62,11 @@ def test_values_are_kept_as_they_are_and_nulls_stay_unknown(folder: Path) -> Non
     assert bars.transactions.tolist() == [NO_COUNT, 3, NO_COUNT]
 
 
-def test_only_equity_tables_are_read(folder: Path) -> None:
+def test_option_bars_are_served_and_are_no_stocks(folder: Path) -> None:
     market = ArchiveMarket(folder)
-    assert market.has_ticker("AAPL")
-    assert not market.has_ticker("O:AAPL140613C00645000")
+    assert market.bars("O:AAPL140613C00645000", MONDAY).start_ms.tolist() == [at(MONDAY, 15)]
+    assert market.equities() == ["AAPL", "SPY"]
+    assert not market.has_ticker("O:AAPL140613C00650000")
 
 
 def test_a_known_ticker_without_bars_on_a_day_has_none(folder: Path) -> None:

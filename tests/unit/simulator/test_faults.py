@@ -9,7 +9,8 @@ import pytest
 from bellwether.errors import ConfigError
 from bellwether.simulator.answers import REFUSALS
 from bellwether.simulator.delivery import answer_instead
-from bellwether.simulator.faults import CURSOR_LOOP, PAGE_FAULTS, Fault, FaultPlan, load_faults, spoil
+from bellwether.simulator.faults import Fault, FaultPlan, load_faults
+from bellwether.simulator.pagefaults import CURSOR_LOOP, PAGE_FAULTS, spoil
 
 DAY = date(2024, 7, 2)
 PATH = "/v2/aggs/ticker/SPY/range/1/minute/1/2"
