@@ -144,6 +144,12 @@ REFUSED: dict[str, type[VendorError]] = {
     "null_price": BadResponse,
     "text_price": BadResponse,
     "outside_window": BadResponse,
+    "swapped_rows": BadResponse,
+    "huge_count": Truncated,
+    "nan_price": BadResponse,
+    "infinite_price": BadResponse,
+    "gigantic_price": BadResponse,
+    "deep_json": BadResponse,
     "cursor_loop": BadResponse,
 }
 # What the transport passes on: states that are no faults of it, and bars that the quality gate judges.

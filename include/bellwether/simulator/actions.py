@@ -102,7 +102,7 @@ class Actions:
         return Dividend(
             id=identifier(self._seed, ticker, "dividend", day.isoformat()),
             ticker=ticker,
-            cash_amount=round(amount * self.scale(ticker, day), 4),
+            cash_amount=round(float(amount) * self.scale(ticker, day), 4),
             dividend_type="CD",
             ex_dividend_date=day.isoformat(),
             frequency=4,

@@ -22,6 +22,7 @@ _SYMBOL = re.compile(r"O:([A-Z0-9a-z]+?)(\d{6})([CP])(\d{8})")
 _DAILY = frozenset({"SPY", "QQQ", "IWM", "SPX"})
 _NICE = (1.0, 2.5, 5.0, 10.0)
 _FRIDAY = 4
+_WEEKLY_SINCE, _DAILY_SINCE = date(2010, 6, 1), date(2022, 5, 1)  # about when exchanges began to list them
 
 
 class Kind(NamedTuple):
@@ -32,7 +33,7 @@ class Kind(NamedTuple):
     reach: float
 
 
-_MONTHLY, _WEEKLY, _DAYLY = Kind(200, 0.02, 0.5), Kind(42, 0.01, 0.15), Kind(9, 0.005, 0.08)
+_MONTHLY, _WEEKLY, _EVERY_DAY = Kind(200, 0.02, 0.5), Kind(42, 0.01, 0.15), Kind(9, 0.005, 0.08)
 _THIN = Kind(130, 0.05, 0.35)  # tickers that few trade: monthly expirations only
 
 
@@ -141,7 +142,7 @@ class Chains:
         if underlying in _DAILY or kind is None:
             return kind
         if underlying in WELL_KNOWN:
-            return None if kind is _DAYLY else kind
+            return None if kind is _EVERY_DAY else kind
         return _THIN if kind is _MONTHLY else None
 
     def _draw_ladder(self, underlying: str, expiration: date, kind: Kind) -> tuple[float, ...]:
@@ -156,12 +157,14 @@ class Chains:
         return tuple(float(number * step) for number in range(max(int(low), 1), int(high) + 1))
 
     def _expirations(self) -> Iterator[tuple[date, Kind]]:
-        """Yield all sessions on which options can expire, ascending: the week's last ones, and for some every one."""
+        """Yield all sessions on which options can expire: the third Friday's, later the last of every week, later all."""
         fridays = {session + timedelta(days=_FRIDAY - session.weekday()) for session in self._sessions}
         last_of_week = {self._sessions[bisect_right(self._sessions, friday) - 1]: friday for friday in fridays}
         for session in self._sessions:
             friday = last_of_week.get(session)
-            if friday is None:
-                yield session, _DAYLY
-            else:
-                yield session, _MONTHLY if 15 <= friday.day <= 21 else _WEEKLY
+            if friday is not None and 15 <= friday.day <= 21:
+                yield session, _MONTHLY
+            elif friday is not None and session >= _WEEKLY_SINCE:
+                yield session, _WEEKLY
+            elif session >= _DAILY_SINCE:
+                yield session, _EVERY_DAY

@@ -12,6 +12,7 @@ from bellwether.simulator.aggs import AggsEndpoint
 from bellwether.simulator.answers import Refused
 from bellwether.simulator.bars import EMPTY, Bars
 from bellwether.simulator.cursors import FOREIGN_HOST
+from bellwether.simulator.plans import PLANS, Plan
 
 MONDAY, TUESDAY, SATURDAY = date(2024, 7, 1), date(2024, 7, 2), date(2024, 7, 6)
 MINUTE_MS = 60_000
@@ -217,3 +218,55 @@ def test_a_day_is_refused_until_extended_hours_end(now: datetime, to: str, refus
 )
 def test_a_paths_first_day(text: str, day: date | None) -> None:
     assert first_day(text) == day
+
+
+def test_day_bars_begin_at_new_yorks_midnight() -> None:
+    page = ask(window=(1, "day"))
+    assert [bar["t"] for bar in page["results"]] == [
+        OPEN_MS[day] - (9 * 60 + 30) * MINUTE_MS for day in (MONDAY, TUESDAY)
+    ]
+    assert [bar["v"] for bar in page["results"]] == [41 * 7, 41 * 7]
+    assert starts(follow(ask(window=(1, "day"), limit="1"), window=(1, "day"))) == starts([page])
+
+
+def test_bars_are_adjusted_by_splits_unless_asked_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TwoDays, "scale", lambda _self, _ticker, day, _until: 2.0 if day == MONDAY else 1.0)
+    adjusted, raw = (ask(adjusted=text)["results"] for text in ("true", "false"))
+    assert [bar["c"] for bar in adjusted] == [5.125] * 7 + [10.25] * 7
+    assert [bar["v"] for bar in adjusted] == [82] * 7 + [41] * 7
+    assert {bar["c"] for bar in raw} == {10.25}
+    assert ask(sort="desc")["results"] == adjusted[::-1]
+
+
+def shown(plan: Plan, now: datetime, **arguments: Any) -> dict[str, Any]:
+    path = {
+        "ticker": "SPY",
+        "multiplier": "1",
+        "timespan": "minute",
+        "from": "2024-07-01",
+        "to": "2024-07-02",
+    } | arguments
+    return json.loads(endpoint(now).page(parse_query(path, {}), "r1", plan))
+
+
+@pytest.mark.parametrize(("name", "status", "bars"), [("realtime", "OK", 12), ("delayed", "DELAYED", 7)])
+def test_plans_within_the_day_show_minutes_that_are_over_as_far_behind_as_they_are(
+    name: str, status: str, bars: int
+) -> None:
+    now = datetime(2024, 7, 2, 13, 35, 30, tzinfo=UTC)
+    page = shown(PLANS[name], now)
+    assert (page["status"], page["resultsCount"]) == (status, bars)
+    assert shown(PLANS[name], now, timespan="day")["resultsCount"] == 1
+
+
+def test_history_before_the_plans_is_refused_or_clipped() -> None:
+    now = datetime(2026, 7, 2, 12, tzinfo=UTC)
+    with pytest.raises(Refused, match="outside_timeframe"):
+        shown(PLANS["free"], now)
+    clipped = Plan(history_years=2, clips_history=True)
+    assert shown(clipped, now)["results"][0]["t"] == OPEN_MS[TUESDAY]
+
+
+def test_an_asset_class_that_is_not_bought_is_not_entitled() -> None:
+    with pytest.raises(Refused, match="not_entitled"):
+        shown(Plan(classes=frozenset({"indices"})), datetime(2024, 8, 1, tzinfo=UTC))

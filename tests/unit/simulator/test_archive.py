@@ -9,6 +9,7 @@ import pytest
 from bellwether.errors import ConfigError
 from bellwether.simulator.archive import ArchiveMarket
 from bellwether.simulator.bars import NO_COUNT
+from bellwether.simulator.records import ContractQuery
 
 FRIDAY, MONDAY = date(2013, 12, 6), date(2013, 12, 9)
 
@@ -102,3 +103,39 @@ def test_a_table_that_lacks_a_column_is_refused_by_name(tmp_path: Path) -> None:
     pq.write_table(pa.table({"ticker": ["SPY"]}), tmp_path / "bars_equity_bad.parquet")
     with pytest.raises(ConfigError, match=r"bars_equity_bad\.parquet"):
         ArchiveMarket(tmp_path)
+
+
+def test_reference_tables_are_served_and_absent_ones_are_empty(folder: Path) -> None:
+    pq.write_table(
+        pa.table(
+            {
+                "ticker": ["O:SPY131213C00180000", "O:SPY131206C00180000"],
+                "underlying_ticker": ["SPY", "SPY"],
+                "contract_type": ["call", "call"],
+                "exercise_style": ["american", "american"],
+                "expiration_date": ["2013-12-13", "2013-12-06"],
+                "strike_price": [180.0, 180.0],
+                "shares_per_contract": [100, 100],
+            }
+        ),
+        folder / "contracts_SPY.parquet",
+    )
+    interest = {"ticker": ["O:SPY131213C00180000"], "date": ["2013-12-09"], "open_interest": [7]}
+    pq.write_table(pa.table(interest), folder / "open_interest_SPY.parquet")
+    vix = {"ticker": ["I:VIX"], "date": ["2013-12-09"], "open": [13.5], "high": [14.0], "low": [13.0], "close": [13.25]}
+    pq.write_table(pa.table(vix), folder / "vix_daily.parquet")
+    pq.write_table(pa.table({"date": ["2010-02-19", "2015-12-17"], "rate": [0.0075, 0.01]}), folder / "rates.parquet")
+    market = ArchiveMarket(folder)
+    living, expired = (
+        list(market.contracts(ContractQuery("SPY", MONDAY, gone, date.min, date.max))) for gone in (False, True)
+    )
+    assert [contract.expiration_date for contract in (*living, *expired)] == ["2013-12-13", "2013-12-06"]
+    assert (market.open_interest(living[0], MONDAY), market.open_interest(expired[0], MONDAY)) == (7, 0)
+    assert market.daily("I:VIX", MONDAY).close.tolist() == [13.25]
+    assert market.daily("I:VIX", MONDAY).start_ms.tolist() == [at(MONDAY, 5)]
+    assert [(row.date, row.yield_3_month) for row in market.yields(date.min, MONDAY)] == [("2010-02-19", 0.75)]
+    assert market.spot("SPY", datetime(2013, 12, 9, 9, 1, tzinfo=UTC)) == market.bars("SPY", MONDAY).close[-1]
+    assert market.spot("AAPL", datetime(2013, 12, 9, 23, tzinfo=UTC)) is None
+    assert not list(market.splits(None))
+    assert not list(market.dividends(None))
+    assert [row.ticker for row in market.listings(MONDAY)] == ["AAPL", "SPY", "I:VIX"]

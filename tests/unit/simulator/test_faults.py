@@ -9,8 +9,7 @@ import pytest
 from bellwether.errors import ConfigError
 from bellwether.simulator.answers import REFUSALS
 from bellwether.simulator.delivery import answer_instead
-from bellwether.simulator.faults import Fault, FaultPlan, load_faults
-from bellwether.simulator.pagefaults import CURSOR_LOOP, PAGE_FAULTS, spoil
+from bellwether.simulator.faults import TRANSIENT, Chance, Fault, FaultPlan, load_faults
 
 DAY = date(2024, 7, 2)
 PATH = "/v2/aggs/ticker/SPY/range/1/minute/1/2"
@@ -123,70 +122,6 @@ def test_an_absent_fault_file_is_refused_by_name(tmp_path: Path) -> None:
         load_faults(tmp_path / "absent.yaml")
 
 
-def page(rows: int = 5) -> dict[str, Any]:
-    bars = [
-        {"v": 100, "vw": 10.2, "o": 10.1, "c": 10.2, "h": 10.3, "l": 10.0, "t": 60_000 * row, "n": 1}
-        for row in range(rows)
-    ]
-    envelope = {"ticker": "SPY", "queryCount": rows, "resultsCount": rows, "count": rows, "status": "OK"}
-    return envelope | {"results": bars, "next_url": "https://api.polygon.io/next"}
-
-
-def spoilt(kind: str) -> dict[str, Any]:
-    return json.loads(spoil(kind, msgspec.json.encode(page()), "https://api.polygon.io/self"))
-
-
-def with_bar(row: int, **changes: object) -> dict[str, Any]:
-    changed = page()
-    changed["results"][row] |= changes
-    return changed
-
-
-def with_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return page() | {"results": rows, "resultsCount": len(rows), "count": len(rows)}
-
-
-BARS = page()["results"]
-CONFLICT = BARS[2] | {"v": 200, "o": 10.0, "c": 10.3}
-SPOILT: dict[str, dict[str, Any]] = {
-    "status_error": page() | {"status": "ERROR", "error": "The service failed to read your data"},
-    "delayed": page() | {"status": "DELAYED"},
-    "missing_results": {name: value for name, value in page().items() if name != "results"},
-    "null_results": page() | {"results": None},
-    "empty_results": page() | {"results": []},
-    "short_page": page() | {"results": BARS[:4]},
-    "null_next_url": page() | {"next_url": None},
-    "empty_next_url": page() | {"next_url": ""},
-    "wrong_ticker": page() | {"ticker": "WRONG"},
-    "duplicate_bar": with_rows([*BARS[:3], *BARS[2:]]),
-    "conflicting_duplicate": with_rows([*BARS[:2], CONFLICT, *BARS[2:]]),
-    "clipped_history": with_rows(BARS[2:]),
-    "unsorted": page() | {"results": BARS[::-1]},
-    "high_below_low": with_bar(2, h=9.99, l=10.3),
-    "negative_price": with_bar(2, l=-10.0),
-    "null_price": with_bar(2, c=None),
-    "text_price": with_bar(2, c="10.2"),
-    "off_minute": with_bar(2, t=120_001),
-    "outside_window": with_bar(4, t=240_000 + 86_400_000),
-    CURSOR_LOOP: page() | {"next_url": "https://api.polygon.io/self"},
-}
-
-
-def test_every_page_fault_has_its_example() -> None:
-    assert set(SPOILT) == {*PAGE_FAULTS, CURSOR_LOOP}
-
-
-@pytest.mark.parametrize("kind", sorted(SPOILT))
-def test_a_page_fault_does_what_it_says_and_no_more(kind: str) -> None:
-    assert spoilt(kind) == SPOILT[kind]
-
-
-@pytest.mark.parametrize("kind", ["duplicate_bar", CURSOR_LOOP])
-@pytest.mark.parametrize("body", [b'{"status":"OK","resultsCount":0}', b'{"market":"open"}'])
-def test_a_page_without_bars_is_not_spoilt(kind: str, body: bytes) -> None:
-    assert spoil(kind, body, "") == body
-
-
 @pytest.mark.parametrize("kind", sorted(REFUSALS))
 def test_a_refusal_carries_the_vendors_fields(kind: str) -> None:
     answer = answer_instead(Fault(kind=kind), "r1")
@@ -222,3 +157,41 @@ def test_answers_that_are_no_json(kind: str, status: int, start: bytes) -> None:
 @pytest.mark.parametrize("kind", ["hang", "drip", "cut_gzip", "duplicate_bar"])
 def test_other_faults_leave_the_answer_to_the_endpoint(kind: str) -> None:
     assert answer_instead(Fault(kind=kind), "r1") is None
+
+
+def drawn(chance: Chance, count: int = 400) -> list[str | None]:
+    return strikes(FaultPlan(chance=chance), count)
+
+
+def test_chance_strikes_its_share_the_same_for_the_same_seed() -> None:
+    struck = drawn(Chance(rate=0.1, seed=7))
+    assert struck == drawn(Chance(rate=0.1, seed=7)) != drawn(Chance(rate=0.1, seed=8))
+    kinds = [kind for kind in struck if kind]
+    assert 20 < len(kinds) < 60
+    assert set(kinds) <= set(TRANSIENT)
+
+
+@pytest.mark.parametrize(("rate", "kinds"), [(0.0, {None}), (1.0, {"reset"})])
+def test_chance_at_its_ends(rate: float, kinds: set[str | None]) -> None:
+    assert set(drawn(Chance(rate=rate, kinds=("reset",)))) == kinds
+
+
+def test_a_switch_goes_before_chance_and_does_not_shift_it() -> None:
+    alone = drawn(Chance(rate=0.3), 20)
+    plan = FaultPlan([Fault(kind="hang", count=3)], Chance(rate=0.3))
+    assert strikes(plan, 20) == ["hang"] * 3 + alone[3:]
+    plan.clear()
+    assert strikes(plan, 20) == [None] * 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rate": 1.5}, "share from 0 to 1"),
+        ({"rate": 0.1, "kinds": ()}, "at least one"),
+        ({"rate": 0.1, "kinds": ("x",)}, "unknown kind"),
+    ],
+)
+def test_an_impossible_chance_is_refused(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        msgspec.convert(arguments, Chance)

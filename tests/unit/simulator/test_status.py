@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bellwether.simulator.status import market_status
+from bellwether.simulator.status import market_status, upcoming
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,22 @@ def test_server_time_carries_new_yorks_offset() -> None:
 def test_currencies_rest_at_the_weekend(now: str, fx: str) -> None:
     status = market_status(datetime.fromisoformat(now).replace(tzinfo=UTC))
     assert status["currencies"] == {"crypto": "open", "fx": fx}
+
+
+def test_upcoming_days_are_in_the_future_one_row_per_exchange() -> None:
+    rows = upcoming(datetime(2024, 7, 2, 12, tzinfo=UTC))
+    assert rows[:4] == [
+        {
+            "date": "2024-07-03",
+            "exchange": exchange,
+            "name": "Half day",
+            "status": "early-close",
+            "open": "2024-07-03T13:30:00.000Z",
+            "close": "2024-07-03T17:00:00.000Z",
+        }
+        for exchange in ("NYSE", "NASDAQ")
+    ] + [
+        {"date": "2024-07-04", "exchange": exchange, "name": "Market holiday", "status": "closed"}
+        for exchange in ("NYSE", "NASDAQ")
+    ]
+    assert all("2024-07-02" < row["date"] <= "2025-07-02" for row in rows)
