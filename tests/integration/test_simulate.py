@@ -16,7 +16,9 @@ from polygon import RESTClient
 from bellwether.calendar import get_calendar
 from bellwether.cli import simulate
 from bellwether.cli.main import main
+from bellwether.simulator.faults import Chance, FaultPlan
 from bellwether.simulator.market import GeneratedMarket
+from bellwether.simulator.plans import PLANS
 from bellwether.simulator.server import SimulatorConfig, running
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +78,15 @@ def test_the_command_serves_an_archive(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert config.market.days(DAY, HALF_DAY) == [HALF_DAY]
 
 
+def test_plan_and_chance_are_taken_from_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = run_command(monkeypatch, "--generate", "--plan", "free", "--fault-rate", "0.05", "--fault-seed", "7")
+    assert config.plan == PLANS["free"]
+    expected = FaultPlan(chance=Chance(rate=0.05, seed=7))
+    assert [config.faults.strike("/", None, None, None) for _ in range(99)] == [
+        expected.strike("/", None, None, None) for _ in range(99)
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -85,6 +96,7 @@ def test_the_command_serves_an_archive(monkeypatch: pytest.MonkeyPatch, tmp_path
         (["--archive", "absent", "--tickers", "SPY"], "belong to --generate"),
         (["--archive", "absent"], "archive absent"),
         (["--generate", "--faults", "absent.yaml"], "absent.yaml"),
+        (["--generate", "--fault-rate", "2"], "--fault-rate: rate is a share"),
     ],
 )
 def test_wrong_arguments_are_refused_with_a_reason(

@@ -157,7 +157,7 @@ class Chains:
         return tuple(float(number * step) for number in range(max(int(low), 1), int(high) + 1))
 
     def _expirations(self) -> Iterator[tuple[date, Kind]]:
-        """Yield all sessions on which options can expire: the third Friday's, later the last of every week, later all."""
+        """Yield the sessions on which options can expire: third Fridays, later every week's last, later all."""
         fridays = {session + timedelta(days=_FRIDAY - session.weekday()) for session in self._sessions}
         last_of_week = {self._sessions[bisect_right(self._sessions, friday) - 1]: friday for friday in fridays}
         for session in self._sessions:

@@ -123,7 +123,7 @@ class _Chain:
         price = float(bars.close[-1]) if len(bars.close) else None
         if quotes is not None:
             price = float(quotes.price[place])
-            row |= self._model(quotes, place)
+            row |= self._model(quotes, place, lot=10 + round(contract.strike_price) % 40)
         if price is not None:
             sign = 1 if contract.contract_type == "call" else -1
             row["break_even_price"] = round(contract.strike_price + sign * price, 4)
@@ -134,7 +134,7 @@ class _Chain:
                 row["last_trade"] = _last_trade(bars)
         return row
 
-    def _model(self, quotes: Quote, place: int) -> dict[str, object]:
+    def _model(self, quotes: Quote, place: int, lot: int) -> dict[str, object]:
         """Return what the market's model says: the quote if the plan has it, Greeks if the vendor would."""
         parts: dict[str, object] = {}
         price, delta = float(quotes.price[place]), float(quotes.greeks[0, place])
@@ -143,9 +143,9 @@ class _Chain:
             bid, ask = max(round(price - spread, 2), 0.0), round(price + spread, 2)
             parts["last_quote"] = {
                 "ask": ask,
-                "ask_size": 10 + place % 40,
+                "ask_size": lot,
                 "bid": bid,
-                "bid_size": 10 + place % 30,
+                "bid_size": lot + 3,
                 "last_updated": self._nanoseconds(),
                 "midpoint": round((bid + ask) / 2, 4),
                 "timeframe": self._timeframe(),

@@ -4,6 +4,7 @@ Bonds rest on Columbus Day and Veterans Day when stocks trade, and some maturiti
 """
 
 from datetime import date
+from functools import cache
 from itertools import accumulate
 
 import numpy as np
@@ -48,6 +49,7 @@ class Yields:
     def __init__(self, seed: int) -> None:
         calendar = get_calendar()
         sessions = calendar.sessions(calendar.first, calendar.last)
+        self._curve = cache(self._draw_curve)
         self._index = {day: number for number, day in enumerate(sessions)}
         self._short = _wander(draw(seed, "rates", "short"), len(sessions), middle=2.5, step=0.03)
         self._long = _wander(draw(seed, "rates", "long"), len(sessions), middle=4.0, step=0.03)
@@ -63,7 +65,7 @@ class Yields:
             day = get_calendar().previous(day)
         return round(self._yield(self._index[day], 0.25), 2) / 100
 
-    def _curve(self, day: date) -> TreasuryYield:
+    def _draw_curve(self, day: date) -> TreasuryYield:
         known = {
             name: round(self._yield(self._index[day], years), 2)
             for name, years in _MATURITIES.items()
