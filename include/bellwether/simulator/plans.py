@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 
@@ -82,9 +82,12 @@ class Plan:
 OPEN = Plan()
 """Every class, no limit, end-of-day data."""
 
+_FREE = Plan(requests_per_window=5, history_years=2, snapshot=None)
+
 PLANS = {
     "open": OPEN,
-    "free": Plan(requests_per_window=5, history_years=2, snapshot=None),
+    "free": _FREE,
+    "free-clipped": replace(_FREE, clips_history=True),
     "delayed": Plan(delay=timedelta(minutes=15), snapshot=frozenset()),
     "realtime": Plan(delay=timedelta(0)),
 }

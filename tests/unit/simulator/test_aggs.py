@@ -263,8 +263,7 @@ def test_history_before_the_plans_is_refused_or_clipped() -> None:
     now = datetime(2026, 7, 2, 12, tzinfo=UTC)
     with pytest.raises(Refused, match="outside_timeframe"):
         shown(PLANS["free"], now)
-    clipped = Plan(history_years=2, clips_history=True)
-    assert shown(clipped, now)["results"][0]["t"] == OPEN_MS[TUESDAY]
+    assert shown(PLANS["free-clipped"], now)["results"][0]["t"] == OPEN_MS[TUESDAY]
 
 
 def test_an_asset_class_that_is_not_bought_is_not_entitled() -> None:

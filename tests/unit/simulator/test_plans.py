@@ -43,7 +43,7 @@ def test_how_far_behind_the_clock_a_plan_is(plan: Plan, status: str, behind: tim
 
 
 def test_history_ends_two_years_back_and_is_refused_or_clipped() -> None:
-    free, clipped = PLANS["free"], Plan(history_years=2, clips_history=True)
+    free, clipped = PLANS["free"], PLANS["free-clipped"]
     oldest = TODAY - timedelta(days=730)
     assert free.first_day(oldest, NOW) == oldest
     assert refused(free.first_day, oldest - timedelta(days=1), NOW) == "outside_timeframe"
