@@ -116,7 +116,7 @@ class AggsEndpoint:
         for day in reversed(days) if query.descending else days:
             starts = self._encode(query, day, today).start_ms
             low, high = np.searchsorted(starts, [query.from_ms, query.to_ms + 1]).tolist()
-            if low == high:
+            if low >= high:  # none, or the window begins after what the plan shows
                 continue
             fit_low, fit_high = _fit(query, starts, low, high, left)
             if fit_low < fit_high:

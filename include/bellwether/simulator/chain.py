@@ -88,17 +88,19 @@ class Chains:
     def contracts(self, query: ContractQuery) -> Iterator[Contract]:
         """Yield the contracts asked for: the living as listed on the date, or the expired as they ended."""
         chosen = self.underlyings if query.underlying is None else (query.underlying,)
+        # Clamped: a date from outside may lie at the ends of time, where no day can be added.
+        as_of = min(max(query.as_of, self._sessions[0]), self._sessions[-1])
         first, last = query.first, query.last
         if query.expired:
-            last = min(last, query.as_of - timedelta(days=1))
+            last = min(last, as_of - timedelta(days=1))
         else:
-            first, last = max(first, query.as_of), min(last, query.as_of + timedelta(days=_MONTHLY.days))
+            first, last = max(first, as_of), min(last, as_of + timedelta(days=_MONTHLY.days))
         expirations = get_calendar().sessions(first, last)
         for underlying in chosen:
             if underlying not in self.underlyings:
                 continue
             for expiration in expirations:
-                yield from self._listed(underlying, expiration, min(query.as_of, expiration))
+                yield from self._listed(underlying, expiration, min(as_of, expiration))
 
     def exists(self, ticker: str, day: date) -> bool:
         """Return whether a contract can be traded on `day`."""

@@ -94,11 +94,11 @@ class Equities:
         # Rounding is monotone, so low <= open, close <= high survives it.
         first, high, low, last = (np.maximum(np.round(price, 2), 0.01) for price in (first, high, low, last))
         volume = np.maximum(np.rint(_minute_volume(profile, grid, rng) / scale), 100.0)
-        trades_ = np.rint(volume / (_MEAN_TRADE_SHARES * rng.lognormal(0.0, 0.3, grid.length)))
+        prints = np.rint(volume / (_MEAN_TRADE_SHARES * rng.lognormal(0.0, 0.3, grid.length)))
         vwap = np.round((first + high + low + last) / 4, 4)
         odd = rng.random(grid.length) < _ODD_VWAP_SHARE
         vwap[odd] = np.round(high[odd] * 1.0005 + 0.005, 4)
-        count = np.clip(trades_, 1, volume).astype(np.int64)
+        count = np.clip(prints, 1, volume).astype(np.int64)
         bars = Bars(grid.start_ms, first, high, low, last, volume, vwap, count)
         return bars.rows(rng.random(grid.length) < grid.presence(profile.liquidity))
 

@@ -95,10 +95,10 @@ class ListEndpoint[R]:
         Fields that may order the rows; the first does unless another is asked for.
     descending
         Whether the order descends unless asked otherwise.
-    default_limit, max_limit
-        Rows per page.
     rows
         Returns rows for a query, at least all that pass; it need not filter or sort.
+    default_limit, max_limit
+        Rows per page; as most of the vendor's endpoints unless given.
     key
         Field that breaks ties; unique within a sort value.
     ordered
@@ -109,9 +109,9 @@ class ListEndpoint[R]:
 
     filters: Mapping[str, Filter]
     sorts: Sequence[str]
-    default_limit: int
-    max_limit: int
     rows: Callable[[ListQuery], Iterable[R]]
+    default_limit: int = 10
+    max_limit: int = 1000
     descending: bool = False
     key: str = "ticker"
     ordered: bool = False
@@ -176,7 +176,7 @@ class ListEndpoint[R]:
             raise Refused("bad_request", f"Could not parse the parameter '{name}'")
         try:
             value = [known.parse(part) for part in text.split(",")] if suffix == "any_of" else known.parse(text)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise Refused("bad_request", f"Could not parse the parameter '{name}'") from error
         yield Condition(field, suffix or "eq", value, known.field or field)
 
@@ -237,4 +237,4 @@ def instant(text: str) -> str:
     if "T" in text and moment.tzinfo is None:
         raise ValueError(text)
     moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

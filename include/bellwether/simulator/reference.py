@@ -15,6 +15,21 @@ from bellwether.simulator.records import Article, Dividend, Listing, Market, Spl
 _SPLITS_ANNOUNCED = timedelta(days=14)
 _FIRST_ARTICLE = "2000-01-01T00:00:00Z"
 _MARKETS = ("stocks", "crypto", "fx", "otc", "indices")
+_TICKER_FILTERS = {
+    "ticker": Filter(str),
+    "type": Filter(str),
+    "market": Filter(choice(*_MARKETS)),
+    "exchange": Filter(str, "primary_exchange"),
+    "cik": Filter(str),
+    "active": Filter(flag),
+}
+_DIVIDEND_FILTERS = {
+    "ticker": Filter(str),
+    **dict.fromkeys(("ex_dividend_date", "record_date", "declaration_date", "pay_date"), Filter(day)),
+    "frequency": Filter(int),
+    "cash_amount": Filter(float),
+    "dividend_type": Filter(choice("CD", "SC", "LT", "ST")),
+}
 
 
 class ReferenceEndpoints:
@@ -23,60 +38,38 @@ class ReferenceEndpoints:
     def __init__(self, market: Market, clock: Clock) -> None:
         self._market = market
         self._clock = clock
-        ticker, dated = Filter(str), Filter(day)
         self._tickers = ListEndpoint(
-            filters={
-                "ticker": ticker,
-                "type": Filter(str),
-                "market": Filter(choice(*_MARKETS)),
-                "exchange": Filter(str, "primary_exchange"),
-                "cik": Filter(str),
-                "active": Filter(flag),
-            },
+            filters=_TICKER_FILTERS,
             sorts=("ticker", "name", "market", "locale", "primary_exchange", "type", "cik", "last_updated_utc"),
             default_limit=100,
-            max_limit=1000,
             rows=self._listings,
             counted=True,
         )
-        dates = ("ex_dividend_date", "record_date", "declaration_date", "pay_date")
         self._dividends = ListEndpoint(
-            filters={
-                "ticker": ticker,
-                **dict.fromkeys(dates, dated),
-                "frequency": Filter(int),
-                "cash_amount": Filter(float),
-                "dividend_type": Filter(choice("CD", "SC", "LT", "ST")),
-            },
+            filters=_DIVIDEND_FILTERS,
             sorts=("ex_dividend_date", "pay_date", "declaration_date", "record_date", "cash_amount", "ticker"),
-            default_limit=10,
-            max_limit=1000,
             rows=self._paid,
-            descending=True,
             key="id",
+            descending=True,
         )
         self._splits = ListEndpoint(
-            filters={"ticker": ticker, "execution_date": dated, "reverse_split": Filter(flag)},
+            filters={"ticker": Filter(str), "execution_date": Filter(day), "reverse_split": Filter(flag)},
             sorts=("execution_date", "ticker"),
-            default_limit=10,
-            max_limit=1000,
             rows=self._executed,
-            descending=True,
             key="id",
+            descending=True,
         )
         self._news = ListEndpoint(
             filters={"ticker": Filter(str, "tickers"), "published_utc": Filter(instant)},
             sorts=("published_utc",),
-            default_limit=10,
-            max_limit=1000,
             rows=self._articles,
-            descending=True,
             key="id",
             ordered=True,
             counted=True,
+            descending=True,
         )
         self._yields = ListEndpoint(
-            filters={"date": dated},
+            filters={"date": Filter(day)},
             sorts=("date",),
             default_limit=100,
             max_limit=50_000,

@@ -259,6 +259,12 @@ def test_plans_within_the_day_show_minutes_that_are_over_as_far_behind_as_they_a
     assert shown(PLANS[name], now, timespan="day")["resultsCount"] == 1
 
 
+def test_a_window_that_begins_after_what_the_plan_shows_is_empty() -> None:
+    page = shown(PLANS["realtime"], datetime(2024, 7, 2, 13, 32, tzinfo=UTC), **{"from": str(ALL_STARTS[10])})
+    assert page["resultsCount"] == page["queryCount"] == 0
+    assert "results" not in page
+
+
 def test_history_before_the_plans_is_refused_or_clipped() -> None:
     now = datetime(2026, 7, 2, 12, tzinfo=UTC)
     with pytest.raises(Refused, match="outside_timeframe"):

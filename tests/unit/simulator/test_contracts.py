@@ -77,6 +77,11 @@ def test_a_page_goes_on_with_the_date_it_began_with(endpoint: ContractsEndpoint)
     assert later.contracts("/p", cursor, "r1") == endpoint.contracts("/p", cursor, "r1")
 
 
+@pytest.mark.parametrize("as_of", ["0001-01-01", "9999-12-31"])
+def test_the_ends_of_time_have_no_contracts_of_this_year(endpoint: ContractsEndpoint, as_of: str) -> None:
+    assert not listed(endpoint, underlying_ticker="SPY", as_of=as_of, expiration_date="2024-07-19")
+
+
 @pytest.mark.parametrize(
     "query",
     [{"as_of": "soon"}, {"expired": "maybe"}, {"expired": "true"}, {"contract_type": "swap"}, {"limit": "1001"}],

@@ -175,6 +175,7 @@ def test_what_a_page_asks_for_is_read_from_its_cursor() -> None:
         ("2024-07-01", "2024-07-01T00:00:00Z"),
         ("2024-07-01T10:00:00Z", "2024-07-01T10:00:00Z"),
         ("2024-07-01T10:00:00-04:00", "2024-07-01T14:00:00Z"),
+        ("0001-01-01", "0001-01-01T00:00:00Z"),
     ],
 )
 def test_instants_are_read_as_the_rows_write_them(text: str, expected: str) -> None:
