@@ -33,7 +33,7 @@ class ContractsEndpoint:
         self._market = market
         self._clock = clock
         filters = {"ticker": Filter(str), "underlying_ticker": Filter(str), **_FILTERS}
-        self._contracts = ListEndpoint(filters=filters, sorts=_SORTS, rows=self._contract_rows)
+        self._contracts = ListEndpoint(filters=filters, sorts=_SORTS, descending=False, rows=self._contract_rows)
 
     def contracts(self, path: str, query: Mapping[str, str], request_id: str) -> bytes:
         """Return a page of contracts: those alive on `as_of`, or with `expired=true` those that had ended by then.
@@ -59,7 +59,7 @@ class ContractsEndpoint:
             raise Refused("not_entitled")
         moment = plan.horizon(self._clock.now())
         chain = _Chain(self._market, underlying.removeprefix("I:"), moment, plan)
-        endpoint = ListEndpoint(filters=_FILTERS, sorts=_SORTS, max_limit=250, rows=chain.contracts)
+        endpoint = ListEndpoint(filters=_FILTERS, sorts=_SORTS, descending=False, max_limit=250, rows=chain.contracts)
         return endpoint.page(path, query, request_id, chain.present)
 
     def _contract_rows(self, query: ListQuery) -> Iterable[Contract]:

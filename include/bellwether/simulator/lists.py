@@ -94,7 +94,7 @@ class ListEndpoint[R]:
     sorts
         Fields that may order the rows; the first does unless another is asked for.
     descending
-        Whether the order descends unless asked otherwise.
+        Whether the order descends unless asked otherwise: lists of events do, the newest first.
     rows
         Returns rows for a query, at least all that pass; it need not filter or sort.
     default_limit, max_limit
@@ -112,7 +112,7 @@ class ListEndpoint[R]:
     rows: Callable[[ListQuery], Iterable[R]]
     default_limit: int = 10
     max_limit: int = 1000
-    descending: bool = False
+    descending: bool = True
     key: str = "ticker"
     ordered: bool = False
     counted: bool = False

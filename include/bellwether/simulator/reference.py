@@ -43,6 +43,7 @@ class ReferenceEndpoints:
             sorts=("ticker", "name", "market", "locale", "primary_exchange", "type", "cik", "last_updated_utc"),
             default_limit=100,
             rows=self._listings,
+            descending=False,
             counted=True,
         )
         self._dividends = ListEndpoint(
@@ -50,14 +51,12 @@ class ReferenceEndpoints:
             sorts=("ex_dividend_date", "pay_date", "declaration_date", "record_date", "cash_amount", "ticker"),
             rows=self._paid,
             key="id",
-            descending=True,
         )
         self._splits = ListEndpoint(
             filters={"ticker": Filter(str), "execution_date": Filter(day), "reverse_split": Filter(flag)},
             sorts=("execution_date", "ticker"),
             rows=self._executed,
             key="id",
-            descending=True,
         )
         self._news = ListEndpoint(
             filters={"ticker": Filter(str, "tickers"), "published_utc": Filter(instant)},
@@ -66,16 +65,14 @@ class ReferenceEndpoints:
             key="id",
             ordered=True,
             counted=True,
-            descending=True,
         )
         self._yields = ListEndpoint(
             filters={"date": Filter(day)},
             sorts=("date",),
+            rows=self._curves,
+            key="date",
             default_limit=100,
             max_limit=50_000,
-            rows=self._curves,
-            descending=True,
-            key="date",
         )
 
     def tickers(self, path: str, query: Mapping[str, str], request_id: str) -> bytes:

@@ -41,6 +41,7 @@ def endpoint(**options: Any) -> ListEndpoint[Row]:
         "sorts": ("ticker", "strike", "note"),
         "default_limit": 10,
         "max_limit": 50,
+        "descending": False,
         "rows": lambda _: ROWS[::-1],
     }
     return ListEndpoint(**table | options)
