@@ -10,10 +10,11 @@ from airflow.sdk import BaseHook, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from bellwether.config import Config
-from bellwether.errors import ConfigError
+from bellwether.connections import ConnectionFields
 
 if TYPE_CHECKING:
     from bellwether.lake import Lake
+    from bellwether.lake.location import Location
     from bellwether.sources.rest import PolygonRest
 
 _PATIENCE_S = 60.0
@@ -45,29 +46,32 @@ def vendor() -> "PolygonRest":
 def lake() -> "Lake":
     """Return the lake, opened for the kind of data `polygon_default` brings.
 
-    It is where the connection `lake_default` says (extra `path`, as in Airflow's form for connections of type
-    File, else the host), or without that connection at `lake.root` of `settings.yaml`.
+    It is where the connection `lake_default` says (`bellwether.lake.location.location_of`), or without that
+    connection at `lake.root` of `settings.yaml`.
 
     Raises
     ------
     ConfigError
-        `lake_default` names no folder.
+        `lake_default` names no place, or has an extra that would be ignored.
     LakeError
         The lake there holds the other kind of data: simulated and production data never mix.
     """
     from bellwether.lake import Lake
     from bellwether_airflow.hooks.polygon import PolygonHook  # noqa: PLC0415 - loads the vendor's client
 
-    return Lake.open(_lake_root(), simulated=PolygonHook().environment == "simulated")
+    where = _lake_location()
+    return Lake.open(where.root, options=where.options, simulated=PolygonHook().environment == "simulated")
 
 
-def _lake_root() -> str:
+def _lake_location() -> "Location":
+    from bellwether.lake.location import Location, location_of
+
     try:
         connection = BaseHook.get_connection(LAKE_CONN_ID)
     except AirflowNotFoundException:
-        return Config.load().settings.lake.root
-    root = connection.extra_dejson.get("path") or connection.host
-    if not root:
-        msg = f"connection {LAKE_CONN_ID} names no folder: enter it as path"
-        raise ConfigError(msg)
-    return str(root)
+        return Location(Config.load().settings.lake.root)
+    return location_of(
+        ConnectionFields(
+            connection.host or "", connection.login or "", connection.password or "", connection.extra_dejson
+        )
+    )

@@ -46,7 +46,7 @@ def run() -> list[BenchRow]:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
         publish_s = median([_elapsed(time.perf_counter, partial(_publish, lake)) for lake in lakes])
         structlog.reset_defaults()
-        root = lakes[-1].paths.root
+        root = lakes[-1].root
 
         def one_ticker() -> pa.Table:
             return read("equities", SESSION, SESSION, [_TICKERS[_ONE_TICKER]], root=root)

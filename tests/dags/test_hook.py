@@ -296,7 +296,7 @@ class TestResolvedForTasks:
         connect(password=KEY)
         monkeypatch.setenv("BELLWETHER__LAKE__ROOT", str(tmp_path / "by_settings"))
         lake = connections.lake()
-        assert lake.paths.root == tmp_path / "by_settings"
+        assert lake.root == str(tmp_path / "by_settings")
         assert not lake.simulated
 
     @pytest.mark.parametrize("where", ["path", "host", "file_url"])
@@ -310,7 +310,7 @@ class TestResolvedForTasks:
         connect(password=KEY, extra={"environment": "simulated"})
         connect("lake_default", conn_type="fs", **fields[where])
         lake = connections.lake()
-        assert lake.paths.root == root
+        assert lake.root == str(root)
         assert lake.simulated
 
     def test_a_lake_connection_without_a_folder_is_refused(self, connect: Connect) -> None:

@@ -44,23 +44,27 @@ with DAG(
     def consolidate():
         import msgspec
         import pyarrow as pa
-        from bellwether.lake import files
+        import pyarrow.parquet as pq
+        from bellwether.lake import paths
         from bellwether.lake.manifest import METADATA_KEY, encode
         from bellwether_airflow import connections
 
         session = date.fromisoformat(get_current_context()["dag_run"].partition_key)
         lake = connections.lake()
         # Two runs of one session may run at once: what is compared must still hold when it is written.
-        with files.locked(lake.paths.lock("minutes", session)):
-            published, gold = lake.manifest("equities", session), lake.manifest("minutes", session)
-            inputs = {"equities": published.revision}
-            if gold is not None and gold.inputs == inputs:
-                raise AirflowSkipException("gold records exactly these inputs")
-            record = msgspec.structs.replace(published, dataset="minutes", inputs=inputs)
-            table = pa.table({"ts": pa.array([], pa.int64())}).replace_schema_metadata({METADATA_KEY: encode(record)})
-            files.write_parquet(lake.paths.partition("minutes", session), table)
-            with open(os.environ["BELLWETHER_TEST_CONSUMED"], "a") as consumed:
-                consumed.write(json.dumps([session.isoformat(), inputs["equities"]]) + "\\n")
+        published, gold = lake.manifest("equities", session), lake.partition("minutes", session)
+        inputs = {"equities": published.revision}
+        if gold is not None and gold.manifest.inputs == inputs:
+            raise AirflowSkipException("gold records exactly these inputs")
+        record = msgspec.structs.replace(published, dataset="minutes", inputs=inputs)
+        table = pa.table({"ts": pa.array([], pa.int64())}).replace_schema_metadata({METADATA_KEY: encode(record)})
+        content = pa.BufferOutputStream()
+        pq.write_table(table, content)
+        content = content.getvalue().to_pybytes()
+        if not lake.storage.swap(paths.partition("minutes", session), content, expected=gold and gold.version):
+            raise AirflowSkipException("another run of the session came first")
+        with open(os.environ["BELLWETHER_TEST_CONSUMED"], "a") as consumed:
+            consumed.write(json.dumps([session.isoformat(), inputs["equities"]]) + "\\n")
 
     consolidate()
 """

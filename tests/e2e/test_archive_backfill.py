@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from bellwether.calendar import NEW_YORK, get_calendar
-from bellwether.lake import Coverage, read
+from bellwether.lake import Coverage, paths, read
 from bellwether.localstack import Run
 from bellwether.simulator.archive import ArchiveMarket
 from tests.e2e.support import Producers
@@ -102,7 +102,7 @@ def test_published_partitions_hold_exactly_the_archives_rows(
     for session, archived in bars.groupby("session"):
         same_values(read("equities", session, session, root=producers.lake_root).to_pandas(), archived)
         same_values(in_folder[in_folder["session"].astype(str) == str(session)], archived)
-        file = producers.lake.paths.partition("equities", session)
+        file = producers.lake_root / paths.partition("equities", session)
         same_values(pd.read_parquet(file, partitioning=None), archived)
         assert [path.name for path in file.parent.iterdir()] == ["equities.parquet"]
 

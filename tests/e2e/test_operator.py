@@ -7,7 +7,7 @@ import pytest
 
 from bellwether.calendar import get_calendar
 from bellwether.clock import SystemClock
-from bellwether.lake import Coverage, Manifest, read
+from bellwether.lake import Coverage, Manifest, paths, read
 from bellwether.localstack import ApiError, Run
 from bellwether.simulator.faults import Fault
 from tests.e2e.support import PRODUCER, UNIVERSE, Producers, wait_until
@@ -49,7 +49,7 @@ def manifest_of(operated: Producers, session: date) -> Manifest:
 
 def prints(operated: Producers, sessions: Iterable[date]) -> dict[date, tuple[int, int]]:
     """Return what tells whether a partition's file was touched: its inode and its time of modification."""
-    stats = {session: operated.lake.paths.partition("equities", session).stat() for session in sessions}
+    stats = {session: (operated.lake_root / paths.partition("equities", session)).stat() for session in sessions}
     return {session: (stat.st_ino, stat.st_mtime_ns) for session, stat in stats.items()}
 
 

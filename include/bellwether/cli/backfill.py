@@ -7,24 +7,33 @@ unfinished batch; sessions the ledger calls complete cost nothing.
 import argparse
 import json
 import secrets
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from bellwether.cli.options import VendorAccess, add_lake, add_range, sessions_between, tickers, vendor_access
+from bellwether.cli.options import (
+    VendorAccess,
+    add_lake,
+    add_range,
+    lake_location,
+    sessions_between,
+    tickers,
+    vendor_access,
+)
 from bellwether.config import Config
 from bellwether.errors import BellwetherError, VendorError
 from bellwether.ingest.fetch import FETCHERS, fetch_batch
 from bellwether.ingest.finish import failed_tickers, publish_stage, validate_stage
 from bellwether.ingest.plan import Batch, plan_session
-from bellwether.lake import Lake, files
+from bellwether.lake import Lake, paths
 from bellwether.lake.stage import Stage
 from bellwether.sources.rest import PolygonRest
 
 _STAGE_PREFIX = "cli-"
+_PLAN = "plan.json"
 # An unfinished stage older than this is fetched anew: the vendor may have corrected its bars since.
 _RESUME_WITHIN = timedelta(hours=12)
 
@@ -42,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, config: Config) -> int:
     """Run the command; 0 when every session is complete, 1 when some ticker failed."""
     access = vendor_access(args.url)
-    lake = Lake.open(args.lake or config.settings.lake.root, simulated=access.simulated)
+    where = lake_location(args.lake, config)
+    lake = Lake.open(where.root, options=where.options, simulated=access.simulated)
     sessions = sessions_between(lake, args.dataset, args.start, args.end)
     console = Console(stderr=True)
     problems: list[str] = []
@@ -79,7 +89,7 @@ class _SessionJob:
     def run(self, wanted: list[str], force: bool, access: VendorAccess, progress: Progress) -> list[str]:
         """Capture the session; return what went wrong, in words."""
         # Two backfills of one session would share a stage: the second waits and then finds the session complete.
-        with files.locked(self.lake.paths.lock(self.dataset, self.session).with_suffix(".cli.lock")):
+        with self.lake.storage.locked(paths.stages(self.dataset, self.session)):
             batches = plan_session(
                 self.lake,
                 self.config,
@@ -131,9 +141,11 @@ class _SessionJob:
         content = {"url": access.url, "batches": [batch.tickers for batch in batches]}
         plan = json.dumps(content, sort_keys=True).encode()
         since = self.lake.clock.now() - _RESUME_WITHIN
-        for file in self.lake.paths.stages(self.dataset, self.session).glob(f"{_STAGE_PREFIX}*/plan.json"):
-            if file.read_bytes() == plan and datetime.fromtimestamp(file.stat().st_mtime, UTC) > since:
-                return [msgspec.structs.replace(batch, stage_id=file.parent.name) for batch in batches]
-        stage = self.lake.paths.stage(self.dataset, self.session, batches[0].stage_id)
-        files.write_bytes(stage / "plan.json", plan)
+        for entry in self.lake.storage.list(paths.stages(self.dataset, self.session)):
+            if not entry.key.match(f"{_STAGE_PREFIX}*/{_PLAN}") or entry.modified_utc < since:
+                continue
+            stored = self.lake.storage.read(entry.key)
+            if stored is not None and stored.content == plan:
+                return [msgspec.structs.replace(batch, stage_id=entry.key.parent.name) for batch in batches]
+        self.lake.storage.write(paths.stage(self.dataset, self.session, batches[0].stage_id) / _PLAN, plan)
         return batches

@@ -8,7 +8,7 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
-from bellwether.cli.options import add_lake, add_range, sessions_between
+from bellwether.cli.options import add_lake, add_range, lake_location, sessions_between
 from bellwether.config import Config
 from bellwether.ingest.fetch import FETCHERS
 from bellwether.lake import Lake
@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Run the command; 0 when every ticker of every session is proven, 1 otherwise."""
-    lake = Lake.open(args.lake or config.settings.lake.root)
+    where = lake_location(args.lake, config)
+    lake = Lake.open(where.root, options=where.options)
     universe = getattr(config.sources, args.dataset).universe
     known = [
         session_coverage(lake, args.dataset, session, universe)

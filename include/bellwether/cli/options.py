@@ -1,7 +1,6 @@
 """Options and look-ups that commands share: the vendor's key, the lake, sessions, tickers."""
 
 import argparse
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,9 +8,11 @@ from datetime import date
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
+from bellwether.connections import ConnectionFields, from_environment
 from bellwether.due import delay
 from bellwether.errors import ConfigError
 from bellwether.lake import Lake
+from bellwether.lake.location import Location, default_location
 from bellwether.sources.limit_stores import redis_url_from_variable
 from bellwether.sources.limits import open_limit, requests_per_minute
 from bellwether.sources.rest import PolygonRest
@@ -79,29 +80,20 @@ def vendor_access(url: str | None, env: Mapping[str, str] = os.environ) -> Vendo
     ConfigError
         There is no key, a connection is malformed, or the rate limit is no whole number.
     """
-    connection = env.get("AIRFLOW_CONN_POLYGON_DEFAULT")
-    try:
-        fields = json.loads(connection) if connection else {}
-    except json.JSONDecodeError:
-        fields = None
-    if not isinstance(fields, dict):
-        msg = 'AIRFLOW_CONN_POLYGON_DEFAULT is not a JSON object like {"conn_type": "polygon", "password": "..."}'
-        raise ConfigError(msg) from None
-    extra = fields.get("extra") or {}
-    extra = json.loads(extra) if isinstance(extra, str) else extra
-    key = env.get("POLYGON_API_KEY") or fields.get("password")
+    connection = from_environment("polygon_default", env) or ConnectionFields()
+    key = env.get("POLYGON_API_KEY") or connection.password
     if url is not None:
         # Whatever is not asked at the configured address is not the vendor: its data must not enter a production lake.
         return VendorAccess(url, key or "simulator", environment="simulated")
     if not key:
         msg = "no API key: set POLYGON_API_KEY or AIRFLOW_CONN_POLYGON_DEFAULT, or give --url of a simulator"
         raise ConfigError(msg)
-    per_minute = env.get(LIMIT_VARIABLE) or extra.get("requests_per_minute")
+    per_minute = env.get(LIMIT_VARIABLE) or connection.extra.get("requests_per_minute")
     return VendorAccess(
-        fields.get("host") or DEFAULT_URL,
+        connection.host or DEFAULT_URL,
         key,
-        extra.get("environment", "production"),
-        extra.get("sdk", "polygon"),
+        connection.extra.get("environment", "production"),
+        connection.extra.get("sdk", "polygon"),
         requests_per_minute(per_minute, f"{LIMIT_VARIABLE}, or requests_per_minute of AIRFLOW_CONN_POLYGON_DEFAULT,"),
         redis_url_from_variable(env.get("AIRFLOW_CONN_RATE_LIMIT")),
     )
@@ -115,7 +107,20 @@ def add_range(parser: argparse.ArgumentParser) -> None:
 
 def add_lake(parser: argparse.ArgumentParser) -> None:
     """Add `--lake`."""
-    parser.add_argument("--lake", metavar="URL", help="folder or file:// URL (default: lake.root of settings.yaml)")
+    parser.add_argument(
+        "--lake", metavar="URL", help="folder, file:// or s3:// URL (default: the connection lake_default)"
+    )
+
+
+def lake_location(given: str | None, config: Config) -> Location:
+    """Return the lake to use: the place given with `--lake`, else that of the environment or the settings.
+
+    A bucket given there is reached with the key and the endpoint of the connection `lake_default`.
+    """
+    default = default_location(config)
+    if given is None or given == default.root:
+        return default
+    return Location(given, default.options if given.startswith("s3://") else {})
 
 
 def tickers(text: str) -> list[str]:

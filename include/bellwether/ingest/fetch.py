@@ -30,8 +30,7 @@ from bellwether.errors import (
 )
 from bellwether.ingest.pages import StagedPages
 from bellwether.ingest.plan import Batch
-from bellwether.lake import Coverage, Lake, TickerCoverage
-from bellwether.lake.files import write_parquet
+from bellwether.lake import Coverage, Lake, TickerCoverage, paths
 from bellwether.lake.stage import BatchRecord, Stage
 from bellwether.logging import get_logger
 from bellwether.quality.gate import check_batch
@@ -201,7 +200,7 @@ def _keep_raw(lake: Lake, batch: Batch, haul: _Haul) -> dict[str, str]:
     for page in haul.pages:
         digest.update(page.body)
     name = f"b{batch.index:03d}-{uuid.uuid4().hex[:8]}.parquet"
-    write_parquet(lake.paths.raw(batch.dataset, batch.session, batch.stage_id) / name, to_table(haul.pages))
+    lake.write_parquet(paths.raw(batch.dataset, batch.session, batch.stage_id) / name, to_table(haul.pages))
     return {f"{batch.stage_id}/{name}": digest.hexdigest()}
 
 

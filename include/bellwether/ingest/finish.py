@@ -11,7 +11,7 @@ from bellwether.config import Config
 from bellwether.errors import LakeError, NothingProven, QualityError
 from bellwether.ingest.fetch import rows_by_ticker
 from bellwether.ingest.plan import Batch
-from bellwether.lake import Coverage, Lake, TickerCoverage, files
+from bellwether.lake import Coverage, Lake, TickerCoverage, paths
 from bellwether.lake.coverage import record_failures
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import Publication, Submission, publish
@@ -53,11 +53,11 @@ def validate_stage(lake: Lake, batches: Sequence[Batch]) -> ValidatedRecord:
         rows_expected=sum(known.rows for known in record.coverage.values()),
         duplicates_dropped=sum(known.duplicates_dropped for known in record.coverage.values()),
     )
-    files.write_bytes(lake.paths.quality(plan.dataset, plan.session), msgspec.json.encode(verdict.result))
+    lake.storage.write(paths.quality(plan.dataset, plan.session), msgspec.json.encode(verdict.result))
     if verdict.quarantined.num_rows:
-        path = lake.paths.quarantine(plan.dataset, plan.session, plan.stage_id)
-        files.write_parquet(path, verdict.quarantined)
-        log.warning("quarantined", rows=verdict.quarantined.num_rows, file=str(path))
+        key = paths.quarantine(plan.dataset, plan.session, plan.stage_id)
+        lake.write_parquet(key, verdict.quarantined)
+        log.warning("quarantined", rows=verdict.quarantined.num_rows, file=lake.storage.url(key))
     if not verdict.passed:
         reason = f"quality: {'; '.join(verdict.failures)}"
         refused = TickerCoverage(Coverage.FAILED, stage_id=plan.stage_id, reason=reason)

@@ -11,7 +11,7 @@ import msgspec
 
 from bellwether.calendar import get_calendar
 from bellwether.due import delay
-from bellwether.lake import files
+from bellwether.lake import paths
 from bellwether.lake.lake import Lake
 from bellwether.lake.manifest import Coverage, Manifest, TickerCoverage, encode
 
@@ -88,12 +88,9 @@ def record_failures(lake: Lake, dataset: str, session: date, coverage: dict[str,
     """Record why a session has nothing published; a publication removes the record."""
     if lake.manifest(dataset, session) is None:
         record = FailureRecord(_failures(lake, dataset, session) | coverage)
-        files.write_bytes(lake.paths.failures(dataset, session), encode(record))
+        lake.storage.write(paths.failures(dataset, session), encode(record))
 
 
 def _failures(lake: Lake, dataset: str, session: date) -> dict[str, TickerCoverage]:
-    try:
-        content = lake.paths.failures(dataset, session).read_bytes()
-    except FileNotFoundError:
-        return {}
-    return msgspec.json.decode(content, type=FailureRecord).coverage
+    stored = lake.storage.read(paths.failures(dataset, session))
+    return msgspec.json.decode(stored.content, type=FailureRecord).coverage if stored else {}

@@ -1,12 +1,9 @@
 """A lake: its kind, its partitions and their manifests. Publishing is in `publish`, staging in `stage`."""
 
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from pathlib import Path
-from typing import Literal
-from urllib.parse import unquote, urlsplit
+from pathlib import Path, PurePosixPath
+from typing import Literal, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -14,9 +11,13 @@ import pyarrow.parquet as pq
 
 from bellwether.clock import Clock, SystemClock
 from bellwether.errors import LakeError
-from bellwether.lake import files
+from bellwether.lake import paths
+from bellwether.lake.location import open_storage
 from bellwether.lake.manifest import METADATA_KEY, Manifest, Provenance, encode
-from bellwether.lake.paths import LakePaths
+from bellwether.lake.storage import Storage, VersionReplaced
+
+# Each means that a publication came in the middle of a read; so many in a row mean something else is wrong.
+_MOST_REPLACEMENTS = 20
 
 
 class _Marker(msgspec.Struct, frozen=True):
@@ -24,32 +25,58 @@ class _Marker(msgspec.Struct, frozen=True):
     created_utc: datetime
 
 
-class Lake:
-    """One lake on a local file system; get it with `Lake.open`.
+class Published(NamedTuple):
+    """A partition read whole.
 
     Attributes
     ----------
-    paths
-        Where everything stands.
+    table
+        Its rows.
+    content, version
+        The file, and what a publication that replaces it must state.
+    """
+
+    table: pa.Table
+    manifest: Manifest
+    content: bytes
+    version: str
+
+
+class Lake:
+    """One lake; get it with `Lake.open`.
+
+    Attributes
+    ----------
+    storage
+        What it is kept in.
     simulated
         Whether its data comes from a simulator; the two kinds never mix in one lake.
     clock
         What stamps publications.
     """
 
-    def __init__(self, paths: LakePaths, *, simulated: bool, clock: Clock) -> None:
-        self.paths = paths
+    def __init__(self, storage: Storage, *, simulated: bool, clock: Clock) -> None:
+        self.storage = storage
         self.simulated = simulated
         self.clock = clock
 
     @classmethod
-    def open(cls, root: str | Path, *, simulated: bool | None = None, clock: Clock | None = None) -> "Lake":
+    def open(
+        cls,
+        root: str | Path,
+        *,
+        options: Mapping[str, str] | None = None,
+        simulated: bool | None = None,
+        clock: Clock | None = None,
+    ) -> "Lake":
         """Open a lake, creating it where there is none.
 
         Parameters
         ----------
         root
-            Folder, or `file://` URL of one.
+            Folder, `file://` URL of one, or `s3://bucket/prefix`.
+        options
+            How to reach a bucket: see `bellwether.lake.location.open_storage`.
         simulated
             The kind of data about to be written; None opens an existing lake of either kind, for reading.
         clock
@@ -58,26 +85,39 @@ class Lake:
         Raises
         ------
         LakeError
-            There is no lake to read, it is of the other kind, or the URL is of a file system not supported.
+            There is no lake to read, it is of the other kind, or its storage is not supported, cannot be reached, or
+            cannot be written without losing publications.
         """
         clock = clock or SystemClock()
-        paths = LakePaths(_local_folder(root))
-        if simulated is not None and not paths.marker.exists():
-            _create(paths, _Marker("simulated" if simulated else "production", clock.now()))
+        storage = open_storage(root, options or {})
+        stored = storage.read(paths.MARKER)
+        if stored is None and simulated is not None:
+            # Of two processes creating a lake at once, the first decides its kind.
+            marker = _Marker("simulated" if simulated else "production", clock.now())
+            storage.swap(paths.MARKER, encode(marker), expected=None)
+            stored = storage.read(paths.MARKER)
+        if stored is None:
+            msg = f"there is no lake at {storage.root}: nothing has been published there yet"
+            raise LakeError(msg)
         try:
-            marker = msgspec.json.decode(paths.marker.read_bytes(), type=_Marker)
-        except FileNotFoundError:
-            msg = f"there is no lake at {paths.root}: nothing has been published there yet"
-            raise LakeError(msg) from None
+            marker = msgspec.json.decode(stored.content, type=_Marker)
         except msgspec.MsgspecError as error:
-            msg = f"{paths.marker} is damaged ({error}); it should say whether this lake is simulated or production"
+            place = storage.url(paths.MARKER)
+            msg = f"{place} is damaged ({error}); it should say whether this lake is simulated or production"
             raise LakeError(msg) from error
         is_simulated = marker.kind == "simulated"
         if simulated is not None and simulated != is_simulated:
             coming = "simulated" if simulated else "production"
-            msg = f"the lake at {paths.root} holds {marker.kind} data; {coming} data needs a lake of its own"
+            msg = f"the lake at {storage.root} holds {marker.kind} data; {coming} data needs a lake of its own"
             raise LakeError(msg)
-        return cls(paths, simulated=is_simulated, clock=clock)
+        if simulated is not None:
+            storage.verify(paths.MARKER)
+        return cls(storage, simulated=is_simulated, clock=clock)
+
+    @property
+    def root(self) -> str:
+        """The folder or URL."""
+        return self.storage.root
 
     @property
     def provenance(self) -> Provenance:
@@ -92,75 +132,72 @@ class Lake:
         LakeError
             A folder there is named like none of Bellwether's: plain reads would take its rows for published ones.
         """
+        folder = paths.dataset_folder(dataset)
+        files = (entry.key for entry in self.storage.list(folder))
         return sorted(
-            _session_of(path.parent) for path in self.paths.dataset(dataset).glob(f"session=*/{dataset}.parquet")
+            self._session_of(key.parent) for key in files if key.match(f"{folder}/session=*/{dataset}.parquet")
         )
 
     def manifest(self, dataset: str, session: date) -> Manifest | None:
         """Return the manifest of a published partition, from its Parquet footer; None if there is no partition."""
-        with self.opened(dataset, session) as partition:
-            return None if partition is None else _manifest_in(partition, self.paths.partition(dataset, session))
+        key = paths.partition(dataset, session)
+        return self.look(key, lambda partition: self._manifest_in(partition, key))
 
-    def partition(self, dataset: str, session: date) -> tuple[pa.Table, Manifest] | None:
-        """Return the rows and the manifest of one publication, both of the same one; None if there is none."""
-        with self.opened(dataset, session) as partition:
-            if partition is None:
+    def partition(self, dataset: str, session: date) -> Published | None:
+        """Return one publication whole; None if there is none."""
+        key = paths.partition(dataset, session)
+        stored = self.storage.read(key)
+        if stored is None:
+            return None
+        with pq.ParquetFile(pa.BufferReader(stored.content)) as partition:
+            manifest = self._manifest_in(partition, key)
+            table = partition.read().replace_schema_metadata(None)
+        return Published(table, manifest, stored.content, stored.version)
+
+    def look[T](self, key: PurePosixPath, see: Callable[[pq.ParquetFile], T]) -> T | None:
+        """Return what `see` makes of a Parquet file, all of it from one version; None if there is no such file.
+
+        Parameters
+        ----------
+        key
+            The file.
+        see
+            Called with the open file; again where the file was replaced before all was read.
+        """
+        for _ in range(_MOST_REPLACEMENTS):
+            handle = self.storage.open(key)
+            if handle is None:
                 return None
-            manifest = _manifest_in(partition, self.paths.partition(dataset, session))
-            return partition.read().replace_schema_metadata(None), manifest
+            try:
+                with handle, pq.ParquetFile(handle) as file:
+                    return see(file)
+            except VersionReplaced:
+                continue
+        msg = f"{self.storage.url(key)} was replaced {_MOST_REPLACEMENTS} times while being read; try again"
+        raise LakeError(msg)
 
-    @contextmanager
-    def opened(self, dataset: str, session: date) -> Iterator[pq.ParquetFile | None]:
-        """Open a partition once, so that everything read from it belongs to one publication."""
+    def write_parquet(self, key: PurePosixPath, table: pa.Table) -> None:
+        """Write a working file (stage, raw, quarantine), whole or not at all."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        self.storage.write(key, sink.getvalue().to_pybytes())
+
+    def read_parquet(self, key: PurePosixPath) -> pa.Table | None:
+        """Return a working file with its metadata; None if there is none."""
+        return self.look(key, lambda file: file.read())
+
+    def _manifest_in(self, partition: pq.ParquetFile, key: PurePosixPath) -> Manifest:
+        content = (partition.metadata.metadata or {}).get(METADATA_KEY, b"")
         try:
-            handle = self.paths.partition(dataset, session).open("rb")
-        except FileNotFoundError:
-            yield None
-            return
-        with handle, pq.ParquetFile(handle) as partition:
-            yield partition
+            return msgspec.json.decode(content, type=Manifest)
+        except msgspec.MsgspecError as error:
+            msg = f"{self.storage.url(key)} carries no readable manifest ({error}); it was not published here"
+            raise LakeError(msg) from error
 
-
-def _manifest_in(partition: pq.ParquetFile, path: Path) -> Manifest:
-    content = (partition.metadata.metadata or {}).get(METADATA_KEY, b"")
-    try:
-        return msgspec.json.decode(content, type=Manifest)
-    except msgspec.MsgspecError as error:
-        msg = f"{path} carries no readable manifest ({error}); it was not published here"
-        raise LakeError(msg) from error
-
-
-def _session_of(folder: Path) -> date:
-    try:
-        return date.fromisoformat(folder.name.removeprefix("session="))
-    except ValueError as error:
-        msg = f"{folder} is not of Bellwether's making and would be read as published data: move it out of the lake"
-        raise LakeError(msg) from error
-
-
-def _local_folder(root: str | Path) -> Path:
-    url = urlsplit(str(root))
-    if url.scheme not in ("", "file"):
-        msg = f"{root}: only folders and file:// URLs can hold a lake, not {url.scheme}://"
-        raise LakeError(msg)
-    if url.scheme == "":
-        return Path(root).absolute()
-    if url.netloc not in ("", "localhost"):
-        msg = f"{root} names a host; a folder's URL has three slashes: file:///data/lake"
-        raise LakeError(msg)
-    return Path(unquote(url.path))
-
-
-def _create(paths: LakePaths, marker: _Marker) -> None:
-    files.make_folder(paths.root)
-    draft = paths.root / f".lake.{uuid.uuid4().hex}.json"
-    draft.write_bytes(encode(marker))
-    files.sync(draft)
-    # A link fails if the name exists: of two processes creating a lake at once, the first decides its kind.
-    try:
-        paths.marker.hardlink_to(draft)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
-    files.sync(paths.root)
+    def _session_of(self, folder: PurePosixPath) -> date:
+        try:
+            return date.fromisoformat(folder.name.removeprefix("session="))
+        except ValueError as error:
+            place = self.storage.url(folder)
+            msg = f"{place} is not of Bellwether's making and would be read as published data: move it out of the lake"
+            raise LakeError(msg) from error

@@ -6,15 +6,14 @@ renames, DuckDB returned rows that were never published. So a new file keeps the
 publication it replaces at their old offsets, and writes its own rows where nothing is still in use. Parquet
 allows it: a footer names the place of every page, and bytes it does not name are skipped.
 
-A file that was never replaced is a plain Parquet file. One that was is longer; bytes no longer in use are holes
-that take no room on disk, so it takes about three times as much. Tried against renames alone: docs/architecture.md.
+A file that was never replaced is a plain Parquet file. One that was is longer; bytes no longer in use are zeros,
+which a local disk stores as holes, so it takes about three times as much. Tried against renames alone:
+docs/architecture.md.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import msgspec
 import pyarrow as pa
@@ -55,15 +54,11 @@ class FileLayout:
     sink: SinkSettings
     compression: str
 
-    def write(
-        self, path: Path, table: pa.Table, metadata: dict[bytes, bytes], replaced: bytes | None, now: datetime
-    ) -> None:
-        """Write the file to publish; it is not synced yet.
+    def compose(self, table: pa.Table, metadata: dict[bytes, bytes], replaced: bytes | None, now: datetime) -> bytes:
+        """Return the bytes of the file to publish.
 
         Parameters
         ----------
-        path
-            Where to.
         table
             The rows.
         metadata
@@ -77,14 +72,12 @@ class FileLayout:
         metadata = {**metadata, LAYOUT_KEY: msgspec.json.encode(kept)}
         plain = self._encode(table, metadata, b"", 0)
         if replaced is None:
-            path.write_bytes(plain)
-            return
+            return plain
         place = _place(_footer_start(plain) - _MAGIC_BYTES, kept, len(replaced))
-        content = self._encode(table, metadata, replaced, place)
-        _write_sparsely(path, content, [*kept, *_own_extents(content, now)])
+        return self._encode(table, metadata, _blank_but(replaced, kept), place)
 
     def _encode(self, table: pa.Table, metadata: dict[bytes, bytes], replaced: bytes, place: int) -> bytes:
-        """Encode the table with its data from `place` on, over a copy of the replaced file's bytes."""
+        """Encode the table with its data from `place` on, among the bytes of the replaced file still in use."""
         sink = pa.BufferOutputStream()
         writer = pq.ParquetWriter(
             sink,
@@ -148,10 +141,9 @@ def _place(data_bytes: int, kept: Sequence[Extent], file_bytes: int) -> int:
     return file_bytes
 
 
-def _write_sparsely(path: Path, content: bytes, extents: Sequence[Extent]) -> None:
-    """Write only the magic number and these extents; what lies between them becomes a hole."""
-    with path.open("wb") as file:
-        file.write(content[:_MAGIC_BYTES])
-        for extent in extents:
-            file.seek(extent.start, os.SEEK_SET)
-            file.write(content[extent.start : extent.end])
+def _blank_but(content: bytes, kept: Sequence[Extent]) -> bytes:
+    """Return the bytes of a file with all that is not in use set to zero."""
+    blank = bytearray(len(content))
+    for extent in kept:
+        blank[extent.start : extent.end] = content[extent.start : extent.end]
+    return bytes(blank)

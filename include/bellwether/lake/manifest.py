@@ -89,6 +89,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         Unique to this publication; what compare-and-swap compares.
     stage_id, run_id
         The stage it was published from and the run that did it.
+    replaces
+        Name of the kept revision file that this publication replaced; None for the first of its session.
     inputs
         Revisions of the datasets it was computed from; for a clean dataset, hashes of the raw
         response files by `stage_id/file`.
@@ -111,6 +113,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     code_version: str
     config_hash: str
     provenance: Provenance
+    replaces: str | None = None
     inputs: dict[str, str] = msgspec.field(default_factory=dict)
     warnings: dict[str, int] = msgspec.field(default_factory=dict)
     api_calls: int = 0

@@ -1,16 +1,23 @@
-"""The one room that builds paths in the lake.
+"""The one room that builds keys in the lake: paths relative to its root.
 
-    <root>/<zone>/<dataset>/session=YYYY-MM-DD/...
+    <zone>/<dataset>/session=YYYY-MM-DD/...
 
 A session folder in `clean` and `gold` holds exactly one file and nothing else, so that a plain read of
 the folder by pandas, Polars or DuckDB sees the published rows and only those.
 """
 
-from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
+from pathlib import PurePosixPath
 
 GOLD_DATASETS = frozenset({"minutes", "chain"})
+
+MARKER = PurePosixPath("lake.json")
+"""The file that says what kind of lake this is."""
+
+INCOMING = PurePosixPath("stage/incoming")
+"""Where files on a local disk are written before they are renamed to their place."""
+
+_STATE = PurePosixPath("state")
 
 
 def session_folder(session: date) -> str:
@@ -18,74 +25,70 @@ def session_folder(session: date) -> str:
     return f"session={session.isoformat()}"
 
 
-@dataclass(frozen=True)
-class LakePaths:
-    """Where everything of one lake stands.
+def dataset_folder(dataset: str) -> PurePosixPath:
+    """Return the folder of a published dataset."""
+    return PurePosixPath("gold" if dataset in GOLD_DATASETS else "clean") / dataset
 
-    Attributes
-    ----------
-    root
-        The lake's folder.
-    """
 
-    root: Path
+def partition(dataset: str, session: date) -> PurePosixPath:
+    """Return the published file of one session."""
+    return dataset_folder(dataset) / session_folder(session) / f"{dataset}.parquet"
 
-    @property
-    def marker(self) -> Path:
-        """The file that says what kind of lake this is."""
-        return self.root / "lake.json"
 
-    def dataset(self, dataset: str) -> Path:
-        """Return the folder of a published dataset."""
-        return self.root / ("gold" if dataset in GOLD_DATASETS else "clean") / dataset
+def revisions(dataset: str, session: date) -> PurePosixPath:
+    """Return the folder of the replaced revisions of one session."""
+    return _in_zone("revisions", dataset, session)
 
-    def partition(self, dataset: str, session: date) -> Path:
-        """Return the published file of one session."""
-        return self.dataset(dataset) / session_folder(session) / f"{dataset}.parquet"
 
-    def revision(self, dataset: str, session: date, published_utc: datetime, revision: str) -> Path:
-        """Return where a replaced revision is kept; names sort by the time of publication."""
-        name = f"{published_utc:%Y%m%dT%H%M%S%f}Z-{revision[:12]}.parquet"
-        return self._in_zone("revisions", dataset, session) / name
+def revision(dataset: str, session: date, published_utc: datetime, revision: str) -> PurePosixPath:
+    """Return where a replaced revision is kept; names sort by the time of publication."""
+    name = f"{published_utc:%Y%m%dT%H%M%S%f}Z-{revision[:12]}.parquet"
+    return revisions(dataset, session) / name
 
-    def stages(self, dataset: str, session: date) -> Path:
-        """Return the folder of all stages of one session."""
-        return self._in_zone("stage", dataset, session)
 
-    def stage(self, dataset: str, session: date, stage_id: str) -> Path:
-        """Return the folder in which one run stages its batches."""
-        return self.stages(dataset, session) / stage_id
+def stages(dataset: str, session: date) -> PurePosixPath:
+    """Return the folder of all stages of one session."""
+    return _in_zone("stage", dataset, session)
 
-    def incoming(self, dataset: str, session: date, publication_id: str) -> Path:
-        """Return the file in which a publication is written before its swap."""
-        return self.root / "stage" / "incoming" / f"{dataset}-{session.isoformat()}-{publication_id}.parquet"
 
-    def raw(self, dataset: str, session: date, stage_id: str) -> Path:
-        """Return the folder of the vendor's verbatim responses to one run."""
-        return self._in_zone("raw", dataset, session) / stage_id
+def stage(dataset: str, session: date, stage_id: str) -> PurePosixPath:
+    """Return the folder in which one run stages its batches."""
+    return stages(dataset, session) / stage_id
 
-    def quarantine(self, dataset: str, session: date, stage_id: str) -> Path:
-        """Return the file of the rows one run was refused, with their reasons."""
-        return self._in_zone("quarantine", dataset, session) / f"{stage_id}.parquet"
 
-    def quality(self, dataset: str, session: date) -> Path:
-        """Return the JSON result of the session's last validation."""
-        return self._state("quality", dataset, session)
+def raw(dataset: str, session: date, stage_id: str) -> PurePosixPath:
+    """Return the folder of the vendor's verbatim responses to one run."""
+    return _in_zone("raw", dataset, session) / stage_id
 
-    def manifest(self, dataset: str, session: date) -> Path:
-        """Return the JSON copy of the published manifest: an index, rebuilt from the partitions when lost."""
-        return self._state("manifests", dataset, session)
 
-    def failures(self, dataset: str, session: date) -> Path:
-        """Return the JSON record of why nothing of a session could be published."""
-        return self._state("failures", dataset, session)
+def quarantine(dataset: str, session: date, stage_id: str) -> PurePosixPath:
+    """Return the file of the rows one run was refused, with their reasons."""
+    return _in_zone("quarantine", dataset, session) / f"{stage_id}.parquet"
 
-    def lock(self, dataset: str, session: date) -> Path:
-        """Return the lock file of one partition's swap."""
-        return self.root / "state" / "locks" / dataset / f"{session.isoformat()}.lock"
 
-    def _in_zone(self, zone: str, dataset: str, session: date) -> Path:
-        return self.root / zone / dataset / session_folder(session)
+def quality(dataset: str, session: date) -> PurePosixPath:
+    """Return the JSON result of the session's last validation."""
+    return _in_state("quality", dataset, session)
 
-    def _state(self, kind: str, dataset: str, session: date) -> Path:
-        return self.root / "state" / kind / dataset / f"{session.isoformat()}.json"
+
+def manifest(dataset: str, session: date) -> PurePosixPath:
+    """Return the JSON copy of the published manifest: an index, rebuilt from the partitions when lost."""
+    return _in_state("manifests", dataset, session)
+
+
+def failures(dataset: str, session: date) -> PurePosixPath:
+    """Return the JSON record of why nothing of a session could be published."""
+    return _in_state("failures", dataset, session)
+
+
+def lock(key: PurePosixPath) -> PurePosixPath:
+    """Return the lock file of whatever `key` names."""
+    return _STATE / "locks" / key.with_name(f"{key.name}.lock")
+
+
+def _in_zone(zone: str, dataset: str, session: date) -> PurePosixPath:
+    return PurePosixPath(zone) / dataset / session_folder(session)
+
+
+def _in_state(kind: str, dataset: str, session: date) -> PurePosixPath:
+    return _STATE / kind / dataset / f"{session.isoformat()}.json"

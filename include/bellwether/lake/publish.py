@@ -1,15 +1,15 @@
 """Publishing: the one way rows become visible, safe against death at any step and against any other publisher.
 
-The new file is written and synced outside the partition's folder; under the partition's lock the
-current publication is compared with the one merged from, the replaced file is kept, and one rename
-swaps rows and manifest together. If another publication came first, everything is merged again. The
-lock dies with its holder, and correctness rests on the comparison, not on Airflow's pools.
+One swap of the storage puts rows and manifest in force together, on condition that the publication they were merged
+from still is, and keeps the replaced file. If another publication came first, everything is merged again.
+Correctness rests on that comparison, not on Airflow's pools.
 """
 
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,8 +18,8 @@ from msgspec import structs
 from bellwether import __version__
 from bellwether.errors import LakeError, NothingProven
 from bellwether.faultpoints import reach
-from bellwether.lake import files
-from bellwether.lake.lake import Lake
+from bellwether.lake import paths
+from bellwether.lake.lake import Lake, Published
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.manifest import METADATA_KEY, Manifest, TickerCoverage, encode
 from bellwether.lake.revisions import revision_of
@@ -103,20 +103,20 @@ def publish(lake: Lake, submission: Submission, layout: FileLayout) -> Publicati
     NothingProven
         Every ticker failed and nothing is published.
     LakeError
-        The swap lost against other publishers too often.
+        The storage refused (full, read-only, out of reach), or the swap lost against other publishers too often. What
+        was published before stands, or, where a bucket gave no answer, it or the new publication: never half of one.
     """
     reach("publish.begun", submission.session)
     for _ in range(_MOST_ROUNDS):
         current = lake.partition(submission.dataset, submission.session)
-        refused = _refused(submission, current[1].coverage if current else {})
+        refused = _refused(submission, current.manifest.coverage if current else {})
         table, manifest = _merge(lake, submission, current, refused)
         reach("publish.merged", submission.session)
-        if current is not None and _says_the_same(current[1], manifest):
+        if current is not None and _says_the_same(current.manifest, manifest):
             # A publisher that died between swap and index left the index behind.
-            with files.locked(lake.paths.lock(submission.dataset, submission.session)):
-                _write_index(lake, lake.manifest(submission.dataset, submission.session) or current[1])
-            return Publication(current[1], changed=False, refused=refused)
-        if _swap(lake, table, manifest, current[1] if current else None, layout):
+            _write_index(lake, current.manifest)
+            return Publication(current.manifest, changed=False, refused=refused)
+        if _swap(lake, table, manifest, current, layout):
             log.info(
                 "published",
                 dataset=manifest.dataset,
@@ -157,10 +157,10 @@ def _why_refused(known: TickerCoverage, published: TickerCoverage, *, accept_los
 
 
 def _merge(
-    lake: Lake, submission: Submission, current: tuple[pa.Table, Manifest] | None, refused: dict[str, str]
+    lake: Lake, submission: Submission, current: Published | None, refused: dict[str, str]
 ) -> tuple[pa.Table, Manifest]:
     schema = SCHEMAS[submission.dataset]
-    published, before = (current[0], current[1].coverage) if current else (schema.empty_table(), {})
+    published, before = (current.table, current.manifest.coverage) if current else (schema.empty_table(), {})
     accepted = {ticker: known for ticker, known in submission.coverage.items() if ticker not in refused}
     coverage = dict(sorted((before | accepted).items()))
     if not any(known.state.is_proven for known in coverage.values()):
@@ -175,7 +175,7 @@ def _merge(
     table = pa.concat_tables([kept.cast(schema), arriving.cast(schema)])
     table = table.sort_by([(column, "ascending") for column in SORT_KEY]).combine_chunks()
     stages = {known.stage_id for known in coverage.values()}
-    earlier = current[1].inputs if current else {}
+    earlier = current.manifest.inputs if current else {}
     inputs = {path: digest for path, digest in earlier.items() if path.split("/")[0] in stages} | submission.inputs
     return table, Manifest(
         dataset=submission.dataset,
@@ -191,6 +191,7 @@ def _merge(
         code_version=__version__,
         config_hash=submission.config_hash,
         provenance=lake.provenance,
+        replaces=_kept(current.manifest).name if current else None,
         inputs=inputs,
         warnings=submission.count_warnings(table)
         | {"duplicates_dropped": sum(known.duplicates_dropped for known in coverage.values())},
@@ -210,39 +211,36 @@ def _says_the_same(current: Manifest, merged: Manifest) -> bool:
     return claim(current) == claim(merged)
 
 
-def _swap(lake: Lake, table: pa.Table, manifest: Manifest, base: Manifest | None, layout: FileLayout) -> bool:
+def _swap(lake: Lake, table: pa.Table, manifest: Manifest, base: Published | None, layout: FileLayout) -> bool:
     """Put the new file in place of the one it was merged from; False if that one is no longer in force."""
-    dataset, session = manifest.dataset, manifest.session
-    target = lake.paths.partition(dataset, session)
-    replaced = target.read_bytes() if base else None
-    incoming = lake.paths.incoming(dataset, session, manifest.publication_id)
-    files.make_folder(incoming.parent)
-    try:
-        layout.write(incoming, table, {METADATA_KEY: encode(manifest)}, replaced, manifest.published_utc)
-        reach("publish.written", session)
-        files.sync(incoming)
-        reach("publish.synced", session)
-        with files.locked(lake.paths.lock(dataset, session)):
-            reach("publish.locked", session)
-            current = lake.manifest(dataset, session)
-            if (current and current.publication_id) != (base and base.publication_id):
-                return False
-            if current is not None:
-                files.keep(target, lake.paths.revision(dataset, session, current.published_utc, current.revision))
-            reach("publish.kept", session)
-            files.make_folder(target.parent)
-            files.replace(incoming, target)
-            reach("publish.swapped", session)
-            _write_index(lake, manifest)
-            reach("publish.indexed", session)
-    finally:
-        incoming.unlink(missing_ok=True)  # there only if the swap did not happen
-    return True
+    content = layout.compose(
+        table, {METADATA_KEY: encode(manifest)}, base.content if base else None, manifest.published_utc
+    )
+    is_done = lake.storage.swap(
+        paths.partition(manifest.dataset, manifest.session),
+        content,
+        expected=base.version if base else None,
+        keep_as=_kept(base.manifest) if base else None,
+        reached=lambda step: reach(f"publish.{step}", manifest.session),
+    )
+    if is_done:
+        _write_index(lake, manifest)
+        reach("publish.indexed", manifest.session)
+    return is_done
+
+
+def _kept(manifest: Manifest) -> PurePosixPath:
+    """Return where a publication is kept once it is replaced."""
+    return paths.revision(manifest.dataset, manifest.session, manifest.published_utc, manifest.revision)
 
 
 def _write_index(lake: Lake, manifest: Manifest) -> None:
-    path = lake.paths.manifest(manifest.dataset, manifest.session)
-    content = encode(manifest)
-    if not path.exists() or path.read_bytes() != content:
-        files.write_bytes(path, content)
-    lake.paths.failures(manifest.dataset, manifest.session).unlink(missing_ok=True)
+    """Copy into the index whichever manifest is in force: no lock is needed, since the last to write looks again."""
+    index = paths.manifest(manifest.dataset, manifest.session)
+    written = ""
+    while written != manifest.publication_id:
+        stored, content = lake.storage.read(index), encode(manifest)
+        if stored is None or stored.content != content:
+            lake.storage.write(index, content)
+        written, manifest = manifest.publication_id, lake.manifest(manifest.dataset, manifest.session) or manifest
+    lake.storage.delete(paths.failures(manifest.dataset, manifest.session))

@@ -1,15 +1,18 @@
 """Reading published data: what users call from a notebook."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from bellwether.config import Config
 from bellwether.errors import LakeError
+from bellwether.lake import paths
 from bellwether.lake.lake import Lake
+from bellwether.lake.location import Location, default_location
 from bellwether.schemas import SCHEMAS
 
 
@@ -21,6 +24,7 @@ def read(
     columns: Sequence[str] | None = None,
     *,
     root: str | Path | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> pa.Table:
     """Read the published rows of a dataset.
 
@@ -35,7 +39,9 @@ def read(
     columns
         Only these, in this order; all of the schema by default.
     root
-        The lake; by default `lake.root` of the settings.
+        The lake; by default where `AIRFLOW_CONN_LAKE_DEFAULT` says, else `lake.root` of the settings.
+    options
+        How to reach a root in a bucket: see `bellwether.lake.location.open_storage`.
 
     Returns
     -------
@@ -57,7 +63,8 @@ def read(
         msg = f"{dataset} has no column {', '.join(unknown)}; it has: {', '.join(schema.names)}"
         raise LakeError(msg)
     tickers = [tickers] if isinstance(tickers, str) else tickers
-    lake = Lake.open(root or Config.load().settings.lake.root)
+    where = Location(str(root), options or {}) if root else default_location(Config.load())
+    lake = Lake.open(where.root, options=where.options)
     first, last = (date.fromisoformat(day) if isinstance(day, str) else day for day in (start, end))
     wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     tables = [
@@ -71,12 +78,13 @@ def read(
 def _read_partition(
     lake: Lake, dataset: str, session: date, tickers: Sequence[str] | None, wanted: pa.Schema
 ) -> pa.Table:
-    with lake.opened(dataset, session) as partition:
-        if partition is None:  # withdrawn since the listing
-            return wanted.empty_table()
+    def see(partition: pq.ParquetFile) -> pa.Table:
         if tickers is None:
-            table = partition.read(columns=wanted.names)
-        else:
-            table = partition.read(columns=list(dict.fromkeys([*wanted.names, "ticker"])))
-            table = table.filter(pc.is_in(table["ticker"], value_set=pa.array(list(tickers), pa.string())))
+            return partition.read(columns=wanted.names)
+        table = partition.read(columns=list(dict.fromkeys([*wanted.names, "ticker"])))
+        return table.filter(pc.is_in(table["ticker"], value_set=pa.array(list(tickers), pa.string())))
+
+    table = lake.look(paths.partition(dataset, session), see)
+    if table is None:  # withdrawn since the listing
+        return wanted.empty_table()
     return table.select(wanted.names).replace_schema_metadata(None).cast(wanted)

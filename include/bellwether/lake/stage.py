@@ -4,16 +4,13 @@ A staged file carries its record in the Parquet metadata, so rows and record app
 tasks that are tried again read here what they have already proven.
 """
 
-import math
-import shutil
-from datetime import date, timedelta
-from pathlib import Path
+from datetime import date, datetime, timedelta
+from pathlib import PurePosixPath
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from bellwether.lake import files
+from bellwether.lake import paths
 from bellwether.lake.lake import Lake
 from bellwether.lake.manifest import METADATA_KEY, TickerCoverage, encode
 
@@ -71,64 +68,55 @@ class Stage:
     """
 
     def __init__(self, lake: Lake, dataset: str, session: date, stage_id: str) -> None:
+        self._lake = lake
         self.dataset = dataset
         self.session = session
         self.stage_id = stage_id
-        self.folder = lake.paths.stage(dataset, session, stage_id)
+        self.folder = paths.stage(dataset, session, stage_id)
 
-    def write_batch(self, index: int, table: pa.Table, record: BatchRecord) -> Path:
+    def write_batch(self, index: int, table: pa.Table, record: BatchRecord) -> None:
         """Stage a batch, replacing what it staged before."""
-        return _write(self._batch(index), table, record)
+        self._write(self._batch(index), table, record)
 
     def read_batch(self, index: int) -> tuple[pa.Table, BatchRecord] | None:
         """Return what a batch has staged, or None."""
-        return _read(self._batch(index), BatchRecord)
+        return self._read(self._batch(index), BatchRecord)
 
-    def write_validated(self, table: pa.Table, record: ValidatedRecord) -> Path:
+    def write_validated(self, table: pa.Table, record: ValidatedRecord) -> None:
         """Stage the rows that may be published."""
-        return _write(self.folder / _VALIDATED, table, record)
+        self._write(self.folder / _VALIDATED, table, record)
 
     def read_validated(self) -> tuple[pa.Table, ValidatedRecord] | None:
         """Return the rows that may be published, or None."""
-        return _read(self.folder / _VALIDATED, ValidatedRecord)
+        return self._read(self.folder / _VALIDATED, ValidatedRecord)
 
     def remove(self) -> None:
         """Delete the stage."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._lake.storage.delete_folder(self.folder)
 
-    def _batch(self, index: int) -> Path:
+    def _batch(self, index: int) -> PurePosixPath:
         return self.folder / f"b{index:03d}.parquet"
+
+    def _write(self, key: PurePosixPath, table: pa.Table, record: BatchRecord | ValidatedRecord) -> None:
+        self._lake.write_parquet(key, table.replace_schema_metadata({METADATA_KEY: encode(record)}))
+
+    def _read[Record: (BatchRecord, ValidatedRecord)](
+        self, key: PurePosixPath, kind: type[Record]
+    ) -> tuple[pa.Table, Record] | None:
+        table = self._lake.read_parquet(key)
+        if table is None:
+            return None
+        return table.replace_schema_metadata(None), msgspec.json.decode(table.schema.metadata[METADATA_KEY], type=kind)
 
 
 def remove_old_stages(lake: Lake, dataset: str, session: date, keep: timedelta) -> None:
-    """Delete stages of a session, and files left by killed publications, untouched for longer than `keep`."""
-    oldest_kept_s = (lake.clock.now() - keep).timestamp()
-    for folder in lake.paths.stages(dataset, session).glob("*"):
-        if _last_written_s(folder) < oldest_kept_s:
-            shutil.rmtree(folder, ignore_errors=True)
-    any_incoming = lake.paths.incoming(dataset, session, "*")
-    for orphan in any_incoming.parent.glob(any_incoming.name):
-        if _last_written_s(orphan) < oldest_kept_s:
-            orphan.unlink(missing_ok=True)
-
-
-def _last_written_s(path: Path) -> float:
-    """Return the newest time of a file, or of a folder and what is in it; infinity if a run is at work there."""
-    try:
-        entries = [path, *path.iterdir()] if path.is_dir() else [path]
-        return max(entry.stat().st_mtime for entry in entries)
-    except FileNotFoundError:
-        return math.inf
-
-
-def _write(path: Path, table: pa.Table, record: BatchRecord | ValidatedRecord) -> Path:
-    files.write_parquet(path, table.replace_schema_metadata({METADATA_KEY: encode(record)}))
-    return path
-
-
-def _read[Record: (BatchRecord, ValidatedRecord)](path: Path, kind: type[Record]) -> tuple[pa.Table, Record] | None:
-    try:
-        table = pq.ParquetFile(path).read()
-    except FileNotFoundError:
-        return None
-    return table.replace_schema_metadata(None), msgspec.json.decode(table.schema.metadata[METADATA_KEY], type=kind)
+    """Delete what dead writers left, and the stages of a session to which nothing was added for longer than `keep`."""
+    lake.storage.clean()
+    last_written_utc: dict[PurePosixPath, datetime] = {}
+    stages = paths.stages(dataset, session)
+    for entry in lake.storage.list(stages):
+        folder = stages / entry.key.relative_to(stages).parts[0]
+        last_written_utc[folder] = max(entry.modified_utc, last_written_utc.get(folder, entry.modified_utc))
+    for folder, written_utc in last_written_utc.items():
+        if written_utc < lake.clock.now() - keep:
+            lake.storage.delete_folder(folder)

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from bellwether.clock import SimulatedClock
@@ -25,7 +24,7 @@ from bellwether.errors import (
 from bellwether.ingest.fetch import BatchSummary, fetch_batch
 from bellwether.ingest.pages import StagedPages
 from bellwether.ingest.plan import Batch
-from bellwether.lake import Coverage, Lake
+from bellwether.lake import Coverage, Lake, paths
 from bellwether.lake.stage import BatchRecord, Stage
 from tests.builders import SESSION, bars
 from tests.unit.ingest.conftest import FakeVendor
@@ -51,9 +50,9 @@ def test_all_tickers_are_staged_with_raw_responses_kept_verbatim(lake: Lake, ven
     table, record = staged(lake)
     assert table.num_rows == 15
     assert {known.state for known in record.coverage.values()} == {Coverage.COMPLETE}
-    [file] = lake.paths.raw("equities", SESSION, "s1").iterdir()
-    assert list(record.raw) == [f"s1/{file.name}"]
-    raw = pq.read_table(file)
+    [file] = lake.storage.list(paths.raw("equities", SESSION, "s1"))
+    assert list(record.raw) == [f"s1/{file.key.name}"]
+    raw = lake.read_parquet(file.key)
     assert raw["body"].to_pylist() == [b"AAPL", b"MSFT", b"SPY"]
     assert raw["request_id"].to_pylist() == ["r-AAPL", "r-MSFT", "r-SPY"]
 

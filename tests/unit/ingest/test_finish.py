@@ -3,7 +3,6 @@
 import json
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from bellwether.config import Config, RetryPolicies
@@ -12,7 +11,7 @@ from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import failed_tickers, publish_stage, validate_stage
 from bellwether.ingest.plan import Batch, plan_session
 from bellwether.ingest.readiness import readiness
-from bellwether.lake import Coverage, Lake, read
+from bellwether.lake import Coverage, Lake, paths, read
 from bellwether.lake.coverage import session_coverage
 from bellwether.lake.publish import Publication
 from tests.builders import SESSION, bars
@@ -47,7 +46,7 @@ def test_a_good_session_is_published_whole(lake: Lake, config: Config, vendor: F
     assert publication.manifest.rows == 20
     assert set(publication.manifest.timings_s) == {"fetch_s", "validate_s"}
     assert publication.manifest.api_calls == 4
-    result = json.loads(lake.paths.quality("equities", SESSION).read_bytes())
+    result = json.loads(lake.storage.read(paths.quality("equities", SESSION)).content)
     assert result["passed"] is True
 
 
@@ -59,10 +58,10 @@ def test_bad_rows_go_to_quarantine_with_their_reason_and_the_rest_is_published(
     spy = manifest.coverage["SPY"]
     assert (spy.state, spy.rows, spy.quarantined_rows) == (Coverage.PARTIAL, 58, 2)
     assert manifest.quarantined_rows == 2
-    quarantined = pq.read_table(lake.paths.quarantine("equities", SESSION, "s1"))
+    quarantined = lake.read_parquet(paths.quarantine("equities", SESSION, "s1"))
     assert quarantined["ticker"].to_pylist() == ["SPY", "SPY"]
     assert all("high_below_low" in reason for reason in quarantined["reason"].to_pylist())
-    assert read("equities", SESSION, SESSION, tickers=["SPY"], root=lake.paths.root).num_rows == 58
+    assert read("equities", SESSION, SESSION, tickers=["SPY"], root=lake.root).num_rows == 58
 
 
 def test_a_failed_table_rule_leaves_the_published_partition_untouched(
@@ -197,11 +196,10 @@ def record_gold(lake: Lake, inputs: dict[str, str]) -> None:
     """Write the smallest gold partition: no rows, and a manifest that records its inputs."""
     import msgspec
 
-    from bellwether.lake.files import write_parquet
     from bellwether.lake.manifest import METADATA_KEY, encode
 
     manifest = lake.manifest("equities", SESSION)
     assert manifest is not None
     gold = msgspec.structs.replace(manifest, dataset="minutes", inputs=inputs)
     table = pa.table({"ts": pa.array([], pa.int64())}).replace_schema_metadata({METADATA_KEY: encode(gold)})
-    write_parquet(lake.paths.partition("minutes", SESSION), table)
+    lake.write_parquet(paths.partition("minutes", SESSION), table)

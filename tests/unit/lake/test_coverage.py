@@ -1,7 +1,6 @@
 """The ledger tells what is known of every ticker, whatever Airflow ran."""
 
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import pytest
 
@@ -15,8 +14,8 @@ from tests.builders import SESSION, bars, failed, submission
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path, simulated=True, clock=SimulatedClock(datetime(2025, 7, 3, tzinfo=UTC), speed=0))
+def lake(root: str) -> Lake:
+    return Lake.open(root, simulated=True, clock=SimulatedClock(datetime(2025, 7, 3, tzinfo=UTC), speed=0))
 
 
 def test_a_session_no_run_ever_touched_is_missing_once_due_and_not_yet_due_before(lake: Lake) -> None:

@@ -1,44 +1,65 @@
 """Opening a lake: its kind is fixed at creation, and damage is named."""
 
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from bellwether.errors import LakeError
-from bellwether.lake import Lake, files
-from bellwether.lake.paths import LakePaths
+from bellwether.lake import Lake, paths
+from bellwether.lake.storage import VersionReplaced
+from tests.bucket import Bucket, answer_lost
 from tests.builders import SESSION
 
 
-def test_kind_is_fixed_at_creation_and_the_kinds_never_mix(tmp_path: Path) -> None:
-    assert Lake.open(tmp_path / "lake", simulated=True).provenance == "simulated"
+def test_kind_is_fixed_at_creation_and_the_kinds_never_mix(root: str) -> None:
+    assert Lake.open(root, simulated=True).provenance == "simulated"
     with pytest.raises(LakeError, match="holds simulated data; production data needs a lake of its own"):
-        Lake.open(tmp_path / "lake", simulated=False)
-    assert Lake.open(tmp_path / "real", simulated=False).provenance == "final"
+        Lake.open(root, simulated=False)
+    assert Lake.open(f"{root}-real", simulated=False).provenance == "final"
     with pytest.raises(LakeError, match="holds production data; simulated data needs a lake of its own"):
-        Lake.open(tmp_path / "real", simulated=True)
+        Lake.open(f"{root}-real", simulated=True)
 
 
-def test_reading_opens_either_kind_but_creates_nothing(tmp_path: Path) -> None:
-    with pytest.raises(LakeError, match="there is no lake at"):
-        Lake.open(tmp_path / "lake")
-    assert not (tmp_path / "lake").exists()
-    Lake.open(tmp_path / "lake", simulated=True)
-    assert Lake.open(f"file://{tmp_path}/lake").simulated
+def test_reading_opens_either_kind_but_creates_nothing(root: str) -> None:
+    for _ in range(2):
+        with pytest.raises(LakeError, match="there is no lake at"):
+            Lake.open(root)
+    Lake.open(root, simulated=True)
+    assert Lake.open(root).simulated
 
 
-def test_of_two_creators_at_once_the_first_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = files.sync
+def test_of_two_creators_at_once_the_first_decides(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = type(Lake.open(f"{root}-other", simulated=True).storage)
+    swap: Callable[..., bool] = storage.swap
 
-    def create_meanwhile(path: Path) -> None:
-        if not LakePaths(tmp_path).marker.exists():
-            LakePaths(tmp_path).marker.write_text('{"kind":"production","created_utc":"2025-07-01T00:00:00Z"}')
-        write(path)
+    def create_meanwhile(self: object, *arguments: object, **options: object) -> bool:
+        monkeypatch.setattr(storage, "swap", swap)
+        Lake.open(root, simulated=False)
+        return swap(self, *arguments, **options)
 
-    monkeypatch.setattr(files, "sync", create_meanwhile)
+    monkeypatch.setattr(storage, "swap", create_meanwhile)
     with pytest.raises(LakeError, match="holds production data"):
-        Lake.open(tmp_path, simulated=True)
+        Lake.open(root, simulated=True)
+
+
+def test_a_bucket_whose_marker_was_written_without_an_answer_opens(bucket: Bucket) -> None:
+    bucket.faults["put_object"] = answer_lost(carried_out=True)
+    assert Lake.open("s3://bucket/some/lake", simulated=True).simulated
+
+
+@pytest.mark.parametrize("condition", ["IfNoneMatch", "IfMatch"])
+def test_a_store_that_ignores_conditions_is_read_but_never_written(bucket: Bucket, condition: str) -> None:
+    Lake.open("s3://bucket/some/lake", simulated=True)
+    before = bucket.objects["some/lake/lake.json"][0]
+    bucket.ignores = {condition}
+    with pytest.raises(LakeError, match=f"ignores the condition {condition}.*one would be lost"):
+        Lake.open("s3://bucket/some/lake", simulated=True)
+    assert Lake.open("s3://bucket/some/lake").simulated
+    assert bucket.keys() == ["lake.json"]
+    assert bucket.objects["some/lake/lake.json"][0] == before
 
 
 def test_a_damaged_marker_is_named(tmp_path: Path) -> None:
@@ -47,46 +68,28 @@ def test_a_damaged_marker_is_named(tmp_path: Path) -> None:
         Lake.open(tmp_path)
 
 
-def test_object_storage_is_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(LakeError, match="not s3://"):
-        Lake.open("s3://bucket/lake", simulated=True)
+def test_what_is_replaced_in_the_middle_of_a_read_is_read_anew_but_not_for_ever(root: str) -> None:
+    lake = Lake.open(root, simulated=True)
+    lake.write_parquet(paths.partition("minutes", SESSION), pa.table({"a": [1]}))
+    seen: list[object] = []
+
+    def overtaken(times: int) -> Callable[[object], int]:
+        def see(file: object) -> int:
+            seen.append(file)
+            if len(seen) <= times:
+                msg = "replaced"
+                raise VersionReplaced(msg)
+            return len(seen)
+
+        return see
+
+    assert lake.look(paths.partition("minutes", SESSION), overtaken(3)) == 4
+    seen.clear()
+    with pytest.raises(LakeError, match="was replaced 20 times while being read"):
+        lake.look(paths.partition("minutes", SESSION), overtaken(1000))
+    assert lake.look(paths.partition("minutes", date(2025, 7, 2)), overtaken(0)) is None
 
 
-def test_a_file_url_has_three_slashes_and_may_be_encoded(tmp_path: Path) -> None:
-    Lake.open(tmp_path / "my lake", simulated=True)
-    assert Lake.open(f"file://{tmp_path}/my%20lake").paths.root == tmp_path / "my lake"
-    with pytest.raises(LakeError, match="three slashes"):
-        Lake.open("file://data/lake", simulated=True)
-
-
-def test_gold_and_clean_stand_apart_and_a_session_folder_is_hive_style(tmp_path: Path) -> None:
-    paths = LakePaths(tmp_path)
-    assert paths.partition("equities", SESSION) == tmp_path / "clean/equities/session=2025-07-01/equities.parquet"
-    assert paths.partition("minutes", SESSION) == tmp_path / "gold/minutes/session=2025-07-01/minutes.parquet"
-
-
-def test_files_are_kept_by_copy_where_links_do_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, target = tmp_path / "a", tmp_path / "kept" / "a"
-    source.write_bytes(b"rows")
-
-    def no_links(*_: object) -> None:
-        raise OSError
-
-    monkeypatch.setattr(files.os, "link", no_links)
-    files.keep(source, target)
-    source.write_bytes(b"newer rows")
-    files.keep(source, target)
-    assert target.read_bytes() == b"rows"
-
-
-def test_a_failing_write_leaves_no_file_under_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files.write_parquet(tmp_path / "x.parquet", pa.table({"a": [1]}))
-    before = (tmp_path / "x.parquet").read_bytes()
-
-    def disk_full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files, "sync", disk_full)
-    with pytest.raises(OSError, match="No space left"):
-        files.write_parquet(tmp_path / "x.parquet", pa.table({"a": [2]}))
-    assert (tmp_path / "x.parquet").read_bytes() == before
+def test_gold_and_clean_stand_apart_and_a_session_folder_is_hive_style() -> None:
+    assert str(paths.partition("equities", SESSION)) == "clean/equities/session=2025-07-01/equities.parquet"
+    assert str(paths.partition("minutes", SESSION)) == "gold/minutes/session=2025-07-01/minutes.parquet"

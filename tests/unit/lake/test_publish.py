@@ -1,18 +1,18 @@
 """Publishing merges by ticker, swaps atomically, keeps what it replaces and loses against nobody."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from bellwether.clock import SimulatedClock
 from bellwether.config import SinkSettings
 from bellwether.errors import LakeError
-from bellwether.lake import Coverage, Lake, TickerCoverage, read
+from bellwether.lake import Coverage, Lake, TickerCoverage, paths, read
 from bellwether.lake import publish as publish_module
 from bellwether.lake.layout import FileLayout
+from bellwether.lake.manifest import encode
 from bellwether.lake.publish import Publication, Submission
 from tests.builders import SESSION, bars, complete, failed, submission
 
@@ -20,8 +20,8 @@ LAYOUT = FileLayout(SinkSettings(), "snappy")
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path / "lake", simulated=True, clock=SimulatedClock(datetime(2025, 7, 2, tzinfo=UTC), speed=1))
+def lake(root: str) -> Lake:
+    return Lake.open(root, simulated=True, clock=SimulatedClock(datetime(2025, 7, 2, tzinfo=UTC), speed=1))
 
 
 def publish(lake: Lake, what: Submission) -> Publication:
@@ -29,7 +29,11 @@ def publish(lake: Lake, what: Submission) -> Publication:
 
 
 def rows(lake: Lake, **options: object) -> pa.Table:
-    return read("equities", SESSION, SESSION, root=lake.paths.root, **options)
+    return read("equities", SESSION, SESSION, root=lake.root, **options)
+
+
+def keys(lake: Lake, folder: PurePosixPath) -> list[PurePosixPath]:
+    return sorted(entry.key for entry in lake.storage.list(folder))
 
 
 def test_first_publication_writes_sorted_rows_and_manifest_in_one_file(lake: Lake) -> None:
@@ -41,18 +45,18 @@ def test_first_publication_writes_sorted_rows_and_manifest_in_one_file(lake: Lak
     assert manifest == publication.manifest
     assert (manifest.rows, manifest.provenance, manifest.run_id) == (10, "simulated", "run-s1")
     assert manifest.warnings == {"rows_seen": 10, "duplicates_dropped": 0}
-    assert [path.name for path in lake.paths.partition("equities", SESSION).parent.iterdir()] == ["equities.parquet"]
-    assert lake.paths.manifest("equities", SESSION).exists()
+    partition = paths.partition("equities", SESSION)
+    assert keys(lake, partition.parent) == [partition]
+    assert lake.storage.read(paths.manifest("equities", SESSION)).content == encode(manifest)
 
 
 def test_same_values_again_change_nothing_whatever_their_order_or_stage(lake: Lake) -> None:
     first = publish(lake, submission(bars("SPY"), bars("AAPL")))
-    file = lake.paths.partition("equities", SESSION)
-    before = file.stat()
+    [before] = lake.storage.list(paths.partition("equities", SESSION).parent)
     again = publish(lake, submission(bars("AAPL"), bars("SPY").slice(0).take([4, 3, 2, 1, 0]), stage_id="s2"))
     assert not again.changed
     assert again.manifest == first.manifest
-    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert list(lake.storage.list(before.key.parent)) == [before]
 
 
 def test_submitted_tickers_replace_only_their_own_rows(lake: Lake) -> None:
@@ -66,14 +70,15 @@ def test_submitted_tickers_replace_only_their_own_rows(lake: Lake) -> None:
     assert manifest.inputs == {"s1/b000.parquet": "hash", "s2/b000.parquet": "hash"}
 
 
-def test_the_replaced_revision_is_kept_byte_for_byte(lake: Lake) -> None:
+def test_the_replaced_revision_is_kept_byte_for_byte_and_named_by_the_one_in_force(lake: Lake) -> None:
     first = publish(lake, submission(bars("SPY"))).manifest
-    file = lake.paths.partition("equities", SESSION)
-    content = file.read_bytes()
-    publish(lake, submission(bars("SPY", seed=1), stage_id="s2"))
-    kept = lake.paths.revision("equities", SESSION, first.published_utc, first.revision)
-    assert kept.read_bytes() == content
-    assert file.read_bytes() != content
+    content = lake.storage.read(paths.partition("equities", SESSION)).content
+    second = publish(lake, submission(bars("SPY", seed=1), stage_id="s2")).manifest
+    [kept] = keys(lake, paths.revisions("equities", SESSION))
+    assert kept == paths.revision("equities", SESSION, first.published_utc, first.revision)
+    assert (first.replaces, second.replaces) == (None, kept.name)
+    assert lake.storage.read(kept).content == content
+    assert lake.storage.read(paths.partition("equities", SESSION)).content != content
 
 
 def test_a_failed_ticker_keeps_the_rows_an_earlier_run_proved(lake: Lake) -> None:
@@ -96,7 +101,7 @@ def test_nothing_proven_publishes_nothing_and_says_why(lake: Lake) -> None:
     with pytest.raises(LakeError, match=r"every ticker failed: ServerError: boom"):
         publish(lake, submission(coverage=failed(["SPY", "AAPL"])))
     assert lake.manifest("equities", SESSION) is None
-    assert not lake.paths.partition("equities", SESSION).parent.exists()
+    assert keys(lake, paths.dataset_folder("equities")) == []
 
 
 def test_a_session_whose_tickers_are_all_proven_empty_is_a_partition_without_rows(lake: Lake) -> None:
@@ -124,7 +129,7 @@ def test_a_publication_that_came_in_between_is_merged_not_overwritten(
     reach = publish_module.reach
 
     def intrude(step: str, session: object) -> None:
-        if step == "publish.synced" and intruders:
+        if step == "publish.merged" and intruders:
             publish(lake, intruders.pop())
         reach(step, SESSION)
 
@@ -132,30 +137,30 @@ def test_a_publication_that_came_in_between_is_merged_not_overwritten(
     publish(lake, submission(bars("AAPL"), stage_id="s2"))
     assert sorted(lake.manifest("equities", SESSION).coverage) == ["AAPL", "MSFT", "QQQ", "SPY"]
     assert rows(lake).num_rows == 20
-    incoming = lake.paths.incoming("equities", SESSION, "x").parent
-    assert list(incoming.iterdir()) == []
+    assert keys(lake, paths.INCOMING) == []
 
 
 def test_an_index_left_behind_by_a_killed_publisher_is_mended_by_the_next(lake: Lake) -> None:
     publish(lake, submission(bars("SPY")))
-    index = lake.paths.manifest("equities", SESSION)
-    content = index.read_bytes()
-    index.write_text("{}")
+    index = paths.manifest("equities", SESSION)
+    content = lake.storage.read(index).content
+    lake.storage.write(index, b"{}")
     assert not publish(lake, submission(bars("SPY"))).changed
-    assert index.read_bytes() == content
+    assert lake.storage.read(index).content == content
 
 
-def test_a_disk_that_is_full_leaves_the_old_revision_and_no_debris(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = publish(lake, submission(bars("SPY"))).manifest
+def test_an_index_written_late_names_the_publication_in_force(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    intruders = [submission(bars("MSFT"), stage_id="s2")]
+    reach = publish_module.reach
 
-    def disk_full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def intrude(step: str, session: object) -> None:
+        if step == "publish.swapped" and intruders:
+            publish(lake, intruders.pop())
+        reach(step, SESSION)
 
-    monkeypatch.setattr(publish_module.files, "sync", disk_full)
-    with pytest.raises(OSError, match="No space left"):
-        publish(lake, submission(bars("SPY", seed=1), stage_id="s2"))
-    assert lake.manifest("equities", SESSION) == old
-    assert list(lake.paths.incoming("equities", SESSION, "x").parent.iterdir()) == []
+    monkeypatch.setattr(publish_module, "reach", intrude)
+    publish(lake, submission(bars("SPY")))
+    assert lake.storage.read(paths.manifest("equities", SESSION)).content == encode(lake.manifest("equities", SESSION))
 
 
 def test_another_reason_for_the_same_failure_is_no_new_publication(lake: Lake) -> None:
@@ -171,20 +176,19 @@ def test_losing_every_round_is_an_error_not_a_silent_loss(lake: Lake, monkeypatc
         publish(lake, submission(bars("SPY")))
 
 
-def test_a_clock_that_stands_still_does_not_confuse_two_publications(tmp_path: Path) -> None:
+def test_a_clock_that_stands_still_does_not_confuse_two_publications(root: str) -> None:
     still = SimulatedClock(datetime(2025, 7, 2, tzinfo=UTC), speed=0)
-    lake = Lake.open(tmp_path, simulated=True, clock=still)
+    lake = Lake.open(root, simulated=True, clock=still)
     for seed in range(3):
         publish(lake, submission(bars("SPY", seed=seed), stage_id=f"s{seed}"))
-    folder = lake.paths.revision("equities", SESSION, still.now(), "x").parent
-    assert len(list(folder.iterdir())) == 2
+    assert len(keys(lake, paths.revisions("equities", SESSION))) == 2
 
 
 def test_layout_follows_the_sink(lake: Lake) -> None:
     publish_module.publish(
         lake, submission(bars("SPY")), FileLayout(SinkSettings(dictionary_columns=("ticker",)), "zstd")
     )
-    metadata = pq.ParquetFile(lake.paths.partition("equities", SESSION)).metadata
+    metadata = lake.look(paths.partition("equities", SESSION), lambda file: file.metadata)
     column = metadata.row_group(0).column(0)
     assert column.compression == "ZSTD"
     assert column.has_dictionary_page
@@ -192,9 +196,7 @@ def test_layout_follows_the_sink(lake: Lake) -> None:
 
 
 def test_a_file_not_published_here_is_refused(lake: Lake) -> None:
-    file = lake.paths.partition("equities", SESSION)
-    file.parent.mkdir(parents=True)
-    pq.write_table(bars("SPY"), file)
+    lake.write_parquet(paths.partition("equities", SESSION), bars("SPY"))
     with pytest.raises(LakeError, match="carries no readable manifest"):
         publish(lake, submission(bars("SPY")))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bellwether.clock import SimulatedClock
-from bellwether.lake import Lake
+from bellwether.lake import Lake, paths
 from bellwether.lake.stage import BatchRecord, Stage, ValidatedRecord, remove_old_stages
 from tests.builders import SESSION, bars, complete, failed
 
@@ -15,8 +15,8 @@ NOW = datetime(2025, 7, 10, tzinfo=UTC)
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path, simulated=True, clock=SimulatedClock(NOW, speed=0))
+def lake(root: str) -> Lake:
+    return Lake.open(root, simulated=True, clock=SimulatedClock(NOW, speed=0))
 
 
 def test_a_batch_reads_back_with_its_record_and_can_be_replaced(lake: Lake) -> None:
@@ -39,27 +39,27 @@ def test_what_validation_let_through_reads_back(lake: Lake) -> None:
     assert stage.read_validated() is None
 
 
-def test_a_stage_at_work_that_changes_meanwhile_is_left_alone(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage(lake, "equities", SESSION, "s1")
-    stage.write_batch(0, bars("SPY"), BatchRecord(coverage={}, api_calls=0, seconds=0, raw={}))
-    os.utime(stage.folder, times=(0, 0))
-    vanished = [stage.folder / ".b000.parquet.tmp"]
-    monkeypatch.setattr(Path, "iterdir", lambda _: iter(vanished))
-    remove_old_stages(lake, "equities", SESSION, timedelta(days=7))
-    assert stage.read_batch(0) is not None
-
-
-def test_stages_and_orphans_are_removed_once_old_and_not_before(lake: Lake) -> None:
+def test_stages_are_removed_once_nothing_was_added_for_long_and_not_before(
+    lake: Lake, request: pytest.FixtureRequest
+) -> None:
     record = BatchRecord(coverage={}, api_calls=0, seconds=0, raw={})
-    incoming = lake.paths.incoming("equities", SESSION, "dead")
-    incoming.parent.mkdir(parents=True)
-    for name, age in (("old", timedelta(days=8)), ("young", timedelta(days=6))):
+    ages = {"old": (8, 9), "young": (6, 6), "at work": (30, 1)}
+    for name, days in ages.items():
         stage = Stage(lake, "equities", SESSION, name)
-        written = stage.write_batch(0, bars("SPY"), record)
-        orphan = incoming.with_name(f"equities-{SESSION}-{name}.parquet")
-        orphan.touch()
-        for path in (written, stage.folder, orphan):
-            os.utime(path, times=((NOW - age).timestamp(),) * 2)
+        for index, age in enumerate(days):
+            stage.write_batch(index, bars("SPY"), record)
+            written(lake, stage, index, NOW - timedelta(days=age), request)
     remove_old_stages(lake, "equities", SESSION, timedelta(days=7))
-    assert [path.name for path in lake.paths.stages("equities", SESSION).iterdir()] == ["young"]
-    assert [path.name for path in incoming.parent.iterdir()] == [f"equities-{SESSION}-young.parquet"]
+    left = {entry.key.parent.name for entry in lake.storage.list(paths.stages("equities", SESSION))}
+    assert left == {"young", "at work"}
+
+
+def written(lake: Lake, stage: Stage, index: int, moment: datetime, request: pytest.FixtureRequest) -> None:
+    """Have a staged batch be as old as if it was written at a moment."""
+    key = stage.folder / f"b{index:03d}.parquet"
+    if lake.root.startswith("s3://"):
+        objects = request.getfixturevalue("bucket").objects
+        content, _ = objects[f"some/lake/{key}"]
+        objects[f"some/lake/{key}"] = (content, moment)
+    else:
+        os.utime(Path(lake.root, key), times=(moment.timestamp(),) * 2)
