@@ -17,6 +17,7 @@ from airflow.providers_manager import ProvidersManager
 
 from bellwether.config import RetryPolicies
 from bellwether.errors import ConfigError, LakeError, Unauthorized
+from bellwether.lake import Lake
 from bellwether.logging import redact
 from bellwether.sources.rest import PolygonRest
 from bellwether_airflow import connections
@@ -312,6 +313,18 @@ class TestResolvedForTasks:
         lake = connections.lake()
         assert lake.root == str(root)
         assert lake.simulated
+
+    def test_a_bucket_is_reached_with_the_connections_key_endpoint_and_region(
+        self, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened: dict[str, object] = {}
+        monkeypatch.setattr(Lake, "open", lambda root, **arguments: opened.update(arguments, root=root))
+        extra = {"path": "s3://bucket/lake", "endpoint_url": "http://store:9000", "region_name": "eu-west-1"}
+        connect(password=KEY, extra={"environment": "simulated"})
+        connect("lake_default", conn_type="aws", login="id", password="very-secret", extra=extra)  # noqa: S106
+        connections.lake()
+        options = {"key": "id", "secret": "very-secret", "endpoint_url": "http://store:9000", "region": "eu-west-1"}
+        assert opened == {"root": "s3://bucket/lake", "options": options, "simulated": True}
 
     def test_a_lake_connection_without_a_folder_is_refused(self, connect: Connect) -> None:
         connect(password=KEY)

@@ -4,11 +4,10 @@ Every publisher is a process of its own; the kills are real SIGKILLs at the faul
 """
 
 import json
-import os
+import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -17,47 +16,20 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from bellwether.config import SinkSettings
 from bellwether.faultpoints import PUBLISH_STEPS
-from bellwether.lake import Lake, read
-from bellwether.lake.layout import FileLayout
+from bellwether.lake import Lake, paths, read
 from bellwether.lake.publish import publish
+from bellwether.lake.stage import remove_old_stages
 from tests.builders import SESSION, bars, submission
+from tests.publisher import LAYOUT, exit_code, start_publisher, version
 
 ROOT = Path(__file__).parents[2]
-
-# What a publisher process runs: `rounds` submissions of one ticker, each with another seed.
-PUBLISHER = """
-import sys
-from bellwether.config import SinkSettings
-from bellwether.lake import Lake
-from bellwether.lake.layout import FileLayout
-from bellwether.lake.publish import publish
-from tests.builders import bars, submission
-root, ticker, first, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-lake = Lake.open(root, simulated=True)
-for seed in range(first, first + rounds):
-    table = bars(ticker, minutes=50 + seed % 40, seed=seed)
-    publish(lake, submission(table, stage_id=f"{ticker}{seed}"), FileLayout(SinkSettings(), "snappy"))
-"""
-
-
-def version(ticker: str, seed: int) -> pa.Table:
-    return bars(ticker, minutes=50 + seed % 40, seed=seed)
-
-
-def start_publisher(
-    lake: Lake, ticker: str, first: int, rounds: int, faults: Path | None = None
-) -> "subprocess.Popen[bytes]":
-    env = os.environ | ({"BELLWETHER_FAULT_DIR": str(faults)} if faults else {})
-    command = [sys.executable, "-c", PUBLISHER, str(lake.paths.root), ticker, str(first), str(rounds)]
-    return subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE)
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     lake = Lake.open(tmp_path / "lake", simulated=True)
-    publish(lake, submission(version("SPY", 0), bars("AAPL")), FileLayout(SinkSettings(), "snappy"))
+    publish(lake, submission(version("SPY", 0), bars("AAPL")), LAYOUT)
     return lake
 
 
@@ -72,39 +44,41 @@ def test_killed_at_any_step_readers_see_the_old_or_the_new_revision_and_a_retry_
     faults.mkdir()
     (faults / f"{step}@{SESSION}").touch()
     old = lake.manifest("equities", SESSION)
-    assert start_publisher(lake, "SPY", 7, 1, faults).wait(60) == -signal.SIGKILL
+    assert exit_code(start_publisher(lake, "SPY", 7, 1, faults=faults)) == -signal.SIGKILL
     assert list(faults.iterdir()) == []
     expected = version("SPY", 7) if PUBLISH_STEPS.index(step) >= SWAPPED else version("SPY", 0)
-    folder = lake.paths.partition("equities", SESSION).parent
+    folder = Path(lake.root, paths.partition("equities", SESSION)).parent
     assert [path.name for path in folder.iterdir()] == ["equities.parquet"]
-    assert read("equities", SESSION, SESSION, root=lake.paths.root).equals(pa.concat_tables([bars("AAPL"), expected]))
-    assert start_publisher(lake, "SPY", 7, 1).wait(60) == 0
+    assert read("equities", SESSION, SESSION, root=lake.root).equals(pa.concat_tables([bars("AAPL"), expected]))
+    assert exit_code(start_publisher(lake, "SPY", 7, 1)) == 0
     manifest = lake.manifest("equities", SESSION)
-    assert read("equities", SESSION, SESSION, ["SPY"], root=lake.paths.root).equals(version("SPY", 7))
+    assert read("equities", SESSION, SESSION, ["SPY"], root=lake.root).equals(version("SPY", 7))
     assert manifest.stage_id == "SPY7"
-    assert lake.paths.revision("equities", SESSION, old.published_utc, old.revision).exists()
-    assert (
-        json.loads(lake.paths.manifest("equities", SESSION).read_bytes())["publication_id"] == manifest.publication_id
-    )
+    kept = paths.revision("equities", SESSION, old.published_utc, old.revision)
+    assert manifest.replaces == kept.name
+    assert [entry.key for entry in lake.storage.list(kept.parent)] == [kept]
+    index = lake.storage.read(paths.manifest("equities", SESSION))
+    assert json.loads(index.content)["publication_id"] == manifest.publication_id
+    remove_old_stages(lake, "equities", SESSION, timedelta(days=7))
+    assert list(Path(lake.root, paths.INCOMING).iterdir()) == []
 
 
 def test_the_steps_tried_are_all_steps_of_the_code_path() -> None:
-    source = (ROOT / "include/bellwether/lake/publish.py").read_text()
-    assert [step for step in PUBLISH_STEPS if f'reach("{step}"' not in source] == []
-    assert source.count("reach(") == len(PUBLISH_STEPS)
+    lake = ROOT / "include/bellwether/lake"
+    publishing = set(re.findall(r'reach\("(publish\.\w+)"', (lake / "publish.py").read_text()))
+    swapping = set(re.findall(r'reached\("(\w+)"\)', (lake / "local.py").read_text()))
+    assert publishing | {f"publish.{step}" for step in swapping} == set(PUBLISH_STEPS)
 
 
 def test_publishers_of_one_session_lose_nothing_of_each_other(lake: Lake) -> None:
     tickers = ["MSFT", "QQQ", "SPY", "TSLA"]
     publishers = [start_publisher(lake, ticker, 100, 25) for ticker in tickers]
-    for publisher in publishers:
-        _, errors = publisher.communicate(timeout=120)
-        assert publisher.returncode == 0, errors.decode()
+    assert [exit_code(publisher) for publisher in publishers] == [0] * len(tickers)
     expected = [bars("AAPL"), *(version(ticker, 124) for ticker in tickers)]
-    assert read("equities", SESSION, SESSION, root=lake.paths.root).equals(pa.concat_tables(expected))
-    revisions = lake.paths.revision("equities", SESSION, lake.clock.now(), "x").parent
-    assert len(list(revisions.iterdir())) == 100  # every publication but the last was replaced by another, and kept
-    assert list(lake.paths.incoming("equities", SESSION, "x").parent.iterdir()) == []
+    assert read("equities", SESSION, SESSION, root=lake.root).equals(pa.concat_tables(expected))
+    kept = list(lake.storage.list(paths.revisions("equities", SESSION)))
+    assert len(kept) == 100  # every publication but the last was replaced by another, and kept
+    assert list(Path(lake.root, paths.INCOMING).iterdir()) == []
 
 
 def read_with_pandas(folder: Path) -> list[tuple[str, float]]:
@@ -131,12 +105,12 @@ def test_plain_readers_see_exactly_one_publication_while_publishes_go_on(
     seen: set[int] = set()
     running = True
     while running:  # the last read comes after the publisher's end
-        running = publisher.poll() is None
-        rows = reader(lake.paths.dataset("equities"))
+        running = publisher.is_alive()
+        rows = reader(Path(lake.root, paths.dataset_folder("equities")))
         assert [close for ticker, close in rows if ticker == "AAPL"] == aapl
         spy = [close for ticker, close in rows if ticker == "SPY"]
         [seed] = [seed for seed, closes in possible.items() if closes == spy]
         seen.add(seed)
-    assert publisher.returncode == 0, publisher.stderr.read().decode()
+    assert exit_code(publisher) == 0
     assert 559 in seen
     assert len(seen) > 1

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BellwetherError as error:
         sys.stderr.write(f"bellwether: {logging.redact(str(error))}\n")
         return 2
-    except OSError as error:  # a read-only lake, a full disk, a port taken
+    except OSError as error:  # a port taken, a file of the simulator that cannot be read
         sys.stderr.write(f"bellwether: {logging.redact(str(error))}\n")
         return 2
     except KeyboardInterrupt:
