@@ -223,7 +223,7 @@ def test_coverage_shows_what_lacks_and_answers_by_exit_code(
     [
         (["backfill", "equities", "--start", "2025-07-05", "--end", "2025-07-06"], "no completed session"),
         (["backfill", "equities", "--start", "2025-07-01", "--end", "2025-07-01", "--tickers", "ZZZ"], "holds AAPL"),
-        (["backfill", "equities", "--start", "2025-07-01", "--end", "2025-07-01", "--lake", "s3://x/y"], "not s3://"),
+        (["backfill", "equities", "--start", "2025-07-01", "--end", "2025-07-01", "--lake", "gs://x/y"], "a lake is a folder, a file:// URL or s3://"),
         (["coverage", "--start", "2025-07-01", "--end", "2025-07-01"], "there is no lake at"),
     ],
 )

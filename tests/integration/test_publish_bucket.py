@@ -1,17 +1,21 @@
 """A lake in a bucket, over the wire: publishers that die or meet lose nothing, and readers see one publication."""
 
+import json
 import signal
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from bellwether.cli.main import main
 from bellwether.errors import LakeError
 from bellwether.faultpoints import PUBLISH_STEPS
 from bellwether.lake import Lake, objects, paths, read
 from bellwether.lake.publish import publish
 from bellwether.localstack.processes import free_port
+from bellwether.simulator.market import GeneratedMarket
+from bellwether.simulator.server import SimulatorConfig, running
 from tests.builders import SESSION, bars, submission
 from tests.objectstore import ObjectStore
 from tests.publisher import LAYOUT, exit_code, start_publisher, version
@@ -90,3 +94,26 @@ def test_publishers_of_one_session_lose_nothing_of_each_other_and_readers_see_wh
     expected = [bars("AAPL"), *(version(ticker, 100 + rounds - 1) for ticker in tickers)]
     assert rows(store, lake).equals(pa.concat_tables(expected))
     assert len(list(lake.storage.list(paths.revisions("equities", SESSION)))) == len(tickers) * rounds
+
+
+def test_the_command_line_backfills_into_the_bucket_of_the_connection_as_into_a_folder(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", "[SPY]")
+    monkeypatch.delenv("AIRFLOW_CONN_POLYGON_DEFAULT", raising=False)
+    url, day = "s3://bucket/by-connection", str(SESSION)
+    extra = {"path": url, "endpoint_url": store.url, "region_name": store.options["region"]}
+    connection = {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE_DEFAULT", json.dumps(connection))
+    with running(SimulatorConfig(market=GeneratedMarket(seed=7, tickers=["SPY"]))) as simulator:
+        command = ["backfill", "equities", "--start", day, "--end", day, "--url", simulator.url]
+        assert main(command) == 0
+        assert main([*command, "--lake", str(tmp_path)]) == 0
+    assert main(["coverage", "--start", day, "--end", day, "--json"]) == 0
+    assert '"state": "complete"' in capsys.readouterr().out
+    table = read("equities", SESSION, SESSION)
+    assert table.equals(read("equities", SESSION, SESSION, root=tmp_path))
+    lake = Lake.open(url, options=store.options)
+    assert lake.manifest("equities", SESSION).rows == table.num_rows > 300
+    zones = {entry.key.parts[0] for entry in lake.storage.list(PurePosixPath())}
+    assert zones == {"lake.json", "clean", "raw", "state"}  # the stage is gone

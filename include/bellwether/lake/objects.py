@@ -8,7 +8,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 
 import fcntl
 import hashlib
-import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fsspec.asyn import sync
 
 from bellwether.errors import LakeError
+from bellwether.lake.ranges import Ranges
 from bellwether.lake.storage import Entry, Stored, VersionReplaced, no_steps
 from bellwether.logging import redact, register_secret
 
@@ -41,6 +41,7 @@ _WHAT_TO_DO = {
     501: "this store lacks what a lake needs; docs/operations.md says what that is",
     507: "the store is full: free some room or raise its quota, then run this again",
 }
+_NO_ANSWER = "the store gave no usable answer: check its endpoint, the credentials and the network, then run this again"
 
 
 class StoreError(LakeError):
@@ -140,7 +141,7 @@ class ObjectStorage:
                 raise
 
         size = int(answer["ContentRange"].rpartition("/")[2]) if "ContentRange" in answer else len(tail)
-        return cast("IO[bytes]", _PinnedObject(size, tail, fetch))
+        return cast("IO[bytes]", Ranges(size, tail, fetch))
 
     def write(self, key: PurePosixPath, content: bytes) -> None:
         """Write an object."""
@@ -170,7 +171,7 @@ class ObjectStorage:
 
     def list(self, folder: PurePosixPath) -> Iterator[Entry]:
         """Yield all objects below a folder."""
-        prefix = f"{self._key(folder)}/"
+        prefix = f"{self._key(folder)}/".removeprefix("./")  # the whole of a bucket has no prefix
         page: dict[str, Any] = {}
         while not page or page["IsTruncated"]:
             going_on = {"ContinuationToken": page["NextContinuationToken"]} if page else {}
@@ -278,39 +279,6 @@ class ObjectStorage:
         code = str(answer.get("Error", {}).get("Code", ""))
         status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         place = self.root if key is None else self.url(key)
-        what_to_do = _WHAT_TO_DO.get(status, "the store gave no usable answer: run this again")
-        return StoreError(redact(f"{place}: {code} {error}; {what_to_do}"), status, code)
-
-
-class _PinnedObject(io.RawIOBase):
-    """Random access to one version of an object, whose last bytes are at hand already."""
-
-    def __init__(self, size: int, tail: bytes, fetch: Callable[[int, int], bytes]) -> None:
-        self._size = size
-        self._tail = tail
-        self._fetch = fetch
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = base + offset
-        return self._position
-
-    def read(self, size: int | None = -1) -> bytes:
-        end = self._size if size is None or size < 0 else min(self._position + size, self._size)
-        start, tail_start = self._position, self._size - len(self._tail)
-        if start >= end:
-            return b""
-        content = self._fetch(start, min(end, tail_start)) if start < tail_start else b""
-        content += self._tail[max(start - tail_start, 0) : max(end - tail_start, 0)]
-        self._position = end
-        return content
+        what_to_do = _WHAT_TO_DO.get(status, _NO_ANSWER)
+        what = f"{code}: {error}" if code else str(error)
+        return StoreError(redact(f"{place}: {what}; {what_to_do}"), status, code)

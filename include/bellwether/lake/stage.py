@@ -116,6 +116,8 @@ def remove_old_stages(lake: Lake, dataset: str, session: date, keep: timedelta) 
     stages = paths.stages(dataset, session)
     for entry in lake.storage.list(stages):
         folder = stages / entry.key.relative_to(stages).parts[0]
+        if folder == entry.key:  # a file beside the stages: nobody's
+            continue
         last_written_utc[folder] = max(entry.modified_utc, last_written_utc.get(folder, entry.modified_utc))
     for folder, written_utc in last_written_utc.items():
         if written_utc < lake.clock.now() - keep:
