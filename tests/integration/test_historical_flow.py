@@ -53,6 +53,7 @@ def universe(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
     monkeypatch.setenv("BELLWETHER__RETRY_POLICY__DEFAULT__BASE_S", "0")
     monkeypatch.delenv("POLYGON_API_KEY", raising=False)
     monkeypatch.delenv("AIRFLOW_CONN_POLYGON_DEFAULT", raising=False)
+    monkeypatch.delenv("AIRFLOW_CONN_LAKE_DEFAULT", raising=False)
     use(UNIVERSE)
     return use
 
@@ -223,7 +224,10 @@ def test_coverage_shows_what_lacks_and_answers_by_exit_code(
     [
         (["backfill", "equities", "--start", "2025-07-05", "--end", "2025-07-06"], "no completed session"),
         (["backfill", "equities", "--start", "2025-07-01", "--end", "2025-07-01", "--tickers", "ZZZ"], "holds AAPL"),
-        (["backfill", "equities", "--start", "2025-07-01", "--end", "2025-07-01", "--lake", "gs://x/y"], "a lake is a folder, a file:// URL or s3://"),
+        (
+            ["backfill", "equities", "--start", "2025-07-01", "--end", "2025-07-01", "--lake", "gs://x/y"],
+            "a lake is a folder, a file:// URL or s3://",
+        ),
         (["coverage", "--start", "2025-07-01", "--end", "2025-07-01"], "there is no lake at"),
     ],
 )

@@ -306,7 +306,7 @@ def test_a_process_killed_between_pages_again_and_again_fetches_none_of_them_twi
     assert found is not None
     assert found[0].num_rows == sum(table.num_rows for table in whole.values())
     assert found[0]["close"].to_pylist() == [*whole["QQQ"]["close"].to_pylist(), *whole["SPY"]["close"].to_pylist()]
-    assert [path.name for path in stage.folder.iterdir()] == ["b000.parquet"]
+    assert [path.name for path in (tmp_path / "lake" / stage.folder).iterdir()] == ["b000.parquet"]
 
 
 def test_threads_share_one_transport(make_rest: Make, small_pages: None) -> None:

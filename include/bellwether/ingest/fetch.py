@@ -119,7 +119,7 @@ def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Ba
     started_s = time.perf_counter()
     hours = get_calendar().hours(batch.session)
     stage = Stage(lake, batch.dataset, batch.session, batch.stage_id)
-    page_log = StagedPages(stage.folder / f"b{batch.index:03d}.pages", batch.session)
+    page_log = StagedPages(lake, stage.folder / f"b{batch.index:03d}.pages", batch.session)
     earlier = stage.read_batch(batch.index)
     if earlier is not None and not earlier[1].failed:
         earlier = None

@@ -163,8 +163,8 @@ def test_the_answer_that_proves_an_unknown_ticker_is_kept_in_raw(lake: Lake, ven
     [proof] = vendor.aggregates("SPY", 0, 0, page_log=None).pages
     vendor.errors["AAPL"].pages = (replace(proof, http_status=404, body=b"not found"),)
     fetch(lake, vendor)
-    [file] = lake.paths.raw("equities", SESSION, "s1").iterdir()
-    raw = pq.read_table(file)
+    [file] = lake.storage.list(paths.raw("equities", SESSION, "s1"))
+    raw = lake.read_parquet(file.key)
     assert raw["http_status"].to_pylist() == [404, 200, 200]
     assert raw["body"].to_pylist()[0] == b"not found"
 
@@ -186,8 +186,8 @@ def test_what_is_not_published_yet_says_when_to_come_back(
 
 def test_an_answer_is_as_old_as_its_first_page(lake: Lake, vendor: FakeVendor) -> None:
     fetch(lake, vendor)
-    [file] = lake.paths.raw("equities", SESSION, "s1").iterdir()
-    received = pq.read_table(file)["received_utc"].to_pylist()
+    [file] = lake.storage.list(paths.raw("equities", SESSION, "s1"))
+    received = lake.read_parquet(file.key)["received_utc"].to_pylist()
     assert [known.fetched_utc for known in staged(lake)[1].coverage.values()] == received
     assert received[0] < received[1] < lake.clock.now()
 
@@ -196,7 +196,7 @@ def test_pages_of_a_batch_that_had_succeeded_are_not_used_when_it_is_fetched_ane
     lake: Lake, vendor: FakeVendor
 ) -> None:
     fetch(lake, vendor)
-    log = StagedPages(Stage(lake, "equities", SESSION, "s1").folder / "b000.pages", SESSION)
+    log = StagedPages(lake, Stage(lake, "equities", SESSION, "s1").folder / "b000.pages", SESSION)
     [page] = vendor.aggregates("SPY", 0, 0, page_log=None).pages
     log.add(page)
     seen = []

@@ -65,5 +65,6 @@ def test_an_unknown_name_is_refused_saying_what_there_is(
 
 
 def test_the_default_lake_is_that_of_the_settings(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_LAKE_DEFAULT", raising=False)
     monkeypatch.setenv("BELLWETHER__LAKE__ROOT", str(root))
     assert read("equities", DAYS[0], DAYS[0]).num_rows == 10
