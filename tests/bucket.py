@@ -93,11 +93,6 @@ class Bucket:
             answer |= {"Body": Body(content[start:end]), "ContentRange": f"bytes {start}-{end - 1}/{len(content)}"}
         return answer
 
-    def _copy_object(self, Key: str, CopySource: dict[str, str], CopySourceIfMatch: str) -> Answer:  # noqa: N803
-        self._check(CopySource["Key"], CopySourceIfMatch)
-        self.put(Key, self._content(CopySource["Key"]))
-        return {}
-
     def _list_objects_v2(self, Prefix: str, ContinuationToken: str = "") -> Answer:  # noqa: N803
         keys = sorted(key for key in self.objects if key.startswith(Prefix) and key > ContinuationToken)
         page = keys[: self.page_keys]

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 
 from bellwether.calendar import get_calendar
 from bellwether.config import SinkSettings
-from bellwether.lake import Lake
+from bellwether.lake import Lake, Manifest, paths
 from bellwether.lake.layout import FileLayout
+from bellwether.lake.manifest import METADATA_KEY
 from bellwether.lake.publish import publish
-from tests.builders import bars, submission
+from tests.builders import SESSION, bars, submission
 
 LAYOUT = FileLayout(SinkSettings(), "snappy")
 
@@ -36,6 +38,16 @@ def start_publisher(
     publisher = _FORKS.Process(target=_publish_versions, args=arguments, daemon=True)
     publisher.start()
     return publisher
+
+
+def chain(lake: Lake) -> list[Manifest]:
+    """Return all publications of the session, the newest first, each found under the name its successor gives it."""
+    found = [lake.manifest("equities", SESSION)]
+    while (name := found[-1].replaces) is not None:
+        kept = lake.read_parquet(paths.revisions("equities", SESSION) / name)
+        found.append(msgspec.json.decode(kept.schema.metadata[METADATA_KEY], type=Manifest))
+        assert found[-1].publication_id not in {manifest.publication_id for manifest in found[:-1]}, "a circle"
+    return found
 
 
 def exit_code(publisher: BaseProcess) -> int | None:

@@ -18,7 +18,7 @@ from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.server import SimulatorConfig, running
 from tests.builders import SESSION, bars, submission
 from tests.objectstore import ObjectStore
-from tests.publisher import LAYOUT, exit_code, start_publisher, version
+from tests.publisher import LAYOUT, chain, exit_code, start_publisher, version
 
 # A folder is written, synced and locked before it swaps; a bucket does all of that in one request.
 STEPS = [step for step in PUBLISH_STEPS if step not in {"publish.written", "publish.synced", "publish.locked"}]
@@ -35,7 +35,7 @@ def test_a_session_is_published_read_and_revised(store: ObjectStore) -> None:
     assert rows(store, lake).equals(pa.concat_tables([bars("AAPL"), bars("SPY")]))
     second = publish(lake, submission(bars("SPY", seed=1), stage_id="s2"), LAYOUT).manifest
     assert rows(store, lake, ["SPY"]).equals(bars("SPY", seed=1))
-    kept = paths.revision("equities", SESSION, first.published_utc, first.revision)
+    kept = paths.revision(first)
     assert second.replaces == kept.name
     assert lake.look(kept, lambda file: file.read(["ticker"]).num_rows) == 10
     assert lake.sessions("equities") == [SESSION]
@@ -93,7 +93,7 @@ def test_publishers_of_one_session_lose_nothing_of_each_other_and_readers_see_wh
     assert [exit_code(publisher) for publisher in publishers] == [0] * len(tickers)
     expected = [bars("AAPL"), *(version(ticker, 100 + rounds - 1) for ticker in tickers)]
     assert rows(store, lake).equals(pa.concat_tables(expected))
-    assert len(list(lake.storage.list(paths.revisions("equities", SESSION)))) == len(tickers) * rounds
+    assert len(chain(lake)) == len(tickers) * rounds + 1  # each kept under its own name, back to the first
 
 
 def test_the_command_line_backfills_into_the_bucket_of_the_connection_as_into_a_folder(

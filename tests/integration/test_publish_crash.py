@@ -21,7 +21,7 @@ from bellwether.lake import Lake, paths, read
 from bellwether.lake.publish import publish
 from bellwether.lake.stage import remove_old_stages
 from tests.builders import SESSION, bars, submission
-from tests.publisher import LAYOUT, exit_code, start_publisher, version
+from tests.publisher import LAYOUT, chain, exit_code, start_publisher, version
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +54,7 @@ def test_killed_at_any_step_readers_see_the_old_or_the_new_revision_and_a_retry_
     manifest = lake.manifest("equities", SESSION)
     assert read("equities", SESSION, SESSION, ["SPY"], root=lake.root).equals(version("SPY", 7))
     assert manifest.stage_id == "SPY7"
-    kept = paths.revision("equities", SESSION, old.published_utc, old.revision)
+    kept = paths.revision(old)
     assert manifest.replaces == kept.name
     assert [entry.key for entry in lake.storage.list(kept.parent)] == [kept]
     index = lake.storage.read(paths.manifest("equities", SESSION))
@@ -78,6 +78,7 @@ def test_publishers_of_one_session_lose_nothing_of_each_other(lake: Lake) -> Non
     assert read("equities", SESSION, SESSION, root=lake.root).equals(pa.concat_tables(expected))
     kept = list(lake.storage.list(paths.revisions("equities", SESSION)))
     assert len(kept) == 100  # every publication but the last was replaced by another, and kept
+    assert len(chain(lake)) == 101
     assert list(Path(lake.root, paths.INCOMING).iterdir()) == []
 
 

@@ -6,8 +6,10 @@ A session folder in `clean` and `gold` holds exactly one file and nothing else, 
 the folder by pandas, Polars or DuckDB sees the published rows and only those.
 """
 
-from datetime import date, datetime
+from datetime import date
 from pathlib import PurePosixPath
+
+from bellwether.lake.manifest import Manifest
 
 GOLD_DATASETS = frozenset({"minutes", "chain"})
 
@@ -40,10 +42,10 @@ def revisions(dataset: str, session: date) -> PurePosixPath:
     return _in_zone("revisions", dataset, session)
 
 
-def revision(dataset: str, session: date, published_utc: datetime, revision: str) -> PurePosixPath:
-    """Return where a replaced revision is kept; names sort by the time of publication."""
-    name = f"{published_utc:%Y%m%dT%H%M%S%f}Z-{revision[:12]}.parquet"
-    return revisions(dataset, session) / name
+def revision(manifest: Manifest) -> PurePosixPath:
+    """Return where a publication is kept once it is replaced; names sort by time, and no two publications share one."""
+    name = f"{manifest.published_utc:%Y%m%dT%H%M%S%f}Z-{manifest.revision[:12]}-{manifest.publication_id[:8]}.parquet"
+    return revisions(manifest.dataset, manifest.session) / name
 
 
 def stages(dataset: str, session: date) -> PurePosixPath:

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -191,7 +190,7 @@ def _merge(
         code_version=__version__,
         config_hash=submission.config_hash,
         provenance=lake.provenance,
-        replaces=_kept(current.manifest).name if current else None,
+        replaces=paths.revision(current.manifest).name if current else None,
         inputs=inputs,
         warnings=submission.count_warnings(table)
         | {"duplicates_dropped": sum(known.duplicates_dropped for known in coverage.values())},
@@ -220,18 +219,13 @@ def _swap(lake: Lake, table: pa.Table, manifest: Manifest, base: Published | Non
         paths.partition(manifest.dataset, manifest.session),
         content,
         expected=base.version if base else None,
-        keep_as=_kept(base.manifest) if base else None,
+        keep_as=paths.revision(base.manifest) if base else None,
         reached=lambda step: reach(f"publish.{step}", manifest.session),
     )
     if is_done:
         _write_index(lake, manifest)
         reach("publish.indexed", manifest.session)
     return is_done
-
-
-def _kept(manifest: Manifest) -> PurePosixPath:
-    """Return where a publication is kept once it is replaced."""
-    return paths.revision(manifest.dataset, manifest.session, manifest.published_utc, manifest.revision)
 
 
 def _write_index(lake: Lake, manifest: Manifest) -> None:

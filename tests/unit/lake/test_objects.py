@@ -58,6 +58,29 @@ def test_what_was_withdrawn_meanwhile_is_a_lost_race(storage: ObjectStorage) -> 
     assert not storage.swap(KEY, b"two", expected=first, keep_as=KEPT)
 
 
+def test_a_revision_once_kept_is_never_overwritten(storage: ObjectStorage, bucket: Bucket) -> None:
+    storage.swap(KEY, b"one", expected=None)
+    first = version(storage)
+    storage.write(KEPT, b"one, kept by a publisher that died then")
+    assert storage.swap(KEY, b"two", expected=first, keep_as=KEPT)
+    assert storage.read(KEPT).content == b"one, kept by a publisher that died then"
+    assert not storage.swap(KEY, b"three", expected=first, keep_as=PurePosixPath("kept/late.bin"))
+    assert storage.read(PurePosixPath("kept/late.bin")) is None
+
+
+@pytest.mark.parametrize(("status", "code"), [(409, "ConditionalRequestConflict"), (403, "AccessDenied")])
+def test_what_cannot_be_kept_is_not_replaced(storage: ObjectStorage, bucket: Bucket, status: int, code: str) -> None:
+    storage.swap(KEY, b"one", expected=None)
+    first = version(storage)
+    bucket.faults["put_object"] = refused(status, code)
+    if status == 409:
+        assert not storage.swap(KEY, b"two", expected=first, keep_as=KEPT)
+    else:
+        with pytest.raises(LakeError, match="the store refuses access"):
+            storage.swap(KEY, b"two", expected=first, keep_as=KEPT)
+    assert content(storage) == b"one"
+
+
 class TestAnAnswerThatNeverCame:
     def test_of_a_write_carried_out_is_a_success(self, storage: ObjectStorage, bucket: Bucket) -> None:
         bucket.faults["put_object"] = answer_lost(carried_out=True)
@@ -112,7 +135,6 @@ class TestAnAnswerThatNeverCame:
         ("put_object", 501, "NotImplemented", "lacks what a lake needs"),
         ("get_object", 404, "NoSuchBucket", "there is no such bucket"),
         ("get_object", 403, "AccessDenied", "the store refuses access"),
-        ("copy_object", 403, "AccessDenied", "the store refuses access"),
         ("list_objects_v2", 404, "NoSuchBucket", "there is no such bucket"),
     ],
 )
@@ -125,7 +147,6 @@ def test_what_a_store_refuses_is_never_taken_for_absence_or_a_lost_race(
     with pytest.raises(LakeError, match=words) as caught:
         {
             "put_object": lambda: storage.swap(KEY, b"two", expected=first),
-            "copy_object": lambda: storage.swap(KEY, b"two", expected=first, keep_as=KEPT),
             "get_object": lambda: storage.read(KEY),
             "list_objects_v2": lambda: list(storage.list(PurePosixPath("a"))),
         }[method]()

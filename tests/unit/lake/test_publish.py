@@ -75,7 +75,7 @@ def test_the_replaced_revision_is_kept_byte_for_byte_and_named_by_the_one_in_for
     content = lake.storage.read(paths.partition("equities", SESSION)).content
     second = publish(lake, submission(bars("SPY", seed=1), stage_id="s2")).manifest
     [kept] = keys(lake, paths.revisions("equities", SESSION))
-    assert kept == paths.revision("equities", SESSION, first.published_utc, first.revision)
+    assert kept == paths.revision(first)
     assert (first.replaces, second.replaces) == (None, kept.name)
     assert lake.storage.read(kept).content == content
     assert lake.storage.read(paths.partition("equities", SESSION)).content != content
@@ -181,7 +181,9 @@ def test_a_clock_that_stands_still_does_not_confuse_two_publications(root: str) 
     lake = Lake.open(root, simulated=True, clock=still)
     for seed in range(3):
         publish(lake, submission(bars("SPY", seed=seed), stage_id=f"s{seed}"))
-    assert len(keys(lake, paths.revisions("equities", SESSION))) == 2
+    for ticker in ("AAPL", "MSFT"):  # coverage alone: the revision stays as well
+        publish(lake, submission(coverage={ticker: TickerCoverage(Coverage.EMPTY, reason="no bars")}, stage_id=ticker))
+    assert len(keys(lake, paths.revisions("equities", SESSION))) == 4
 
 
 def test_layout_follows_the_sink(lake: Lake) -> None:
