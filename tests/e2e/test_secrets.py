@@ -16,10 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bellwether.calendar import get_calendar
-from bellwether.lake.files import write_parquet
 from bellwether.localstack import LocalStack, Run
 from tests.e2e.leaks import Secret, crawl, leaks_in_files, leaks_in_sqlite
 from tests.e2e.support import PRODUCER
@@ -144,7 +144,8 @@ def test_the_search_finds_a_secret_in_every_form_and_hiding_place(tmp_path: Path
     }
     for name, content in hiding_places.items():
         (tmp_path / name).write_bytes(content)
-    write_parquet(tmp_path / "raw.parquet", pa.table({"body": pa.array([b"{%s}" % KEY.encode()], pa.large_binary())}))
+    raw = pa.table({"body": pa.array([b"{%s}" % KEY.encode()], pa.large_binary())})
+    pq.write_table(raw, tmp_path / "raw.parquet", compression="zstd")
     (tmp_path / "innocent.log").write_text("a key is not shown: ***")
     found = {Path(leak.split(": ")[0]).name for leak in leaks_in_files([tmp_path], [secret])}
     assert found == {*hiding_places, "raw.parquet"}

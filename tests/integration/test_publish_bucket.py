@@ -103,7 +103,8 @@ def test_the_command_line_backfills_into_the_bucket_of_the_connection_as_into_a_
     monkeypatch.delenv("AIRFLOW_CONN_POLYGON_DEFAULT", raising=False)
     url, day = "s3://bucket/by-connection", str(SESSION)
     extra = {"path": url, "endpoint_url": store.url, "region_name": store.options["region"]}
-    connection = {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}
+    login = {"login": store.options["key"], "password": store.options["secret"]}
+    connection = {"conn_type": "aws", **login, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_LAKE_DEFAULT", json.dumps(connection))
     with running(SimulatorConfig(market=GeneratedMarket(seed=7, tickers=["SPY"]))) as simulator:
         command = ["backfill", "equities", "--start", day, "--end", day, "--url", simulator.url]
