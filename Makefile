@@ -2,7 +2,7 @@
 # of the machine than git, make, a Python 3 and a package registry.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test unit dags integration e2e bench lint lock runtime dev
+.PHONY: help demo up down test unit dags integration e2e bench soak lint lock runtime dev
 
 BIN := .venv/bin
 TIERS := unit dags integration e2e
@@ -34,6 +34,9 @@ unit dags integration e2e:
 
 bench: dev ## Measure what must be fast, as a table; fails when a target is missed
 	@$(BIN)/python tools/bench.py
+
+soak: dev ## Kill the pipeline's processes a thousand times, count what is lost; ARGS="--kills 200 --seed 2" goes to it
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 lint: dev ## Check style, formatting and types
 	@$(BIN)/ruff check .

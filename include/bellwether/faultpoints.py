@@ -13,6 +13,8 @@ from pathlib import Path
 PAGE_STAGED = "fetch.page_staged"
 """A page of an answer of several has been kept, and the next one not yet been asked for."""
 
+FETCH_STEPS = ("fetch.answered", "fetch.kept", "fetch.staged")
+VALIDATE_STEPS = ("validate.judged", "validate.staged")
 PUBLISH_STEPS = (
     "publish.begun",
     "publish.merged",
@@ -32,7 +34,7 @@ def reach(step: str, session: date) -> None:
     Parameters
     ----------
     step
-        `PAGE_STAGED`, or one of `PUBLISH_STEPS`.
+        The step's name, one of those above.
     session
         The session at work.
     """

@@ -23,7 +23,8 @@ import pytest
 
 from bellwether.calendar import NEW_YORK
 from bellwether.cli.main import main
-from bellwether.lake import Coverage, Lake, read
+from bellwether.lake import Coverage, Lake, paths, read
+from bellwether.lake.stage import Stage
 from bellwether.simulator.archive import ArchiveMarket
 from bellwether.simulator.faults import Fault
 from bellwether.simulator.market import GeneratedMarket
@@ -184,6 +185,25 @@ def test_killed_in_mid_session_a_backfill_resumes_at_the_first_unfinished_batch(
     assert asked[:2] == [(date(2025, 7, 1), "QQQ"), (date(2025, 7, 1), "SPY")]
     assert len(asked) == 2 + 4 + 4
     assert read("equities", *WEEK, root=tmp_path).num_rows > 4 * 4 * 200
+
+
+def test_stages_of_dead_backfills_are_removed_and_those_of_others_stay(
+    tmp_path: Path, universe: Callable[[list[str]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = date(2025, 7, 1)
+    storage, stages = Lake.open(tmp_path, simulated=True).storage, paths.stages("equities", session)
+    others = {"cli-is-a-name-of-airflow-c0ffee", "cli~another-machine~c0ffee"}
+    for name in others:
+        storage.write(stages / name / "b000.parquet", b"")
+    with generated() as simulator:
+        one_session = {"start": str(session), "end": str(session)}
+        for next_one in ([], ["--tickers", "SPY", "--force"]):  # with nothing to fetch; with another plan
+            with monkeypatch.context() as patch:
+                patch.setattr(Stage, "remove", lambda _: None)  # ends before it is done
+                assert backfill(simulator.url, tmp_path, "--force", **one_session) == 0
+            assert len({entry.key.parent.name for entry in storage.list(stages)} - others) == 1
+            assert backfill(simulator.url, tmp_path, *next_one, **one_session) == 0
+            assert {entry.key.parent.name for entry in storage.list(stages)} == others
 
 
 def test_bad_rows_are_quarantined_with_reason_and_conflicts_lose_both_rows(

@@ -5,8 +5,11 @@ unfinished batch; sessions the ledger calls complete cost nothing.
 """
 
 import argparse
+import hashlib
 import json
+import os
 import secrets
+import socket
 from datetime import date, timedelta
 from functools import partial
 
@@ -32,7 +35,8 @@ from bellwether.lake import Lake, paths
 from bellwether.lake.stage import Stage
 from bellwether.sources.rest import PolygonRest
 
-_STAGE_PREFIX = "cli-"
+# No run of Airflow's has a stage that begins like this: there, ~ becomes a dash.
+_STAGE_PREFIX = "cli~"
 _PLAN = "plan.json"
 # An unfinished stage older than this is fetched anew: the vendor may have corrected its bars since.
 _RESUME_WITHIN = timedelta(hours=12)
@@ -95,14 +99,15 @@ class _SessionJob:
                 self.config,
                 self.dataset,
                 self.session,
-                stage_id=_STAGE_PREFIX + secrets.token_hex(4),
+                stage_id=_own_stages() + secrets.token_hex(4),
                 tickers=wanted,
                 force=force,
             )
-            if not batches:
-                return []
             try:
-                staged = self._resume_or_begin(batches, access)
+                staged = self._resume_or_begin(batches, access) if batches else []
+                self._remove_other_stages(staged)
+                if not staged:
+                    return []
                 return self._capture(staged, progress, accept_loss=bool(wanted) and force)
             except BellwetherError as error:
                 return [f"{self.session}: {error}"]
@@ -149,3 +154,18 @@ class _SessionJob:
                 return [msgspec.structs.replace(batch, stage_id=entry.key.parent.name) for batch in batches]
         self.lake.storage.write(paths.stage(self.dataset, self.session, batches[0].stage_id) / _PLAN, plan)
         return batches
+
+    def _remove_other_stages(self, batches: list[Batch]) -> None:
+        """Remove what backfills of this session left that died: of those that share the lock only its holder lives."""
+        kept = {batch.stage_id for batch in batches}
+        stages = paths.stages(self.dataset, self.session)
+        found = {entry.key.relative_to(stages).parts[0] for entry in self.lake.storage.list(stages)}
+        for stage_id in sorted(found - kept):
+            if stage_id.startswith(_own_stages()):
+                Stage(self.lake, self.dataset, self.session, stage_id).remove()
+
+
+def _own_stages() -> str:
+    """Return how the stages begin of all backfills that share a lock: in a bucket, those of one user of one machine."""
+    owner = f"{socket.gethostname()} {os.getuid()}"
+    return f"{_STAGE_PREFIX}{hashlib.sha256(owner.encode()).hexdigest()[:8]}~"

@@ -28,6 +28,7 @@ from bellwether.errors import (
     Unauthorized,
     VendorError,
 )
+from bellwether.faultpoints import reach
 from bellwether.ingest.pages import StagedPages
 from bellwether.ingest.plan import Batch
 from bellwether.lake import Coverage, Lake, TickerCoverage, paths
@@ -131,7 +132,9 @@ def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Ba
     for ticker in batch.tickers:
         if ticker not in haul.coverage:
             _fetch_ticker(rest, ticker, page_log, haul)
+    reach("fetch.answered", batch.session)
     raw = _keep_raw(lake, batch, haul)
+    reach("fetch.kept", batch.session)
     table = pa.concat_tables([staged_schema(batch.dataset).empty_table(), *haul.tables])
     record = BatchRecord(
         coverage=dict(sorted(haul.coverage.items())),
@@ -140,6 +143,7 @@ def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Ba
         raw=raw | (earlier[1].raw if earlier else {}),
     )
     stage.write_batch(batch.index, table, record)
+    reach("fetch.staged", batch.session)
     if haul.errors:
         raise _worst(haul.errors, retries, len(batch.tickers))
     page_log.clear()

@@ -9,6 +9,7 @@ import pyarrow as pa
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.errors import LakeError, NothingProven, QualityError
+from bellwether.faultpoints import reach
 from bellwether.ingest.fetch import rows_by_ticker
 from bellwether.ingest.plan import Batch
 from bellwether.lake import Coverage, Lake, TickerCoverage, paths
@@ -53,6 +54,7 @@ def validate_stage(lake: Lake, batches: Sequence[Batch]) -> ValidatedRecord:
         rows_expected=sum(known.rows for known in record.coverage.values()),
         duplicates_dropped=sum(known.duplicates_dropped for known in record.coverage.values()),
     )
+    reach("validate.judged", plan.session)
     lake.storage.write(paths.quality(plan.dataset, plan.session), msgspec.json.encode(verdict.result))
     if verdict.quarantined.num_rows:
         key = paths.quarantine(plan.dataset, plan.session, plan.stage_id)
@@ -71,6 +73,7 @@ def validate_stage(lake: Lake, batches: Sequence[Batch]) -> ValidatedRecord:
         timings_s={"fetch_s": round(record.seconds, 3), "validate_s": round(verdict.seconds, 3)},
     )
     stage.write_validated(verdict.good, validated)
+    reach("validate.staged", plan.session)
     return validated
 
 
