@@ -34,6 +34,7 @@ _FULL_DISK_SHARE = 0.05  # of those tries too
 _GIVEN_UP_SHARE = 0.03  # of the kills
 _NAMED_TICKERS_SHARE = 0.4  # of the runs
 _LONGEST_SHORT_FILE_BYTES = 20_000
+_SAYS_WHAT_TO_DO = "LakeError: "
 
 
 class _GivenUpError(Exception):
@@ -159,7 +160,7 @@ class KillRounds:
                 return outcome.value
             if outcome.killed:
                 tally.kills[name] += 1
-            elif is_short:
+            elif is_short and _SAYS_WHAT_TO_DO in outcome.error:
                 tally.full_disks += 1
             else:
                 tally.fail(where, outcome.error)
