@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--kills", type=int, default=1000, help="SIGKILLs (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=500, help="rounds of two publishers (default %(default)s)")
     parser.add_argument("--sessions", type=int, default=4, help="sessions played with (default %(default)s)")
-    parser.add_argument("--minutes", type=float, default=15.0, help="begin nothing after that (default %(default)s)")
+    parser.add_argument("--minutes", type=float, default=20.0, help="begin nothing after that (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of all that is drawn (default %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     args = parser.parse_args(arguments)
