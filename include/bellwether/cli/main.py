@@ -15,6 +15,7 @@ from bellwether.errors import BellwetherError
 
 _COMMANDS = {
     "backfill": "capture a range of sessions",
+    "replay-raw": "publish a range of sessions again from the raw responses, without the vendor",
     "coverage": "show what is known of each session",
     "simulate": "serve a generated market or an archive as the vendor would",
     "demo": "watch real DAG runs publish five sessions of a generated market",
@@ -51,7 +52,7 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
     for name, summary in _COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
         if name == chosen:  # only the command asked for is imported: some load Airflow's client, some the simulator
-            module = importlib.import_module(f"bellwether.cli.{name}")
+            module = importlib.import_module(f"bellwether.cli.{name.replace('-', '_')}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser

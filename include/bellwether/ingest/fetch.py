@@ -4,18 +4,15 @@ A ticker that fails does not hold the others back: what came is staged first, th
 raised, and the next try fetches only what is still missing, to the page.
 """
 
-import hashlib
 import resource
 import time
-import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bellwether.calendar import SessionHours, get_calendar
+from bellwether.calendar import get_calendar
 from bellwether.clock import Clock
 from bellwether.config import RetryPolicies
 from bellwether.errors import (
@@ -23,22 +20,20 @@ from bellwether.errors import (
     NotEntitled,
     NotFound,
     NotPublishedYet,
-    QualityError,
     RateLimited,
     Unauthorized,
     VendorError,
 )
 from bellwether.faultpoints import reach
+from bellwether.ingest import rawfiles
+from bellwether.ingest.haul import Haul
 from bellwether.ingest.pages import StagedPages
 from bellwether.ingest.plan import Batch
-from bellwether.lake import Coverage, Lake, TickerCoverage, paths
+from bellwether.lake import Coverage, Lake, TickerCoverage
 from bellwether.lake.stage import BatchRecord, Stage
 from bellwether.logging import get_logger
-from bellwether.quality.gate import check_batch
-from bellwether.quality.prepare import staged_schema
 from bellwether.sources import equities
-from bellwether.sources.aggregates import Aggregates
-from bellwether.sources.raw import RawPage, to_table
+from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
 from bellwether.sources.walk import PageLog
 
@@ -62,36 +57,19 @@ class BatchSummary(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class _Haul:
-    """What this try has brought so far."""
+class _Try:
+    """One try at a batch, and what it has brought so far."""
 
     batch: Batch
-    hours: SessionHours
     clock: Clock
-    tables: list[pa.Table] = field(default_factory=list)
-    coverage: dict[str, TickerCoverage] = field(default_factory=dict)
+    haul: Haul
     pages: list[RawPage] = field(default_factory=list)
     errors: dict[str, VendorError] = field(default_factory=dict)
     api_calls: int = 0
 
-    def note(
-        self,
-        ticker: str,
-        state: Coverage,
-        reason: str = "",
-        *,
-        rows: int = 0,
-        duplicates: int = 0,
-        pages: Sequence[RawPage] = (),
-    ) -> None:
-        # Pages of an earlier try make an answer as old as the first of them.
-        self.coverage[ticker] = TickerCoverage(
-            state,
-            rows=rows,
-            duplicates_dropped=duplicates,
-            stage_id=self.batch.stage_id,
-            fetched_utc=pages[0].received_utc if pages else self.clock.now(),
-            reason=reason,
+    def fail(self, ticker: str, reason: str) -> None:
+        self.haul.coverage[ticker] = TickerCoverage(
+            Coverage.FAILED, stage_id=self.batch.stage_id, fetched_utc=self.clock.now(), reason=reason
         )
 
 
@@ -125,87 +103,65 @@ def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Ba
     if earlier is not None and not earlier[1].failed:
         earlier = None
         page_log.clear()
-    haul = _Haul(batch, hours, lake.clock)
+    attempt = _Try(batch, lake.clock, Haul(batch.dataset, hours))
+    haul = attempt.haul
     if earlier is not None:
         haul.tables.append(earlier[0])
         haul.coverage |= {t: known for t, known in earlier[1].coverage.items() if known.state.is_proven}
     for ticker in batch.tickers:
         if ticker not in haul.coverage:
-            _fetch_ticker(rest, ticker, page_log, haul)
+            _fetch_ticker(rest, ticker, page_log, attempt)
     reach("fetch.answered", batch.session)
-    raw = _keep_raw(lake, batch, haul)
+    prefix = f"b{batch.index:03d}"
+    raw = rawfiles.keep(lake, batch.dataset, batch.session, batch.stage_id, attempt.pages, prefix=prefix)
     reach("fetch.kept", batch.session)
-    table = pa.concat_tables([staged_schema(batch.dataset).empty_table(), *haul.tables])
+    table = haul.table
     record = BatchRecord(
         coverage=dict(sorted(haul.coverage.items())),
-        api_calls=haul.api_calls + (earlier[1].api_calls if earlier else 0),
+        api_calls=attempt.api_calls + (earlier[1].api_calls if earlier else 0),
         seconds=time.perf_counter() - started_s + (earlier[1].seconds if earlier else 0.0),
         raw=raw | (earlier[1].raw if earlier else {}),
     )
     stage.write_batch(batch.index, table, record)
     reach("fetch.staged", batch.session)
-    if haul.errors:
-        raise _worst(haul.errors, retries, len(batch.tickers))
+    if attempt.errors:
+        raise _worst(attempt.errors, retries, len(batch.tickers))
     page_log.clear()
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     log.info("staged", batch=batch.name, rows=table.num_rows, api_calls=record.api_calls)
     return BatchSummary(batch.name, len(batch.tickers), table.num_rows, record.api_calls, record.seconds, peak_mb)
 
 
-def _fetch_ticker(rest: PolygonRest, ticker: str, page_log: PageLog, haul: _Haul) -> None:
-    stopped = next((e for e in haul.errors.values() if isinstance(e, _STOPS_THE_BATCH)), None)
+def _fetch_ticker(rest: PolygonRest, ticker: str, page_log: PageLog, attempt: _Try) -> None:
+    batch, haul = attempt.batch, attempt.haul
+    stopped = next((e for e in attempt.errors.values() if isinstance(e, _STOPS_THE_BATCH)), None)
     if stopped is not None:
-        haul.note(ticker, Coverage.FAILED, f"not tried after: {stopped.message}")
+        attempt.fail(ticker, f"not tried after: {stopped.message}")
         return
     try:
-        answer = FETCHERS[haul.batch.dataset](rest, ticker, haul.hours, page_log)
+        answer = FETCHERS[batch.dataset](rest, ticker, haul.hours, page_log)
     except NotFound as error:
-        haul.api_calls += error.api_calls
-        haul.pages += error.pages
-        haul.note(ticker, Coverage.UNKNOWN_TICKER, f"{error.message} [request {error.request_id}]")
+        attempt.api_calls += error.api_calls
+        attempt.pages += error.pages
+        haul.take_unknown(ticker, error, error.pages[0].received_utc, batch.stage_id)
         return
     except VendorError as error:
-        log.warning("ticker failed", batch=haul.batch.name, ticker=ticker, error=str(error))
-        haul.api_calls += error.api_calls
-        haul.errors[ticker] = error
+        log.warning("ticker failed", batch=batch.name, ticker=ticker, error=str(error))
+        attempt.api_calls += error.api_calls
+        attempt.errors[ticker] = error
         if isinstance(error, NotPublishedYet) and error.retry_after_s is None:
-            error.retry_after_s = _until_end_of_day_s(haul)
-        haul.note(ticker, Coverage.FAILED, f"{type(error).__name__}: {error.message}")
+            error.retry_after_s = _until_end_of_day_s(attempt)
+        attempt.fail(ticker, f"{type(error).__name__}: {error.message}")
         return
-    haul.api_calls += answer.api_calls
-    haul.pages += answer.pages
-    _gate(answer, haul)
+    attempt.api_calls += answer.api_calls
+    attempt.pages += answer.pages
+    haul.take(answer, batch.stage_id)
 
 
-def _until_end_of_day_s(haul: _Haul) -> float | None:
+def _until_end_of_day_s(attempt: _Try) -> float | None:
     # "Before end of day" is all the vendor says: before the session's last minute no try can succeed.
-    left_s = (haul.hours.post_close - haul.clock.now()).total_seconds()
+    left_s = (attempt.haul.hours.post_close - attempt.clock.now()).total_seconds()
     return left_s if left_s > 0 else None
-
-
-def _gate(answer: Aggregates, haul: _Haul) -> None:
-    report = check_batch(answer.table, haul.hours, haul.batch.dataset)
-    if report.errors:
-        msg = f"{haul.batch.dataset} {answer.ticker}: {'; '.join(report.errors)}"
-        raise QualityError(msg)
-    haul.tables.append(report.table)
-    rows = report.table.num_rows
-    if rows:
-        haul.note(answer.ticker, Coverage.COMPLETE, rows=rows, duplicates=report.duplicates_dropped, pages=answer.pages)
-    else:
-        haul.note(answer.ticker, Coverage.EMPTY, "the vendor answered with no bars", pages=answer.pages)
-
-
-def _keep_raw(lake: Lake, batch: Batch, haul: _Haul) -> dict[str, str]:
-    """Write the responses of this try, verbatim; return the hash of their bodies by file."""
-    if not haul.pages:
-        return {}
-    digest = hashlib.sha256()
-    for page in haul.pages:
-        digest.update(page.body)
-    name = f"b{batch.index:03d}-{uuid.uuid4().hex[:8]}.parquet"
-    lake.write_parquet(paths.raw(batch.dataset, batch.session, batch.stage_id) / name, to_table(haul.pages))
-    return {f"{batch.stage_id}/{name}": digest.hexdigest()}
 
 
 def _worst(errors: dict[str, VendorError], retries: RetryPolicies, asked: int) -> VendorError:

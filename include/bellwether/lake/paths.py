@@ -58,9 +58,14 @@ def stage(dataset: str, session: date, stage_id: str) -> PurePosixPath:
     return stages(dataset, session) / stage_id
 
 
+def raws(dataset: str, session: date) -> PurePosixPath:
+    """Return the folder of the vendor's verbatim responses of one session; names in it are `stage_id/file`."""
+    return _in_zone("raw", dataset, session)
+
+
 def raw(dataset: str, session: date, stage_id: str) -> PurePosixPath:
     """Return the folder of the vendor's verbatim responses to one run."""
-    return _in_zone("raw", dataset, session) / stage_id
+    return raws(dataset, session) / stage_id
 
 
 def quarantine(dataset: str, session: date, stage_id: str) -> PurePosixPath:

@@ -28,6 +28,10 @@ def fetch(rest: PolygonRest, ticker: str, hours: SessionHours, page_log: PageLog
     VendorError
         The vendor did not give a complete answer.
     """
-    from_ms = int(hours.pre_open.timestamp() * 1000)
+    return rest.aggregates(ticker, *window_ms(hours), page_log=page_log)
+
+
+def window_ms(hours: SessionHours) -> tuple[int, int]:
+    """Return the first and the last bar start of a session, Unix ms UTC, inclusive."""
     last_minute = hours.post_close - timedelta(minutes=1)
-    return rest.aggregates(ticker, from_ms, int(last_minute.timestamp() * 1000), page_log=page_log)
+    return int(hours.pre_open.timestamp() * 1000), int(last_minute.timestamp() * 1000)

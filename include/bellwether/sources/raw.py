@@ -12,8 +12,6 @@ from datetime import datetime
 import msgspec
 import pyarrow as pa
 
-from bellwether.schemas import TIMESTAMP
-
 RAW = pa.schema(
     [
         pa.field("endpoint", pa.string(), nullable=False),
@@ -25,11 +23,14 @@ RAW = pa.schema(
         pa.field("http_status", pa.int32(), nullable=False),
         pa.field("request_id", pa.string()),
         pa.field("headers", pa.string(), nullable=False),
-        pa.field("received_utc", TIMESTAMP, nullable=False),
+        pa.field("received_utc", pa.timestamp("us", tz="UTC"), nullable=False),
         pa.field("body", pa.large_binary(), nullable=False),
     ]
 )
-"""`arguments` and `headers` are JSON objects of texts; `ticker` repeats the argument of that name, to search by."""
+"""`arguments` and `headers` are JSON objects of texts; `ticker` repeats the argument of that name, to search by.
+
+`received_utc` is exact to the clock's microsecond: by it a manifest's `fetched_utc` finds its answer again.
+"""
 
 _HEADERS = ("Content-Encoding", "Content-Type", "Date", "ETag", "Retry-After", "X-Request-Id")
 
@@ -84,6 +85,14 @@ class RawPage:
 def telling_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers worth keeping, without secrets."""
     return {name: headers[name] for name in _HEADERS if name in headers}
+
+
+def digest(pages: Iterable[RawPage]) -> str:
+    """Return the SHA-256 of the bodies, one after the other: what manifests record of a file of pages."""
+    hashed = hashlib.sha256()
+    for page in pages:
+        hashed.update(page.body)
+    return hashed.hexdigest()
 
 
 def to_table(pages: Iterable[RawPage]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from bellwether.clock import SimulatedClock
 from bellwether.config import Config
-from bellwether.errors import VendorError
+from bellwether.errors import NotFound, VendorError
 from bellwether.lake import Lake
 from bellwether.sources.aggregates import Aggregates
 from bellwether.sources.raw import RawPage, Request
@@ -30,8 +31,6 @@ class FakeVendor:
     def aggregates(self, ticker: str, from_ms: int, to_ms: int, *, page_log: PageLog | None) -> Aggregates:
         self.on_ask(page_log)
         self.asked[ticker] += 1
-        if ticker in self.errors:
-            raise self.errors[ticker]
         table = self.tables.get(ticker, bars(ticker))
         page = RawPage(
             request=Request("aggregates", {"ticker": ticker, "from_ms": str(from_ms), "to_ms": str(to_ms)}),
@@ -44,6 +43,11 @@ class FakeVendor:
             received_utc=datetime(2025, 7, 10, tzinfo=UTC) + timedelta(milliseconds=self.asked.total()),
             body=ticker.encode(),
         )
+        error = self.errors.get(ticker)
+        if isinstance(error, NotFound) and not error.pages:
+            error.pages = (replace(page, http_status=404, body=b'{"status":"NOT_FOUND"}'),)
+        if error is not None:
+            raise error
         return Aggregates(ticker, table, (page,), "OK", 1)
 
 
