@@ -1,5 +1,6 @@
 """Small tables and submissions for tests: bars that every rule accepts, varied by a seed."""
 
+import json
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -35,6 +36,17 @@ def bars(ticker: str, session: date = SESSION, minutes: int = 5, seed: int = 0) 
         },
         schema=EQUITIES,
     )
+
+
+VENDORS_NAMES = {"ts": "t", "open": "o", "high": "h", "low": "l", "close": "c", "volume": "v", "vwap": "vw"}
+
+
+def bars_body(ticker: str, table: pa.Table, **changes: Any) -> bytes:
+    """Return one page of the vendor's that holds a table's bars."""
+    named = table.drop_columns(["ticker"]).set_column(0, "ts", table["ts"].cast(pa.int64()))
+    rows = named.rename_columns([VENDORS_NAMES.get(name, "n") for name in named.column_names]).to_pylist()
+    head = {"ticker": ticker, "status": "OK", "adjusted": False, "queryCount": len(rows), "resultsCount": len(rows)}
+    return json.dumps(head | ({"results": rows} if rows else {}) | changes).encode()
 
 
 def complete(*tables: pa.Table, stage_id: str = "s1") -> dict[str, TickerCoverage]:

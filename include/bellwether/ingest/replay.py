@@ -32,6 +32,7 @@ from bellwether.sources.replay import replay
 RUN_ID = "bellwether replay-raw"
 
 _STAGE_PREFIX = "replay-raw-"
+_FETCH_AGAIN = "fetch it again by name with force"
 
 
 @dataclass(frozen=True)
@@ -289,7 +290,7 @@ def _answer(stored: StoredAnswer, hours: SessionHours) -> Aggregates | NotFound:
 
 def _why_unreadable(stored: StoredAnswer, error: Exception) -> str:
     fetched = f"{stored.fetched_utc:%Y-%m-%d %H:%M:%S} UTC"
-    return f"the raw answer of {fetched} (run {stored.stage_id}) cannot be used: {error}; fetch it again by name with force"
+    return f"the raw answer of {fetched} (run {stored.stage_id}) cannot be used: {error}; {_FETCH_AGAIN}"
 
 
 def _span(from_ms: int, to_ms: int) -> str:

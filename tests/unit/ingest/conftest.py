@@ -16,7 +16,9 @@ from bellwether.lake import Lake
 from bellwether.sources.aggregates import Aggregates
 from bellwether.sources.raw import RawPage, Request
 from bellwether.sources.walk import PageLog
-from tests.builders import SESSION, bars
+from tests.builders import SESSION, bars, bars_body
+
+NOT_FOUND = b'{"status":"NOT_FOUND","message":"no such ticker"}'
 
 
 class FakeVendor:
@@ -41,11 +43,11 @@ class FakeVendor:
             request_id=f"r-{ticker}",
             headers={},
             received_utc=datetime(2025, 7, 10, tzinfo=UTC) + timedelta(milliseconds=self.asked.total()),
-            body=ticker.encode(),
+            body=bars_body(ticker, table),
         )
         error = self.errors.get(ticker)
         if isinstance(error, NotFound) and not error.pages:
-            error.pages = (replace(page, http_status=404, body=b'{"status":"NOT_FOUND"}'),)
+            error.pages = (replace(page, http_status=404, body=NOT_FOUND),)
         if error is not None:
             raise error
         return Aggregates(ticker, table, (page,), "OK", 1)

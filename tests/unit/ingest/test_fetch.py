@@ -26,7 +26,7 @@ from bellwether.ingest.pages import StagedPages
 from bellwether.ingest.plan import Batch
 from bellwether.lake import Coverage, Lake, paths
 from bellwether.lake.stage import BatchRecord, Stage
-from tests.builders import SESSION, bars
+from tests.builders import SESSION, bars, bars_body
 from tests.unit.ingest.conftest import FakeVendor
 
 BATCH = Batch("equities", SESSION, "s1", 0, ("AAPL", "MSFT", "SPY"))
@@ -53,7 +53,7 @@ def test_all_tickers_are_staged_with_raw_responses_kept_verbatim(lake: Lake, ven
     [file] = lake.storage.list(paths.raw("equities", SESSION, "s1"))
     assert list(record.raw) == [f"s1/{file.key.name}"]
     raw = lake.read_parquet(file.key)
-    assert raw["body"].to_pylist() == [b"AAPL", b"MSFT", b"SPY"]
+    assert raw["body"].to_pylist() == [bars_body(ticker, bars(ticker)) for ticker in BATCH.tickers]
     assert raw["request_id"].to_pylist() == ["r-AAPL", "r-MSFT", "r-SPY"]
 
 
