@@ -32,7 +32,7 @@ from bellwether.sources.replay import replay
 RUN_ID = "bellwether replay-raw"
 
 _STAGE_PREFIX = "replay-raw-"
-_FETCH_AGAIN = "fetch it again by name with force"
+_FETCH_AGAIN = "fetch again by name with force"
 
 
 @dataclass(frozen=True)
@@ -222,9 +222,7 @@ def _recorded(lake: Lake, manifest: Manifest) -> tuple[_Round, dict[str, str]]:
             answers[ticker] = [answer]
         else:
             place = lake.storage.url(paths.raw(dataset, session, known.stage_id))
-            lacking[ticker] = (
-                f"no raw response in {place} proves it {known.state.value}; fetch it again by name with force"
-            )
+            lacking[ticker] = f"no raw response in {place} proves what is published; {_FETCH_AGAIN}"
     return _Round({file.name: file.digest for file in found}, answers), lacking
 
 

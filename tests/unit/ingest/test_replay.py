@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 import pytest
 
 from bellwether.calendar import SessionHours
+from bellwether.clock import SimulatedClock
 from bellwether.config import Config
 from bellwether.errors import BadResponse, LakeError, NotFound, QualityError
 from bellwether.ingest import rawfiles
@@ -22,6 +24,7 @@ from bellwether.quality.prepare import column_of
 from bellwether.quality.validate import Verdict
 from bellwether.schemas import EQUITIES
 from bellwether.sources.raw import RawPage, Request, from_table, to_table
+from tests.bucket import ROOT, Bucket
 from tests.builders import SESSION, bars
 from tests.unit.ingest.conftest import FakeVendor
 from tests.unit.ingest.test_finish import broken, capture, finish
@@ -132,6 +135,17 @@ def test_a_lost_session_comes_back_from_raw_alone_with_every_state(
     assert_says_the_same(restored, before)
     assert (restored.run_id, restored.api_calls) == ("bellwether replay-raw", 0)
     assert not any("stage/equities/session=2025-07-01/replay-raw" in str(key) for key in objects(lake))
+
+
+def test_a_session_lost_from_a_bucket_comes_back_too(
+    config: Config, vendor: FakeVendor, oddities: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Bucket().install(monkeypatch)
+    lake = Lake.open(ROOT, simulated=True, clock=SimulatedClock(datetime(2025, 7, 10, tzinfo=UTC), speed=1))
+    before = finish(lake, config, capture(lake, config, vendor)).manifest
+    lose(lake, "clean", "state/manifests")
+    assert again(lake, config) == Replayed(changed=True, problems={})
+    assert_says_the_same(in_force(lake), before)
 
 
 def test_a_ticker_that_had_failed_is_still_failed_in_a_session_that_comes_back(
@@ -300,7 +314,7 @@ def test_published_tickers_without_raw_are_reported_and_keep_their_rows(
     done = again(lake, config)
     assert done.changed is False
     assert list(done.problems) == ["QQQ", "SPY"]
-    assert "s1 proves it complete; fetch it again by name with force" in done.problems["SPY"]
+    assert "s1 proves what is published; fetch again by name with force" in done.problems["SPY"]
     assert in_force(lake) == before
     lose(lake, "clean")
     assert list(again(lake, config).problems) == ["QQQ", "SPY"]
