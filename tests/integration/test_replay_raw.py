@@ -121,7 +121,8 @@ def test_what_is_wrong_with_raw_is_said_and_nothing_is_lost(lake: Path, capsys: 
     rmtree(lake / "clean")
     rmtree(lake / "state")
     assert replay(lake) == 1
-    assert "there are no raw responses; `bellwether backfill` fetches the session" in capsys.readouterr().err
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2025-07-03: there are no raw responses; `bellwether backfill` fetches the session" in said
 
 
 def test_what_cannot_be_begun_is_said_with_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

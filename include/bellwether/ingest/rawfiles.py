@@ -20,6 +20,9 @@ from bellwether.sources.raw import RawPage, digest, from_table, to_table
 from bellwether.sources.replay import chains
 
 
+_REMEDY = "restore it; or delete it and fetch its tickers again"
+
+
 @dataclass(frozen=True)
 class StoredAnswer:
     """The pages of one answer about one ticker's bars.
@@ -101,13 +104,13 @@ def read(lake: Lake, dataset: str, session: date, name: str, expected: str | Non
         pages = from_table(table)
         answers = [_stored(chain, name) for chain in chains(pages) if chain[0].request.endpoint == aggregates.NAME]
     except (pa.ArrowException, msgspec.MsgspecError, KeyError, ValueError) as error:
-        msg = f"{lake.storage.url(key)} is damaged ({error}); restore it, or fetch its tickers again"
+        msg = f"{lake.storage.url(key)} is damaged ({error}); {_REMEDY}"
         raise LakeError(msg) from error
     found = digest(pages)
     if expected is not None and found != expected:
         msg = (
             f"{lake.storage.url(key)} is not what was published from: its bodies hash to {found[:12]}, recorded is "
-            f"{expected[:12]}; restore it, or fetch its tickers again"
+            f"{expected[:12]}; {_REMEDY}"
         )
         raise LakeError(msg)
     return RawFile(name, found, answers)

@@ -33,6 +33,8 @@ RUN_ID = "bellwether replay-raw"
 
 _STAGE_PREFIX = "replay-raw-"
 _FETCH_AGAIN = "fetch again by name with force"
+# A later version of the code may refuse what an earlier one took.
+_UNREADABLE = (VendorError, LakeError)
 
 
 @dataclass(frozen=True)
@@ -260,10 +262,6 @@ def _remembered(lake: Lake, dataset: str, session: date) -> Manifest | None:
 
 def _has_raw(known: TickerCoverage) -> bool:
     return known.state.is_proven or known.state is Coverage.QUARANTINED
-
-
-# A later version of the code may refuse what an earlier one took.
-_UNREADABLE = (VendorError, LakeError)
 
 
 def _answer(stored: StoredAnswer, hours: SessionHours) -> Aggregates | NotFound:
