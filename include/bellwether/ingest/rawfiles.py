@@ -19,7 +19,6 @@ from bellwether.sources import aggregates
 from bellwether.sources.raw import RawPage, digest, from_table, to_table
 from bellwether.sources.replay import chains
 
-
 _REMEDY = "restore it; or delete it and fetch its tickers again"
 
 
