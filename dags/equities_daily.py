@@ -17,12 +17,12 @@ meanwhile. A failed `validate` means a table rule refused the session: the previ
 
 | task | does |
 | --- | --- |
-| `plan` | resolves the universe against the ledger, cuts it into batches |
+| `plan` | settles which tickers the session is to capture, cuts what the ledger lacks into batches |
 | `ingest` | fetches a batch, keeps the raw responses, passes the gate, stages |
 | `validate` | one quality suite over the whole session; bad rows go to quarantine with a reason |
 | `publish` | merges into the partition and swaps it atomically; skips when nothing changed |
 | `inputs_ready`, `announce` | emit `session_ready` when all required inputs stand and gold lacks them |
-| `report` | fails the run when a ticker could not be fetched |
+| `report` | fails the run when a required ticker could not be fetched, warns of best-effort ones |
 """
 
 from bellwether_airflow.producers import daily_producer

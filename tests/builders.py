@@ -1,8 +1,9 @@
 """Small tables and submissions for tests: bars that every rule accepts, varied by a seed."""
 
 import json
-from collections.abc import Sequence
-from datetime import date, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from bellwether.calendar import get_calendar
 from bellwether.lake import Coverage, TickerCoverage
 from bellwether.lake.publish import Submission
 from bellwether.schemas import EQUITIES
+from bellwether.sources import rows
+from bellwether.sources.endpoints import TICKERS, Endpoint
+from bellwether.sources.listing import Listing
+from bellwether.sources.raw import RawPage, Request
+from bellwether.sources.walk import PageLog
 
 SESSION = date(2025, 7, 1)
 
@@ -78,3 +84,56 @@ def submission(*tables: pa.Table, session: date = SESSION, stage_id: str = "s1",
 def failed(tickers: Sequence[str], reason: str = "ServerError: boom") -> dict[str, TickerCoverage]:
     """Return the coverage of tickers that could not be fetched."""
     return {ticker: TickerCoverage(Coverage.FAILED, reason=reason) for ticker in tickers}
+
+
+@dataclass
+class FakeReference:
+    """The reference half of the vendor: who is listed from when until when, and what was traded on which day.
+
+    Attributes
+    ----------
+    listed
+        `(ticker, type, first day, day after the last)`.
+    traded
+        Grouped daily rows, by day.
+    asked
+        What was asked, in order.
+    """
+
+    listed: Sequence[tuple[str, str, date, date]] = ()
+    traded: Mapping[date, Sequence[Any]] = field(default_factory=dict)
+    asked: list[tuple[str, object]] = field(default_factory=list)
+
+    def listing(self, endpoint: Endpoint[Any], filters: Mapping[str, Any], *, page_log: PageLog | None) -> Listing[Any]:
+        self.asked.append((filters["type"], filters["date"]))
+        assert endpoint is TICKERS
+        assert (filters["active"], filters["market"]) == (True, "stocks")
+        return self._answer(
+            rows.Ticker(ticker=ticker, market="stocks", locale="us", type=kind, active=True)
+            for ticker, kind, first, end in self.listed
+            if kind == filters["type"] and first <= filters["date"] < end
+        )
+
+    def grouped_daily(self, day: date) -> Listing[Any]:
+        self.asked.append(("grouped", day))
+        return self._answer(self.traded.get(day, ()))
+
+    def _answer(self, found: Iterable[Any]) -> Listing[Any]:
+        name = f"page {len(self.asked)}"
+        page = RawPage(
+            request=Request("reference", {"name": name}),
+            chain_id=name,
+            number=0,
+            url="http://vendor/reference",
+            http_status=200,
+            request_id=name,
+            headers={},
+            received_utc=datetime(2025, 7, 2, tzinfo=UTC),
+            body=name.encode(),
+        )
+        return Listing(rows=tuple(found), pages=(page,), status="OK", duplicates_dropped=0, api_calls=1)
+
+
+def traded(ticker: str, dollars: float, vwap: float | None = 10.0) -> rows.GroupedBar:
+    """Return a row of the grouped daily bars."""
+    return rows.GroupedBar(ticker=ticker, o=5.0, h=5.0, l=5.0, c=5.0, v=dollars / (vwap or 5.0), t=0, vw=vwap)

@@ -7,19 +7,20 @@ are Airflow Connections. Nothing is read at import; callers load inside a task o
 import hashlib
 import json
 import os
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from textwrap import shorten
+from typing import Any, Literal, Self, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bellwether.errors import ConfigError
-from bellwether.tickers import check_ticker
+from bellwether.universe.spec import DEFAULT_TICKERS, KINDS, TickerList, UniverseSpec
 
 _ENV_PREFIX = "BELLWETHER__"
 _PROJECT = Path(__file__).parents[2]
+_LONGEST_VALUE = 200
 
 MOST_AIRFLOW_RETRIES = 5
 """The `retries` every Airflow task is given: its upper bound, also for kills, about which it asks no policy."""
@@ -68,21 +69,7 @@ class SourceSettings(_Model):
     """One entry of `sources.yaml`: what one source captures."""
 
     required: bool = True
-    universe: tuple[str, ...] = Field(
-        default=("AAPL", "AMZN", "GOOGL", "IWM", "JPM", "META", "MSFT", "NVDA", "QQQ", "SPY", "TSLA", "XOM"),
-        min_length=1,
-    )
-
-    @field_validator("universe")
-    @classmethod
-    def _well_formed_and_unique(cls, universe: tuple[str, ...]) -> tuple[str, ...]:
-        for ticker in universe:
-            check_ticker(ticker)
-        duplicates = sorted(ticker for ticker, count in Counter(universe).items() if count > 1)
-        if duplicates:
-            msg = f"tickers listed more than once: {', '.join(duplicates)}"
-            raise ValueError(msg)
-        return tuple(sorted(universe))
+    universe: UniverseSpec = TickerList(required=DEFAULT_TICKERS)
 
 
 class Sources(_Model):
@@ -167,6 +154,10 @@ class Config(_Model):
     sinks: Sinks = Sinks()
     retry_policy: RetryPolicies = RetryPolicies()
 
+    def source(self, dataset: str) -> SourceSettings:
+        """Return what is captured of one dataset."""
+        return cast(SourceSettings, getattr(self.sources, dataset))
+
     @property
     def hash(self) -> str:
         """SHA-256 of all that shapes data, to tell under which configuration a partition was made."""
@@ -202,7 +193,7 @@ class Config(_Model):
         _resolve(content["settings"], "lake", "root", LakeSettings().root, folder)
         _resolve(content["settings"], "limits", "folder", LimitSettings().folder, folder)
         try:
-            return cls.model_validate(content)
+            return cls.model_validate(content, context={"folder": folder})
         except ValidationError as error:
             raise ConfigError(_explain(error, folder)) from None
 
@@ -232,11 +223,16 @@ def _resolve(settings: dict[str, Any], section: str, key: str, default: str, fol
 
 def _override(content: dict[str, dict[str, Any]], name: str, value: str) -> None:
     *sections, key = name.removeprefix(_ENV_PREFIX).lower().split("__")
-    node: dict[str, Any] = content
+    node: Any = content
     if not sections or sections[0] not in content:
         sections = ["settings", *sections]
     for section in sections:
         node = node.setdefault(section, {})
+        if not isinstance(node, dict):
+            msg = (
+                f"environment variable {name}: {section} is a plain value or list, which has no keys: override it whole"
+            )
+            raise ConfigError(msg)
     try:
         node[key] = yaml.safe_load(value)
     except yaml.YAMLError as error:
@@ -247,6 +243,7 @@ def _override(content: dict[str, dict[str, Any]], name: str, value: str) -> None
 def _explain(error: ValidationError, folder: Path) -> str:
     lines = []
     for problem in error.errors():
-        file, *keys = (str(part) for part in problem["loc"])
-        lines.append(f"{folder / file}.yaml: {'.'.join(keys)}: {problem['msg']} (value: {problem['input']!r})")
+        file, *keys = (str(part) for part in problem["loc"] if part not in KINDS)
+        value = shorten(repr(problem["input"]), _LONGEST_VALUE, placeholder=" ...")
+        lines.append(f"{folder / file}.yaml: {'.'.join(keys)}: {problem['msg']} (value: {value})")
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from bellwether.config import MOST_AIRFLOW_RETRIES, Config
 from bellwether.due import DELAY_MINUTES
 from bellwether.errors import ConfigError
+from bellwether.logging import get_logger
 from bellwether.tickers import TICKER_PATTERN
 from bellwether_airflow import connections
 from bellwether_airflow.assets import EQUITIES, SESSION_READY
@@ -27,6 +28,8 @@ from bellwether_airflow.timetables import SessionTimetable
 
 if TYPE_CHECKING:
     from bellwether.ingest.plan import Batch
+
+log = get_logger(__name__)
 
 # Polygon's minute bars begin here; nothing earlier can be fetched.
 _HISTORY_BEGINS = pendulum.datetime(2003, 9, 10, tz="America/New_York")
@@ -131,6 +134,7 @@ def plan(dataset: str) -> list[dict[str, Any]]:
     batches = plan_session(
         connections.lake(),
         Config.load(),
+        connections.vendor(),
         dataset,
         _session(),
         stage_id=f"{_file_name(context['run_id'])}-{secrets.token_hex(3)}",
@@ -211,14 +215,22 @@ def announce() -> None:
 
 @task(trigger_rule="all_done", retries=0)
 def report(batches: list[dict[str, Any]] | None) -> None:
-    """Fail the run when a ticker could not be fetched or was refused; what was valid is published all the same."""
-    from bellwether.ingest.finish import failed_tickers
+    """Fail the run when a required ticker could not be fetched or was refused; warn of best-effort ones.
+
+    What was valid is published all the same.
+    """
+    from bellwether.ingest.finish import failed_tickers, forgivable
 
     if batches is None:
         msg = "the plan failed; its log says why"
         raise AirflowFailException(msg)
+    if not batches:
+        return
     refused = get_current_context()["ti"].xcom_pull(task_ids="publish", key="refused") or {}
-    failed = failed_tickers(connections.lake(), _batches(batches)) | refused
+    lake, planned = connections.lake(), _batches(batches)
+    failed = failed_tickers(lake, planned) | refused
+    for ticker in sorted(forgivable(lake, planned[0].dataset, planned[0].session, failed)):
+        log.warning("best-effort ticker failed", ticker=ticker, reason=failed.pop(ticker))
     if failed:
         reasons = "; ".join(f"{ticker}: {reason}" for ticker, reason in sorted(failed.items()))
         msg = (

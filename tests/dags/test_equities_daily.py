@@ -166,6 +166,21 @@ def test_a_failed_ticker_fails_the_run_while_the_rest_is_published_and_nothing_i
     assert events()[-1] == ("session_ready", KEY)
 
 
+def test_a_failed_best_effort_ticker_is_a_red_batch_in_a_green_run_that_announces_the_session(
+    dag: Any, run_session: Run, simulator: RunningSimulator, lake_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    universe = {"required": ["AAPL", "MSFT", "SPY"], "best_effort": ["QQQ"]}
+    monkeypatch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", json.dumps(universe))
+    simulator.faults.add(Fault(kind="cut_json", ticker="QQQ", count=None))
+    run = run_session(dag, KEY)
+    found = states(run)
+    assert (run.state, found["ingest[1]"], found["report"]) == ("success", "failed", "success")
+    assert events() == [("equities", KEY), ("session_ready", KEY)]
+    manifest = Lake.open(lake_root).manifest("equities", SESSION)
+    assert manifest.universe.best_effort == ("QQQ",)
+    assert manifest.coverage["QQQ"].state == "failed"
+
+
 def test_an_answer_without_bars_keeps_the_published_rows_and_fails_the_run_until_the_loss_is_accepted(
     dag: Any, run_session: Run, simulator: RunningSimulator, lake_root: Path
 ) -> None:

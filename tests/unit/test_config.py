@@ -6,6 +6,7 @@ import pytest
 
 from bellwether.config import Config, RetryPolicies, RetryRule
 from bellwether.errors import BadResponse, ConfigError, RateLimited, ServerError, Truncated, Unauthorized
+from bellwether.universe.spec import TickerList
 
 PROJECT = Path(__file__).parents[2]
 
@@ -26,9 +27,8 @@ def test_shipped_files_state_the_defaults(tmp_path: Path) -> None:
         ("settings", "ingest: {batch_tickers: 0}", r"settings\.yaml: ingest\.batch_tickers: .*value: 0"),
         ("settings", "lake: 3", r"settings\.yaml: lake: .*value: 3"),
         ("settings", "- a list", "expected keys and values, found list"),
-        ("sources", "equities: {universe: []}", r"sources\.yaml: equities\.universe"),
-        ("sources", "equities: {universe: [SPY, ../x]}", r"'\.\./x' is not a ticker"),
-        ("sources", "equities: {universe: [SPY, QQQ, SPY]}", "listed more than once: SPY"),
+        ("sources", "equities: {universe: []}", r"sources\.yaml: equities\.universe: .*the universe is empty"),
+        ("sources", "equities: {universe: {required: SPY}}", r"equities\.universe\.required: .*value: 'SPY'"),
         ("sinks", "equities: {row_group_rows: 10}", r"sinks\.yaml: equities\.row_group_rows"),
         ("retry_policy", "errors: {RateLimited: {attempts: 0}}", r"retry_policy\.yaml: errors\.RateLimited\.attempts"),
         ("retry_policy", "default: {airflow_retries: 6}", r"retry_policy\.yaml: default\.airflow_retries: .*value: 6"),
@@ -50,13 +50,27 @@ def test_environment_overrides_files(tmp_path: Path) -> None:
     }
     config = Config.load(tmp_path, env)
     assert config.settings.ingest.batch_tickers == 7
-    assert config.sources.equities.universe == ("AAPL", "SPY")
+    assert config.source("equities").universe == TickerList(required=("AAPL", "SPY"))
     assert config.settings.lake.root == "s3://bucket/lake"
 
 
-def test_a_broken_override_is_named() -> None:
-    with pytest.raises(ConfigError, match="BELLWETHER__LAKE__ROOT"):
-        Config.load(PROJECT / "config", {"BELLWETHER__LAKE__ROOT": "[unclosed"})
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("BELLWETHER__LAKE__ROOT", "[unclosed", "BELLWETHER__LAKE__ROOT: not valid YAML"),
+        ("BELLWETHER__SOURCES__EQUITIES__UNIVERSE__COUNT", "5", "universe is a plain value or list, which has no keys"),
+    ],
+)
+def test_a_broken_override_is_named(name: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Config.load(PROJECT / "config", {name: value})
+
+
+def test_a_long_wrong_value_is_cut(tmp_path: Path) -> None:
+    (tmp_path / "sources.yaml").write_text(f"equities: {{universe: {[f'x{i}' for i in range(8000)]}}}")
+    with pytest.raises(ConfigError, match=r"and 7979 more \(value: .* \.\.\.\)$") as caught:
+        Config.load(tmp_path, {})
+    assert len(str(caught.value)) < 1000
 
 
 def test_the_folder_comes_from_the_environment_when_not_given(tmp_path: Path) -> None:

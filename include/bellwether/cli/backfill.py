@@ -27,9 +27,9 @@ from bellwether.cli.options import (
     vendor_access,
 )
 from bellwether.config import Config
-from bellwether.errors import BellwetherError, VendorError
+from bellwether.errors import BellwetherError, ConfigError, VendorError
 from bellwether.ingest.fetch import FETCHERS, fetch_batch
-from bellwether.ingest.finish import failed_tickers, publish_stage, validate_stage
+from bellwether.ingest.finish import failed_tickers, forgivable, publish_stage, validate_stage
 from bellwether.ingest.plan import Batch, plan_session
 from bellwether.lake import Lake, paths
 from bellwether.lake.stage import Stage
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
-    """Run the command; 0 when every session is complete, 1 when some ticker failed."""
+    """Run the command; 0 when every session is complete, 1 when a required ticker failed."""
     access = vendor_access(args.url)
     where = lake_location(args.lake, config)
     lake = Lake.open(where.root, options=where.options, simulated=access.simulated)
@@ -94,21 +94,24 @@ class _SessionJob:
         """Capture the session; return what went wrong, in words."""
         # Two backfills of one session would share a stage: the second waits and then finds the session complete.
         with self.lake.storage.locked(paths.stages(self.dataset, self.session)):
-            batches = plan_session(
-                self.lake,
-                self.config,
-                self.dataset,
-                self.session,
-                stage_id=_own_stages() + secrets.token_hex(4),
-                tickers=wanted,
-                force=force,
-            )
             try:
+                batches = plan_session(
+                    self.lake,
+                    self.config,
+                    self.rest,
+                    self.dataset,
+                    self.session,
+                    stage_id=_own_stages() + secrets.token_hex(4),
+                    tickers=wanted,
+                    force=force,
+                )
                 staged = self._resume_or_begin(batches, access) if batches else []
                 self._remove_other_stages(staged)
                 if not staged:
                     return []
                 return self._capture(staged, progress, accept_loss=bool(wanted) and force)
+            except ConfigError:  # as wrong for every other session
+                raise
             except BellwetherError as error:
                 return [f"{self.session}: {error}"]
 
@@ -137,6 +140,9 @@ class _SessionJob:
             accept_loss=accept_loss,
         )
         problems = failed_tickers(self.lake, batches) | publication.refused
+        for ticker in sorted(forgivable(self.lake, self.dataset, self.session, problems)):
+            line = f"{self.session} {ticker} (best effort): {problems.pop(ticker)}"
+            progress.console.print(line, style="yellow", highlight=False)
         # The ledger knows what is missing; a stage that stayed would be taken up again instead of asking anew.
         stage.remove()
         return [f"{self.session} {ticker}: {reason}" for ticker, reason in sorted(problems.items())]

@@ -11,6 +11,7 @@ from rich.table import Table
 from bellwether.cli.options import add_lake, add_range, lake_location, sessions_between
 from bellwether.config import Config
 from bellwether.ingest.fetch import FETCHERS
+from bellwether.ingest.universe import named_universe
 from bellwether.lake import Lake
 from bellwether.lake.coverage import SessionCoverage, session_coverage
 
@@ -24,19 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
-    """Run the command; 0 when every ticker of every session is proven, 1 otherwise."""
+    """Run the command; 0 when every required ticker of every session is proven, 1 otherwise."""
     where = lake_location(args.lake, config)
     lake = Lake.open(where.root, options=where.options)
-    universe = getattr(config.sources, args.dataset).universe
+    named = named_universe(config.source(args.dataset).universe)
     known = [
-        session_coverage(lake, args.dataset, session, universe)
+        session_coverage(lake, args.dataset, session, named)
         for session in sessions_between(lake, args.dataset, args.start, args.end)
     ]
     if args.json:
         _write_json(args.dataset, known)
     else:
         Console().print(_table(args.dataset, known))
-    return 1 if any(session.unproven for session in known) else 0
+    return 0 if all(session.is_complete for session in known) else 1
 
 
 def _table(dataset: str, known: list[SessionCoverage]) -> Table:
@@ -53,18 +54,29 @@ def _table(dataset: str, known: list[SessionCoverage]) -> Table:
             f"{manifest.rows:,}" if manifest else "-",
             str(manifest.quarantined_rows) if manifest else "-",
             manifest.revision[:8] if manifest else "-",
-            ", ".join(session.unproven[:5]) + (" ..." if len(session.unproven) > 5 else ""),
+            _what_lacks(session),
         )
     return table
 
 
+def _what_lacks(session: SessionCoverage) -> str:
+    if not session.universe.required:
+        return "everything: its universe is a rule, resolved when the session is planned"
+    # Required ones first: they are what keeps the session from being complete.
+    spared = sorted(set(session.unproven) - set(session.lacking))
+    tickers = session.lacking + [f"{ticker} (best effort)" for ticker in spared]
+    return ", ".join(tickers[:5]) + (" ..." if len(tickers) > 5 else "")
+
+
 def _write_json(dataset: str, known: list[SessionCoverage]) -> None:
     for session in known:
+        roles = session.universe.roles
         for ticker, coverage in session.tickers.items():
             line = {
                 "session": session.session.isoformat(),
                 "dataset": dataset,
                 "ticker": ticker,
+                "role": roles.get(ticker),
                 "state": coverage.state.value,
                 "rows": coverage.rows,
                 "quarantined_rows": coverage.quarantined_rows,

@@ -20,6 +20,7 @@ from bellwether.cli.stack import demo_home, show_address, simulator_arguments
 from bellwether.clock import SystemClock
 from bellwether.config import Config
 from bellwether.errors import BellwetherError
+from bellwether.ingest.universe import named_universe
 from bellwether.lake import Lake
 from bellwether.lake.coverage import session_coverage
 from bellwether.localstack import AirflowApi, AlreadyRunning, LocalStack, Run, StackStateFile, TaskInstance, stop
@@ -105,8 +106,8 @@ def result_table(lake: Lake, config: Config, runs: SessionRuns) -> Table:
         table.add_column(name, justify="right")
     for (dag_id, session), run in sorted(runs.items(), key=lambda item: item[0][::-1]):
         dataset = dag_id.removesuffix("_daily")
-        universe = getattr(config.sources, dataset).universe
-        known = session_coverage(lake, dataset, date.fromisoformat(session), universe)
+        named = named_universe(config.source(dataset).universe)
+        known = session_coverage(lake, dataset, date.fromisoformat(session), named)
         table.add_row(
             session,
             dataset,

@@ -17,6 +17,7 @@ _COMMANDS = {
     "backfill": "capture a range of sessions",
     "replay-raw": "publish a range of sessions again from the raw responses, without the vendor",
     "coverage": "show what is known of each session",
+    "universe": "show which tickers a session is to capture",
     "simulate": "serve a generated market or an archive as the vendor would",
     "demo": "watch real DAG runs publish five sessions of a generated market",
     "up": "start a local Airflow that stays up",

@@ -10,7 +10,7 @@ from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.connections import ConnectionFields, from_environment
 from bellwether.due import delay
-from bellwether.errors import ConfigError
+from bellwether.errors import ConfigError, NotASession
 from bellwether.lake import Lake
 from bellwether.lake.location import Location, default_location
 from bellwether.sources.limit_stores import redis_url_from_variable
@@ -105,6 +105,11 @@ def add_range(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--end", required=True, type=_day, metavar="YYYY-MM-DD", help="last session, included")
 
 
+def add_session(parser: argparse.ArgumentParser) -> None:
+    """Add `--session`, a trading session."""
+    parser.add_argument("--session", required=True, type=_session, metavar="YYYY-MM-DD", help="the session")
+
+
 def add_lake(parser: argparse.ArgumentParser) -> None:
     """Add `--lake`."""
     parser.add_argument(
@@ -143,6 +148,13 @@ def sessions_between(lake: Lake, dataset: str, start: date, end: date) -> list[d
         msg = f"no completed session from {start} to {end}; the last completed one is {last}"
         raise ConfigError(msg)
     return sessions
+
+
+def _session(text: str) -> date:
+    try:
+        return get_calendar().hours(_day(text)).session
+    except NotASession as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _day(text: str) -> date:

@@ -1,6 +1,6 @@
 """From staged batches to a published partition: validate once for the whole session, then publish."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 import msgspec
@@ -13,7 +13,7 @@ from bellwether.faultpoints import reach
 from bellwether.ingest.fetch import rows_by_ticker
 from bellwether.ingest.plan import Batch
 from bellwether.lake import Coverage, Lake, TickerCoverage, paths
-from bellwether.lake.coverage import record_failures
+from bellwether.lake.coverage import record_failures, stored_universe
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import Publication, Submission, publish
 from bellwether.lake.stage import BatchRecord, Stage, ValidatedRecord
@@ -115,6 +115,7 @@ def publish_stage(
         timings_s=record.timings_s,
         count_warnings=lambda merged: check_batch(merged, hours, dataset).warnings,
         accept_loss=accept_loss,
+        universe=stored_universe(lake, dataset, session),
     )
     try:
         return publish(lake, submission, FileLayout(getattr(config.sinks, dataset), config.settings.lake.compression))
@@ -132,6 +133,12 @@ def failed_tickers(lake: Lake, batches: Sequence[Batch]) -> dict[str, str]:
     validated = stage.read_validated()
     coverage = validated[1].coverage if validated else _collect(stage, batches)[1].coverage
     return {ticker: known.reason for ticker, known in coverage.items() if not known.state.is_proven}
+
+
+def forgivable(lake: Lake, dataset: str, session: date, failed: Collection[str]) -> set[str]:
+    """Return which failed tickers the session's universe holds as best effort: they fail no run."""
+    universe = stored_universe(lake, dataset, session)
+    return set(failed) & set(universe.best_effort if universe else ())
 
 
 def _collect(stage: Stage, batches: Sequence[Batch]) -> tuple[pa.Table, BatchRecord]:

@@ -6,13 +6,16 @@ from datetime import date, timedelta
 import msgspec
 
 from bellwether.calendar import get_calendar
-from bellwether.config import Config, SourceSettings
+from bellwether.config import Config
 from bellwether.due import DELAY_MINUTES, delay
 from bellwether.errors import ConfigError, NotASession
+from bellwether.ingest.universe import session_universe
 from bellwether.lake import Lake
 from bellwether.lake.coverage import session_coverage
 from bellwether.lake.stage import remove_old_stages
 from bellwether.logging import get_logger
+from bellwether.sources.rest import PolygonRest
+from bellwether.universe.spec import shown
 
 log = get_logger(__name__)
 
@@ -44,6 +47,7 @@ class Batch(msgspec.Struct, frozen=True):
 def plan_session(
     lake: Lake,
     config: Config,
+    rest: PolygonRest,
     dataset: str,
     session: date,
     *,
@@ -51,14 +55,16 @@ def plan_session(
     tickers: Sequence[str] = (),
     force: bool = False,
 ) -> list[Batch]:
-    """Cut a session's work into batches.
+    """Settle a session's universe and cut what is left to fetch into batches.
 
     Parameters
     ----------
+    rest
+        The vendor; asked only when the universe is a rule not yet resolved for this session.
     tickers
         Fetch only these, whatever the ledger says of them; by default the whole universe.
     force
-        Fetch tickers again that the ledger calls proven.
+        Fetch tickers again that the ledger calls proven; for the whole universe, a rule is resolved again first.
 
     Returns
     -------
@@ -70,20 +76,25 @@ def plan_session(
     NotASession
         The session is not due.
     ConfigError
-        A ticker is not in the universe.
+        A ticker is not in the universe, or a rule gives none.
+    VendorError
+        A rule could not be resolved.
     """
     check_due(lake, dataset, session)
-    source: SourceSettings = getattr(config.sources, dataset)
-    strangers = sorted(set(tickers) - set(source.universe))
-    if strangers:
-        msg = f"not in the universe of {dataset}: {', '.join(strangers)}; it holds {_sample(source.universe)}"
-        raise ConfigError(msg)
     remove_old_stages(lake, dataset, session, timedelta(days=config.settings.lake.stage_keep_days))
-    known = session_coverage(lake, dataset, session, source.universe)
+    spec = config.source(dataset).universe
+    anew = force and not tickers
+    universe = session_universe(lake, spec, rest, dataset, session, stage_id=stage_id, anew=anew)
+    if strangers := sorted(set(tickers) - set(universe.tickers)):
+        msg = (
+            f"not in the universe of {dataset} on {session}: {shown(strangers)}; it holds {shown(universe.tickers)}. "
+            f"Leave them out, or add them under {dataset}.universe in sources.yaml"
+        )
+        raise ConfigError(msg)
     if tickers:
-        wanted = sorted(set(tickers))
+        wanted: Sequence[str] = sorted(set(tickers))
     else:
-        wanted = list(source.universe) if force else [t for t in known.unproven if t in source.universe]
+        wanted = universe.tickers if force else session_coverage(lake, dataset, session, universe).unproven
     size = config.settings.ingest.batch_tickers
     batches = [
         Batch(dataset, session, stage_id, number, tuple(wanted[start : start + size]))
@@ -106,8 +117,3 @@ def check_due(lake: Lake, dataset: str, session: date) -> None:
         last = calendar.last_completed(now, delay(dataset))
         msg = f"{session} is not due before {DELAY_MINUTES[dataset]} minutes after its end; the last due is {last}"
         raise NotASession(msg)
-
-
-def _sample(universe: tuple[str, ...]) -> str:
-    shown = ", ".join(universe[:20])
-    return shown if len(universe) <= 20 else f"{shown} and {len(universe) - 20} more"

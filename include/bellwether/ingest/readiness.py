@@ -1,5 +1,7 @@
 """Whether a session should be announced: all required inputs stand, and gold does not record them yet.
 
+An input stands when it is published and lacks no required ticker of its universe; best-effort ones hold nobody up.
+
 Comparing with what gold records, rather than with the publish just done, keeps the announcement when
 a process dies between swap and success, and stays silent when nothing changed.
 """
@@ -8,8 +10,10 @@ from dataclasses import dataclass
 from datetime import date
 
 from bellwether.config import Config
+from bellwether.ingest.universe import named_universe
 from bellwether.lake import Lake
 from bellwether.lake.coverage import session_coverage
+from bellwether.universe.spec import shown
 
 # The gold dataset whose manifest says which inputs consolidation has seen.
 _RECORDER = "minutes"
@@ -39,14 +43,11 @@ def readiness(lake: Lake, config: Config, session: date) -> Readiness:
     inputs: dict[str, str] = {}
     lacking: list[str] = []
     for dataset in config.sources.required():
-        universe = getattr(config.sources, dataset).universe
-        known = session_coverage(lake, dataset, session, universe)
-        # A ticker that has left the universe since can be fetched no more, and nobody waits for it.
-        blocking = [ticker for ticker in universe if known.tickers[ticker].state.blocks]
+        known = session_coverage(lake, dataset, session, named_universe(config.source(dataset).universe))
         if known.manifest is None:
             lacking.append(f"{dataset} is not published")
-        elif blocking:
-            lacking.append(f"{dataset} lacks {', '.join(blocking)}")
+        elif blocking := known.blocking:
+            lacking.append(f"{dataset} lacks {shown(blocking)}")
         else:
             inputs[dataset] = known.manifest.revision
     if lacking:

@@ -4,7 +4,7 @@
 """
 
 from bellwether.lake.lake import Lake
-from bellwether.lake.manifest import Coverage, Manifest, TickerCoverage
+from bellwether.lake.manifest import Coverage, Manifest, TickerCoverage, Universe
 from bellwether.lake.read import read
 
-__all__ = ["Coverage", "Lake", "Manifest", "TickerCoverage", "read"]
+__all__ = ["Coverage", "Lake", "Manifest", "TickerCoverage", "Universe", "read"]

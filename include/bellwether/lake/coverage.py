@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import date
 
 import msgspec
+from msgspec import structs
 
 from bellwether.calendar import get_calendar
 from bellwether.due import delay
+from bellwether.errors import LakeError
 from bellwether.lake import paths
 from bellwether.lake.lake import Lake
-from bellwether.lake.manifest import Coverage, Manifest, TickerCoverage, encode
+from bellwether.lake.manifest import Coverage, Manifest, TickerCoverage, Universe, encode
 
 
 class FailureRecord(msgspec.Struct, frozen=True):
@@ -28,26 +30,49 @@ class SessionCoverage:
 
     Attributes
     ----------
+    universe
+        What the session is to capture. Empty where only a rule could tell, and none was resolved yet.
     tickers
-        Coverage of every ticker asked for or published.
+        Coverage of every ticker of the universe, and of every other that was fetched or published.
     manifest
         The published manifest, None where nothing is published.
+    is_due
+        Whether the session can be captured by now.
     """
 
     session: date
+    universe: Universe
     tickers: dict[str, TickerCoverage]
     manifest: Manifest | None
+    is_due: bool
 
     @property
     def unproven(self) -> list[str]:
-        """Tickers that still have to be fetched, sorted."""
-        return sorted(ticker for ticker, known in self.tickers.items() if not known.state.is_proven)
+        """Tickers of the universe that still have to be fetched, sorted. Nobody waits for those that left it."""
+        return [ticker for ticker in self.universe.tickers if not self.tickers[ticker].state.is_proven]
+
+    @property
+    def lacking(self) -> list[str]:
+        """The required ones among them."""
+        return [ticker for ticker in self.universe.required if not self.tickers[ticker].state.is_proven]
+
+    @property
+    def blocking(self) -> list[str]:
+        """Required tickers that keep the session from being announced, sorted."""
+        return [ticker for ticker in self.universe.required if self.tickers[ticker].state.blocks]
 
     @property
     def state(self) -> Coverage:
-        """The worst state of all tickers: what the session as a whole can claim."""
-        states = {known.state for known in self.tickers.values()}
+        """The worst state of the required tickers: what the session as a whole can claim."""
+        states = {self.tickers[ticker].state for ticker in self.universe.required}
+        if not states:
+            return _untouched(is_due=self.is_due).state
         return next((state for state in _WORST_FIRST if state in states), Coverage.EMPTY)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every required ticker is settled."""
+        return bool(self.universe.required) and not self.lacking
 
 
 _WORST_FIRST = (
@@ -64,24 +89,39 @@ _WORST_FIRST = (
 )
 
 
-def session_coverage(lake: Lake, dataset: str, session: date, universe: tuple[str, ...]) -> SessionCoverage:
-    """Return what is known of one session.
+def session_coverage(lake: Lake, dataset: str, session: date, named: Universe | None) -> SessionCoverage:
+    """Return what is known of one session, judged by the universe stored for it.
 
     Parameters
     ----------
     lake, dataset, session
         What to look at.
-    universe
-        Tickers that should be there; one of which nothing is known is `missing`, or `not_yet_due`.
+    named
+        The tickers the configuration names today: those the stored universe lacks were added since, and the session
+        owes them too. None where only a rule could tell.
     """
     manifest = lake.manifest(dataset, session)
     known = dict(manifest.coverage) if manifest else _failures(lake, dataset, session)
+    stored = _recorded_universe(lake, dataset, session) or (manifest.universe if manifest else None)
     is_due = get_calendar().hours(session).post_close + delay(dataset) <= lake.clock.now()
-    absent = TickerCoverage(
-        Coverage.MISSING if is_due else Coverage.NOT_YET_DUE,
-        reason="never fetched" if is_due else "the session is not due",
-    )
-    return SessionCoverage(session, {ticker: absent for ticker in universe} | known, manifest)
+    # Partitions published before universes were stored are judged by the tickers they hold.
+    universe = _with_added(stored, named) if stored or named else Universe(tuple(sorted(known)))
+    tickers = dict.fromkeys(universe.tickers, _untouched(is_due=is_due)) | known
+    return SessionCoverage(session, universe, tickers, manifest, is_due)
+
+
+def stored_universe(lake: Lake, dataset: str, session: date) -> Universe | None:
+    """Return the universe that was resolved for a session: as last planned, else as published; None if never."""
+    recorded = _recorded_universe(lake, dataset, session)
+    if recorded is not None:
+        return recorded
+    manifest = lake.manifest(dataset, session)
+    return manifest.universe if manifest else None
+
+
+def store_universe(lake: Lake, dataset: str, session: date, universe: Universe) -> None:
+    """Record which tickers a session is to capture; publishing takes the record into the manifest."""
+    lake.storage.write(paths.universe(dataset, session), encode(universe))
 
 
 def record_failures(lake: Lake, dataset: str, session: date, coverage: dict[str, TickerCoverage]) -> None:
@@ -94,3 +134,30 @@ def record_failures(lake: Lake, dataset: str, session: date, coverage: dict[str,
 def _failures(lake: Lake, dataset: str, session: date) -> dict[str, TickerCoverage]:
     stored = lake.storage.read(paths.failures(dataset, session))
     return msgspec.json.decode(stored.content, type=FailureRecord).coverage if stored else {}
+
+
+def _recorded_universe(lake: Lake, dataset: str, session: date) -> Universe | None:
+    key = paths.universe(dataset, session)
+    stored = lake.storage.read(key)
+    try:
+        return msgspec.json.decode(stored.content, type=Universe) if stored else None
+    except msgspec.MsgspecError as error:
+        msg = f"{lake.storage.url(key)} is damaged ({error}); delete it: the next run resolves the universe anew"
+        raise LakeError(msg) from error
+
+
+def _with_added(stored: Universe | None, named: Universe | None) -> Universe:
+    if stored is None or named is None:
+        return stored or named or Universe(())
+    owed = set(stored.tickers)
+    return structs.replace(
+        stored,
+        required=tuple(sorted({*stored.required, *(set(named.required) - owed)})),
+        best_effort=tuple(sorted({*stored.best_effort, *(set(named.best_effort) - owed)})),
+    )
+
+
+def _untouched(*, is_due: bool) -> TickerCoverage:
+    if is_due:
+        return TickerCoverage(Coverage.MISSING, reason="never fetched")
+    return TickerCoverage(Coverage.NOT_YET_DUE, reason="the session is not due")

@@ -78,6 +78,46 @@ class TickerCoverage(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class Universe(msgspec.Struct, frozen=True):
+    """The tickers a session is to capture, as they stood at that session: later changes do not rewrite it.
+
+    Attributes
+    ----------
+    required
+        The session is announced only when each is captured or proven, sorted.
+    best_effort
+        Captured if possible, sorted.
+    origin
+        The list, file or rule it was resolved from, in words.
+    spec_hash
+        Hash of that list or rule; another one means that the universe is to be resolved anew.
+    resolved_utc
+        When.
+    raw
+        Hash of each raw response file that a rule was resolved from, by name.
+    left_out
+        Names the rule gave that are no tickers, at most twenty: nothing can ask for them.
+    """
+
+    required: tuple[str, ...]
+    best_effort: tuple[str, ...] = ()
+    origin: str = ""
+    spec_hash: str = ""
+    resolved_utc: datetime | None = None
+    raw: dict[str, str] = msgspec.field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def tickers(self) -> tuple[str, ...]:
+        """All tickers, sorted."""
+        return tuple(sorted((*self.required, *self.best_effort)))
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """The role of each ticker: `required` or `best_effort`."""
+        return dict.fromkeys(self.required, "required") | dict.fromkeys(self.best_effort, "best_effort")
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The record of one publication of one partition.
 
@@ -98,6 +138,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         Counted oddities of the published rows, by name.
     timings_s
         Seconds by step.
+    universe
+        What the session was to capture when it was published.
     """
 
     dataset: str
@@ -118,6 +160,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     warnings: dict[str, int] = msgspec.field(default_factory=dict)
     api_calls: int = 0
     timings_s: dict[str, float] = msgspec.field(default_factory=dict)
+    universe: Universe | None = None
 
     @property
     def quarantined_rows(self) -> int:

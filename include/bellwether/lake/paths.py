@@ -88,6 +88,11 @@ def failures(dataset: str, session: date) -> PurePosixPath:
     return _in_state("failures", dataset, session)
 
 
+def universe(dataset: str, session: date) -> PurePosixPath:
+    """Return the JSON record of which tickers the session is to capture."""
+    return _in_state("universe", dataset, session)
+
+
 def lock(key: PurePosixPath) -> PurePosixPath:
     """Return the lock file of whatever `key` names."""
     return _STATE / "locks" / key.with_name(f"{key.name}.lock")

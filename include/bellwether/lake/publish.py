@@ -20,7 +20,7 @@ from bellwether.faultpoints import reach
 from bellwether.lake import paths
 from bellwether.lake.lake import Lake, Published
 from bellwether.lake.layout import FileLayout
-from bellwether.lake.manifest import METADATA_KEY, Manifest, TickerCoverage, encode
+from bellwether.lake.manifest import METADATA_KEY, Manifest, TickerCoverage, Universe, encode
 from bellwether.lake.revisions import revision_of
 from bellwether.logging import get_logger
 from bellwether.schemas import SCHEMA_VERSION, SCHEMAS, SORT_KEY
@@ -50,6 +50,8 @@ class Submission:
         Counts the oddities of the merged partition, by name.
     accept_loss
         Let a ticker lose most of its published rows; otherwise they are kept and the ticker is refused.
+    universe
+        What the session was to capture; None keeps what the partition says of it.
     """
 
     dataset: str
@@ -64,6 +66,7 @@ class Submission:
     timings_s: dict[str, float]
     count_warnings: Callable[[pa.Table], dict[str, int]]
     accept_loss: bool = False
+    universe: Universe | None = None
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,7 @@ def _merge(
         | {"duplicates_dropped": sum(known.duplicates_dropped for known in coverage.values())},
         api_calls=submission.api_calls,
         timings_s=submission.timings_s,
+        universe=submission.universe or (current[1].universe if current else None),
     )
 
 
@@ -205,7 +209,8 @@ def _says_the_same(current: Manifest, merged: Manifest) -> bool:
             ticker: structs.replace(known, stage_id="", fetched_utc=None, reason="")
             for ticker, known in manifest.coverage.items()
         }
-        return manifest.revision, coverage, manifest.schema_version
+        universe = manifest.universe and (manifest.universe.required, manifest.universe.best_effort)
+        return manifest.revision, coverage, manifest.schema_version, universe
 
     return claim(current) == claim(merged)
 

@@ -16,9 +16,18 @@ from bellwether.lake import Lake
 from bellwether.sources.aggregates import Aggregates
 from bellwether.sources.raw import RawPage, Request
 from bellwether.sources.walk import PageLog
+from bellwether.universe.spec import TickerList, UniverseSpec
 from tests.builders import SESSION, bars, bars_body
 
 NOT_FOUND = b'{"status":"NOT_FOUND","message":"no such ticker"}'
+
+UNIVERSE = ("AAPL", "MSFT", "QQQ", "SPY")
+
+
+def with_universe(config: Config, rule: UniverseSpec | None = None, **named: tuple[str, ...]) -> Config:
+    """Return the configuration with a rule, or with another list of tickers by role."""
+    source = config.sources.equities.model_copy(update={"universe": rule or TickerList(**named)})
+    return config.model_copy(update={"sources": config.sources.model_copy(update={"equities": source})})
 
 
 class FakeVendor:

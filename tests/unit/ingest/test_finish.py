@@ -8,18 +8,18 @@ import pytest
 from bellwether.config import Config, RetryPolicies
 from bellwether.errors import BadResponse, LakeError, QualityError
 from bellwether.ingest.fetch import fetch_batch
-from bellwether.ingest.finish import failed_tickers, publish_stage, validate_stage
+from bellwether.ingest.finish import failed_tickers, forgivable, publish_stage, validate_stage
 from bellwether.ingest.plan import Batch, plan_session
 from bellwether.ingest.readiness import readiness
 from bellwether.lake import Coverage, Lake, paths, read
 from bellwether.lake.coverage import session_coverage
 from bellwether.lake.publish import Publication
 from tests.builders import SESSION, bars
-from tests.unit.ingest.conftest import FakeVendor
+from tests.unit.ingest.conftest import UNIVERSE, FakeVendor, with_universe
 
 
 def capture(lake: Lake, config: Config, vendor: FakeVendor, stage_id: str = "s1", **options: object) -> list[Batch]:
-    batches = plan_session(lake, config, "equities", SESSION, stage_id=stage_id, **options)
+    batches = plan_session(lake, config, vendor, "equities", SESSION, stage_id=stage_id, **options)
     for batch in batches:
         try:
             fetch_batch(lake, vendor, RetryPolicies(), batch)  # type: ignore[arg-type]
@@ -81,7 +81,7 @@ def test_a_session_refused_before_anything_was_published_says_why_in_the_ledger(
     vendor.tables["SPY"] = broken("SPY", rows=50)
     with pytest.raises(QualityError):
         validate_stage(lake, capture(lake, config, vendor))
-    known = session_coverage(lake, "equities", SESSION, config.sources.equities.universe)
+    known = session_coverage(lake, "equities", SESSION, None)
     assert known.state is Coverage.FAILED
     assert "quality:" in known.tickers["AAPL"].reason
 
@@ -98,10 +98,10 @@ def test_a_batch_that_staged_nothing_counts_as_failed_and_the_others_are_publish
 
 
 def test_every_ticker_failing_publishes_nothing_and_is_recorded(lake: Lake, config: Config, vendor: FakeVendor) -> None:
-    vendor.errors = {t: BadResponse("odd", url="http://vendor") for t in config.sources.equities.universe}
+    vendor.errors = {t: BadResponse("odd", url="http://vendor") for t in UNIVERSE}
     with pytest.raises(LakeError, match="every ticker failed: BadResponse: odd"):
         finish(lake, config, capture(lake, config, vendor))
-    known = session_coverage(lake, "equities", SESSION, config.sources.equities.universe)
+    known = session_coverage(lake, "equities", SESSION, None)
     assert known.tickers["SPY"].reason == "BadResponse: odd"
 
 
@@ -142,7 +142,7 @@ def test_a_ticker_refused_whole_is_reported_blocks_and_is_fetched_again(
     assert manifest.coverage["SPY"].state is Coverage.QUARANTINED
     assert failed_tickers(lake, batches) == {"SPY": "60 rows in quarantine"}
     assert readiness(lake, config, SESSION).why == "equities lacks SPY"
-    [again] = plan_session(lake, config, "equities", SESSION, stage_id="s2")
+    [again] = plan_session(lake, config, vendor, "equities", SESSION, stage_id="s2")
     assert again.tickers == ("SPY",)
 
 
@@ -172,9 +172,40 @@ class TestReadiness:
         vendor.errors["QQQ"] = BadResponse("odd", url="http://vendor")
         finish(lake, config, capture(lake, config, vendor))
         assert readiness(lake, config, SESSION).why == "equities lacks QQQ"
-        source = config.sources.equities.model_copy(update={"universe": ("AAPL", "MSFT", "SPY")})
-        smaller = config.model_copy(update={"sources": config.sources.model_copy(update={"equities": source})})
+        smaller = with_universe(config, required=("AAPL", "MSFT", "SPY"))
+        assert capture(lake, smaller, vendor, stage_id="s2") == []
         assert readiness(lake, smaller, SESSION).announce
+
+    def test_a_failed_best_effort_ticker_is_reported_forgiven_and_holds_nobody_up(
+        self, lake: Lake, config: Config, vendor: FakeVendor
+    ) -> None:
+        config = with_universe(config, required=("AAPL", "SPY"), best_effort=("MSFT", "QQQ"))
+        vendor.errors["QQQ"] = BadResponse("odd", url="http://vendor")
+        batches = capture(lake, config, vendor)
+        manifest = finish(lake, config, batches).manifest
+        assert readiness(lake, config, SESSION).announce
+        assert failed_tickers(lake, batches) == {"QQQ": "BadResponse: odd"}
+        assert forgivable(lake, "equities", SESSION, ["QQQ", "SPY", "ZZZ"]) == {"QQQ"}
+        assert manifest.universe.roles == dict.fromkeys(("AAPL", "SPY"), "required") | dict.fromkeys(
+            ("MSFT", "QQQ"), "best_effort"
+        )
+        [again] = plan_session(lake, config, vendor, "equities", SESSION, stage_id="s2")
+        assert again.tickers == ("QQQ",)
+
+    def test_a_failed_ticker_made_best_effort_lets_the_session_through(
+        self, lake: Lake, config: Config, vendor: FakeVendor
+    ) -> None:
+        vendor.errors["QQQ"] = BadResponse("odd", url="http://vendor")
+        finish(lake, config, capture(lake, config, vendor))
+        lenient = with_universe(config, required=("AAPL", "MSFT", "SPY"), best_effort=("QQQ",))
+        assert readiness(lake, lenient, SESSION).why == "equities lacks QQQ"
+        finish(lake, lenient, capture(lake, lenient, vendor, stage_id="s2"))
+        assert readiness(lake, lenient, SESSION).announce
+
+    def test_many_lacking_tickers_are_named_in_part(self, lake: Lake, config: Config, vendor: FakeVendor) -> None:
+        many = with_universe(config, required=tuple(f"T{number:04d}" for number in range(8000)))
+        finish(lake, many, capture(lake, many, vendor, tickers=["T0000"]))
+        assert readiness(lake, many, SESSION).why.endswith("T0020 and 7979 more")
 
     def test_complete_inputs_without_gold_are_announced(self, lake: Lake, config: Config, vendor: FakeVendor) -> None:
         manifest = finish(lake, config, capture(lake, config, vendor)).manifest
