@@ -1,6 +1,7 @@
 """The ledger tells what is known of every ticker, whatever Airflow ran."""
 
 from datetime import UTC, date, datetime
+from pathlib import PurePosixPath
 
 import pytest
 
