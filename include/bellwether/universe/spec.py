@@ -4,7 +4,6 @@ Refuses what cannot be meant, naming all of it at once: malformed tickers, dupli
 neither the vendor nor the lake.
 """
 
-import csv
 import hashlib
 import json
 from collections import Counter
@@ -235,7 +234,7 @@ def read_tickers(path: Path) -> dict[str, list[str]]:
     columns = ["ticker"]
     begun = False
     for number, line in enumerate(text.splitlines(), start=1):
-        cells = [cell.strip() for cell in next(csv.reader([line.split("#", 1)[0]]), [])]
+        cells = [cell.strip() for cell in line.split("#", 1)[0].split(",")]
         if not any(cells):
             continue
         if not begun and cells[0] == "ticker":
