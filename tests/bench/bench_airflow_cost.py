@@ -47,7 +47,7 @@ root, url, *sessions = sys.argv[1:]
 config, lake = Config.load(), Lake.open(root, simulated=True)
 rest = PolygonRest(url, "key")
 for session in map(date.fromisoformat, sessions):
-    batches = plan_session(lake, config, "equities", session, stage_id="bare")
+    batches = plan_session(lake, config, rest, "equities", session, stage_id="bare")
     stage = Stage(lake, "equities", session, "bare")
     tables, coverage = [], {}
     for batch in batches:
