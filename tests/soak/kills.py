@@ -134,7 +134,7 @@ class KillRounds:
 
     def _take_steps(self, run: _Run) -> None:
         scene, session = self._scene, run.session
-        planned = self._step("plan", run, lambda: steps.plan(scene.lake(), session, run.run_id, run.tickers))
+        planned = self._step("plan", run, lambda: steps.plan(scene.lake(), run.url, session, run.run_id, run.tickers))
         batches = msgspec.convert(planned, list[Batch])
         self._tally.stages.add(batches[0].stage_id)
         where = f"{run.run_id} {session} after its plan"

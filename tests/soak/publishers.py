@@ -88,7 +88,7 @@ def _airflow(
 ) -> tuple[bool, str]:
     """Take the steps of a DAG run; return whether the partition was changed, and the stage that stays."""
     lake = scene.lake()
-    batches = msgspec.convert(steps.plan(lake, session, run_id, tickers), list[Batch])
+    batches = msgspec.convert(steps.plan(lake, url, session, run_id, tickers), list[Batch])
     for batch in batches:
         steps.fetch(lake, url, batch)
     steps.validate(lake, batches)

@@ -21,23 +21,30 @@ from bellwether.ingest.plan import Batch, plan_session
 from bellwether.ingest.readiness import readiness
 from bellwether.lake import Lake, paths
 from bellwether.lake.manifest import METADATA_KEY, encode
+from bellwether.sources.rest import PolygonRest
 from tests.soak.scene import DATASET, Scene
 
 GOLD = "minutes"
 
 
-def plan(lake: Lake, session: date, run_id: str, tickers: Sequence[str]) -> Any:
+def plan(lake: Lake, url: str, session: date, run_id: str, tickers: Sequence[str]) -> Any:
     """Plan to fetch tickers, all by default, again."""
     stage_id = f"{run_id}-{secrets.token_hex(3)}"
-    batches = plan_session(lake, Config.load(), DATASET, session, stage_id=stage_id, tickers=tickers, force=True)
+    config = Config.load()
+    batches = plan_session(
+        lake, config, _vendor(url, config), DATASET, session, stage_id=stage_id, tickers=tickers, force=True
+    )
     return msgspec.to_builtins(batches)
 
 
 def fetch(lake: Lake, url: str, batch: Batch) -> Any:
     """Fetch and stage one batch."""
     config = Config.load()
-    rest = VendorAccess(url, "soak", environment="simulated").connect(config)
-    return msgspec.to_builtins(fetch_batch(lake, rest, config.retry_policy, batch))
+    return msgspec.to_builtins(fetch_batch(lake, _vendor(url, config), config.retry_policy, batch))
+
+
+def _vendor(url: str, config: Config) -> PolygonRest:
+    return VendorAccess(url, "soak", environment="simulated").connect(config)
 
 
 def validate(lake: Lake, batches: Sequence[Batch]) -> None:

@@ -4,20 +4,19 @@ A list is written down as it stands; a rule is resolved as of the session, and t
 kept like any others. The same list or rule never asks twice; another one is resolved anew.
 """
 
-import hashlib
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date, datetime
 from itertools import chain
 
 from msgspec import structs
 
 from bellwether.errors import ConfigError
+from bellwether.ingest import rawfiles
 from bellwether.ingest.pages import StagedPages
 from bellwether.lake import Lake, Universe, paths
 from bellwether.lake.coverage import store_universe, stored_universe
 from bellwether.logging import get_logger
-from bellwether.sources.raw import RawPage, to_table
+from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
 from bellwether.sources.walk import PageLog
 from bellwether.universe.rules import find
@@ -69,8 +68,8 @@ def session_universe(
     # A plan that is tried again asks on where the last one broke off, whichever run it belongs to.
     page_log = StagedPages(lake, paths.stage(dataset, session, _STAGE), session)
     universe, pages = resolve(spec, rest, session, lake.clock.now(), page_log)
-    if pages:
-        universe = structs.replace(universe, raw=_keep_raw(lake, dataset, session, stage_id, pages))
+    raw = rawfiles.keep(lake, _RAW_FOLDER, session, stage_id, pages, prefix=dataset)
+    universe = structs.replace(universe, raw=raw)
     store_universe(lake, dataset, session, universe)
     page_log.clear()
     log.info("universe settled", dataset=dataset, session=session.isoformat(), origin=universe.origin)
@@ -123,11 +122,3 @@ def _listed(spec: TickerList, now: datetime | None) -> Universe:
 
 def _sorted(*groups: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(chain(*groups)))
-
-
-def _keep_raw(lake: Lake, dataset: str, session: date, stage_id: str, pages: Sequence[RawPage]) -> dict[str, str]:
-    """Write the responses verbatim; return the hash of their bodies by file."""
-    digest = hashlib.sha256(b"".join(page.body for page in pages)).hexdigest()
-    name = f"{dataset}-{uuid.uuid4().hex[:8]}.parquet"
-    lake.write_parquet(paths.raw(_RAW_FOLDER, session, stage_id) / name, to_table(pages))
-    return {f"{stage_id}/{name}": digest}

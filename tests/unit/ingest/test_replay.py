@@ -319,7 +319,7 @@ def test_published_tickers_without_raw_are_reported_and_keep_their_rows(
     lose(lake, "clean")
     assert list(again(lake, config).problems) == ["QQQ", "SPY"]
     assert list(in_force(lake).coverage) == ["AAPL", "MSFT"]
-    known = session_coverage(lake, "equities", SESSION, config.sources.equities.universe)
+    known = session_coverage(lake, "equities", SESSION, None)
     assert known.tickers["SPY"].state is Coverage.MISSING
 
 
