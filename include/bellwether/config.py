@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, Literal, Self, cast
@@ -15,6 +16,7 @@ from typing import Any, Literal, Self, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from bellwether import errors
 from bellwether.errors import ConfigError
 from bellwether.universe.spec import DEFAULT_TICKERS, KINDS, TickerList, UniverseSpec
 
@@ -115,20 +117,40 @@ class RetryRule(_Model):
 
 
 _NEVER = {"attempts": 1, "airflow_retries": 0}
+_FATAL = ("ConfigError", "NotASession", "NothingProven", "QualityError")  # someone must act first
+_REFUSED = ("BadRequest", "Unauthorized", "NotEntitled", "NotFound")
 
 
 class RetryPolicies(_Model):
-    """`retry_policy.yaml`: a rule per error class of `bellwether.errors`; `default` fills what a rule leaves out."""
+    """`retry_policy.yaml`: a rule per error class of `bellwether.errors`; `default` fills what a rule leaves out.
 
+    Attributes
+    ----------
+    patience_s
+        The longest wait, in seconds, that a running task sits out; a longer one frees its slot.
+    longest_wait_s
+        Seconds one task may wait in all, without a slot, before it fails.
+    """
+
+    patience_s: float = Field(default=60.0, ge=0)
+    longest_wait_s: float = Field(default=86_400.0, ge=0)
     default: RetryRule = RetryRule()
     errors: dict[str, RetryRule] = Field(
         default_factory=lambda: {
-            **{name: RetryRule(**_NEVER) for name in ("BadRequest", "Unauthorized", "NotEntitled", "NotFound")},
+            **{name: RetryRule(**_NEVER) for name in (*_FATAL, *_REFUSED)},
             "BadResponse": RetryRule(attempts=3),
-            "NotPublishedYet": RetryRule(attempts=1),
+            "NotPublishedYet": RetryRule(attempts=1, base_s=3600.0),
             "RateLimited": RetryRule(attempts=3, base_s=60.0),
         }
     )
+
+    @field_validator("errors")
+    @classmethod
+    def _known(cls, rules: dict[str, RetryRule]) -> dict[str, RetryRule]:
+        if unknown := sorted(name for name in rules if not hasattr(errors, name)):
+            msg = f"no such error: {', '.join(unknown)}; the classes are those of bellwether.errors"
+            raise ValueError(msg)
+        return rules
 
     @model_validator(mode="before")
     @classmethod
@@ -146,6 +168,38 @@ class RetryPolicies(_Model):
         return self.default
 
 
+class Mute(_Model):
+    """A waiver: alerts of one DAG that go to its log alone until a date.
+
+    Attributes
+    ----------
+    dag_id
+        Whose alerts.
+    cause
+        Only those with no other cause than this class of error; None means all.
+    reason
+        Why nobody need be told.
+    until
+        The last day, UTC, on which the waiver holds.
+    """
+
+    dag_id: str
+    cause: str | None = None
+    reason: str = Field(min_length=1)
+    until: date
+
+
+class Alerts(_Model):
+    """`alerts.yaml`: which alerts leave the log; where they go is the Connection `alerts`, since addresses hold secrets."""
+
+    minimum_severity: Literal["warning", "error"] = "warning"
+    mute: tuple[Mute, ...] = ()
+
+    def expired(self, today: date) -> list[Mute]:
+        """Return the waivers that no longer hold: each is to be ended or given a new date, and a reason."""
+        return [mute for mute in self.mute if mute.until < today]
+
+
 class Config(_Model):
     """The whole configuration."""
 
@@ -153,6 +207,7 @@ class Config(_Model):
     sources: Sources = Sources()
     sinks: Sinks = Sinks()
     retry_policy: RetryPolicies = RetryPolicies()
+    alerts: Alerts = Alerts()
 
     def source(self, dataset: str) -> SourceSettings:
         """Return what is captured of one dataset."""
@@ -162,7 +217,8 @@ class Config(_Model):
     def hash(self) -> str:
         """SHA-256 of all that shapes data, to tell under which configuration a partition was made."""
         shaping = self.model_dump(
-            mode="json", exclude={"settings": {"lake": {"root"}, "limits": True, "logging": True}}
+            mode="json",
+            exclude={"settings": {"lake": {"root"}, "limits": True, "logging": True}, "alerts": True},
         )
         return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
@@ -178,7 +234,8 @@ class Config(_Model):
             working directory.
         env
             Environment whose `BELLWETHER__SECTION__KEY` (settings.yaml) and `BELLWETHER__SOURCES__...`,
-            `BELLWETHER__SINKS__...`, `BELLWETHER__RETRY_POLICY__...` override keys; values are YAML.
+            `BELLWETHER__SINKS__...`, `BELLWETHER__RETRY_POLICY__...`, `BELLWETHER__ALERTS__...` override keys; values
+            are YAML.
 
         Raises
         ------

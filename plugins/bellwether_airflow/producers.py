@@ -25,6 +25,7 @@ from bellwether_airflow import connections
 from bellwether_airflow.assets import EQUITIES, SESSION_READY
 from bellwether_airflow.retry import BellwetherRetryPolicy
 from bellwether_airflow.timetables import SessionTimetable
+from bellwether_airflow.waiting import waiting_task
 
 if TYPE_CHECKING:
     from bellwether.ingest.plan import Batch
@@ -142,10 +143,11 @@ def plan(dataset: str) -> list[dict[str, Any]]:
         # A plan that was cleared runs again because someone wants the session fetched anew.
         force=params["force"] or _was_cleared(),
     )
-    return [msgspec.to_builtins(batch) for batch in batches]
+    # The name is what people see of a mapped task, from its start on and also when it is killed.
+    return [{**msgspec.to_builtins(batch), "name": batch.name} for batch in batches]
 
 
-@task(map_index_template="{{ batch_name }}", pool="vendor_requests")
+@waiting_task(map_index_template="{{ task.op_kwargs['batch']['name'] }}", pool="vendor_requests")
 def ingest(batch: dict[str, Any]) -> dict[str, Any]:
     """Fetch one batch, keep the raw responses, pass the gate, stage."""
     import msgspec
@@ -153,7 +155,6 @@ def ingest(batch: dict[str, Any]) -> dict[str, Any]:
     from bellwether.ingest.fetch import fetch_batch
 
     [asked] = _batches([batch])
-    get_current_context()["batch_name"] = asked.name  # type: ignore[typeddict-unknown-key] # read by the template
     summary = fetch_batch(connections.lake(), connections.vendor(), Config.load().retry_policy, asked)
     return dict(msgspec.to_builtins(summary))
 

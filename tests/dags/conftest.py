@@ -1,9 +1,10 @@
 """An Airflow of the tests' own: a throwaway home and a migrated SQLite file, copied fresh for each test.
 
-The environment is set before anything imports airflow, which reads it then; it knows nothing of the
-DAGs under test.
+The environment is set before anything imports airflow, which reads it then. The DAGs under test find a
+simulated market and an empty lake.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -14,6 +15,10 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+
+from bellwether.simulator.market import GeneratedMarket
+from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
+from tests.dags.support import UNIVERSE
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -83,3 +88,46 @@ def run_session(airflow_database: None) -> Callable[..., Any]:
             return dag.test(logical_date=None, run_conf=conf)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[RunningSimulator]:
+    """Return the vendor, on loopback."""
+    with running(SimulatorConfig(market=GeneratedMarket(seed=7, tickers=UNIVERSE))) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def lake_root(simulator: RunningSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Point the DAGs at the simulator and at an empty lake, two tickers a batch, no retries."""
+    simulator.faults.clear()
+    simulator.requests.clear()
+    connection = {
+        "conn_type": "polygon",
+        "host": simulator.url,
+        "password": "simulator-test-key",
+        "extra": {"environment": "simulated"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_POLYGON_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("BELLWETHER__LAKE__ROOT", str(tmp_path))
+    monkeypatch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", json.dumps(UNIVERSE))
+    monkeypatch.setenv("BELLWETHER__INGEST__BATCH_TICKERS", "2")
+    monkeypatch.setenv("BELLWETHER__RETRY_POLICY__DEFAULT__BASE_S", "0")
+    monkeypatch.setenv("BELLWETHER__RETRY_POLICY__DEFAULT__AIRFLOW_RETRIES", "0")
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def dags() -> dict[str, Any]:
+    """Return the project's DAGs by id."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(REPOSITORY / "dags"))
+    assert bag.import_errors == {}
+    return bag.dags
+
+
+@pytest.fixture
+def dag(lake_root: Path, dags: dict[str, Any]) -> Any:
+    """Return the daily producer of equities."""
+    return dags["equities_daily"]

@@ -1,10 +1,8 @@
 """The daily producer of equities, run in process against the simulator: what each situation publishes and emits."""
 
-import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from datetime import date
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,70 +11,10 @@ import pytest
 from bellwether.errors import BellwetherError
 from bellwether.lake import Lake, read
 from bellwether.simulator.faults import Fault
-from bellwether.simulator.market import GeneratedMarket
-from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
-
-SESSION = date(2025, 7, 1)
-KEY = SESSION.isoformat()
-UNIVERSE = ["AAPL", "MSFT", "QQQ", "SPY"]
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[RunningSimulator]:
-    with running(SimulatorConfig(market=GeneratedMarket(seed=7, tickers=UNIVERSE))) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def lake_root(simulator: RunningSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    simulator.faults.clear()
-    simulator.requests.clear()
-    connection = {
-        "conn_type": "polygon",
-        "host": simulator.url,
-        "password": "simulator-test-key",
-        "extra": {"environment": "simulated"},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_POLYGON_DEFAULT", json.dumps(connection))
-    monkeypatch.setenv("BELLWETHER__LAKE__ROOT", str(tmp_path))
-    monkeypatch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", json.dumps(UNIVERSE))
-    monkeypatch.setenv("BELLWETHER__INGEST__BATCH_TICKERS", "2")
-    monkeypatch.setenv("BELLWETHER__RETRY_POLICY__DEFAULT__BASE_S", "0")
-    monkeypatch.setenv("BELLWETHER__RETRY_POLICY__DEFAULT__AIRFLOW_RETRIES", "0")
-    return tmp_path
-
-
-@pytest.fixture
-def dag(lake_root: Path) -> Any:
-    from airflow.dag_processing.dagbag import DagBag
-
-    bag = DagBag(str(Path(__file__).parents[2] / "dags"))
-    assert bag.import_errors == {}
-    return bag.dags["equities_daily"]
-
+from bellwether.simulator.server import RunningSimulator
+from tests.dags.support import KEY, SESSION, events, states
 
 Run = Callable[..., Any]
-
-
-def states(run: Any) -> dict[str, str]:
-    return {
-        ti.task_id + (f"[{ti.map_index}]" if ti.map_index >= 0 else ""): str(ti.state)
-        for ti in run.get_task_instances()
-    }
-
-
-def events() -> list[tuple[str, str | None]]:
-    from airflow.models.asset import AssetEvent, AssetModel
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session() as session:
-        found = session.execute(
-            select(AssetModel.name, AssetEvent.partition_key)
-            .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
-            .order_by(AssetEvent.id)
-        )
-        return [tuple(row) for row in found]
 
 
 def test_a_session_is_fetched_published_and_announced_under_its_key(
@@ -235,15 +173,6 @@ def test_simulated_data_is_refused_by_a_production_lake(dag: Any, run_session: R
     assert run_session(dag, KEY).state == "failed"
     with pytest.raises(BellwetherError, match="holds production data"):
         Lake.open(lake_root, simulated=True)
-
-
-def test_every_dag_has_owner_tags_docs_and_pools_that_exist(dag: Any) -> None:
-    pools = json.loads((Path(__file__).parents[2] / "config/pools.json").read_text())
-    assert dag.doc_md.startswith("### ")
-    assert {"bellwether", "producer"} <= dag.tags
-    for task in dag.tasks:
-        assert task.owner == "bellwether"
-        assert task.pool in {"default_pool", *pools}
 
 
 def test_dag_files_are_thin_and_load_nothing_heavy() -> None:

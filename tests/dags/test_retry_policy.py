@@ -9,20 +9,26 @@ import pytest
 from airflow.sdk import RetryAction, RetryDecision
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
+from bellwether import errors
 from bellwether.config import MOST_AIRFLOW_RETRIES
 from bellwether.errors import (
     BadRequest,
+    BadResponse,
+    BellwetherError,
     ConfigError,
     ConnectionFailed,
+    LakeError,
     NotASession,
     NotEntitled,
     NotFound,
+    NothingProven,
     NotPublishedYet,
     QualityError,
     RateLimited,
     ServerError,
     Truncated,
     Unauthorized,
+    VendorError,
 )
 from bellwether_airflow.retry import BellwetherRetryPolicy
 
@@ -37,35 +43,56 @@ def decide(
     return BellwetherRetryPolicy().evaluate(error, try_number, max_tries, context)
 
 
+# Every class of bellwether.errors, and what Airflow runs that is none: what is done after each try.
+TWICE, AT_ONCE = [RETRY, RETRY, FAIL], [FAIL]
+DECISIONS: list[tuple[BaseException, list[RetryAction]]] = [
+    (BellwetherError("anything else"), TWICE),
+    (VendorError("odd", url=URL), TWICE),
+    (BadRequest("bad", url=URL), AT_ONCE),
+    (Unauthorized("no", url=URL), AT_ONCE),
+    (NotEntitled("no", url=URL), AT_ONCE),
+    (NotFound("no", url=URL), AT_ONCE),
+    (ConfigError("settings.yaml: lake.root"), AT_ONCE),
+    (NotASession("2025-11-27"), AT_ONCE),
+    (QualityError("no rows"), AT_ONCE),
+    (NothingProven("every ticker failed"), AT_ONCE),
+    (LakeError("disk full"), TWICE),
+    (ServerError("oops", url=URL, status=503), TWICE),
+    (ConnectionFailed("no answer", url=URL), TWICE),
+    (BadResponse("html", url=URL), TWICE),
+    (Truncated("cut", url=URL), TWICE),
+    (NotPublishedYet("before end of day", url=URL), TWICE),
+    (RateLimited("slow down", url=URL), TWICE),
+    (KeyError("a bug"), TWICE),
+    (AirflowTaskTimeout("two hours"), TWICE),
+]
+
+
+def test_the_table_knows_every_error() -> None:
+    known = {value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, BellwetherError)}
+    assert known <= {type(error) for error, _ in DECISIONS}
+
+
+@pytest.mark.parametrize("tries_before", [0, 3], ids=["at first", "after a clear"])
 @pytest.mark.parametrize(
     ("error", "actions"),
-    [
-        (BadRequest("bad", url=URL), [FAIL]),
-        (Unauthorized("no", url=URL), [FAIL]),
-        (NotEntitled("no", url=URL), [FAIL]),
-        (NotFound("no", url=URL), [FAIL]),
-        (ConfigError("settings.yaml: lake.root"), [FAIL]),
-        (NotASession("2025-11-27"), [FAIL]),
-        (QualityError("no rows"), [FAIL]),
-        (ServerError("oops", url=URL, status=503), [RETRY, RETRY, FAIL]),
-        (ConnectionFailed("no answer", url=URL), [RETRY, RETRY, FAIL]),
-        (Truncated("cut", url=URL), [RETRY, RETRY, FAIL]),
-        (NotPublishedYet("before end of day", url=URL), [RETRY, RETRY, FAIL]),
-        (RateLimited("slow down", url=URL), [RETRY, RETRY, FAIL]),
-        (KeyError("a bug"), [RETRY, RETRY, FAIL]),
-        (AirflowTaskTimeout("two hours"), [RETRY, RETRY, FAIL]),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+    DECISIONS,
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-def test_each_class_of_error_has_its_number_of_retries(error: BaseException, actions: list[RetryAction]) -> None:
-    assert [decide(error, try_number).action for try_number in range(1, len(actions) + 1)] == actions
+def test_each_class_of_error_has_its_number_of_retries(
+    error: BaseException, actions: list[RetryAction], tries_before: int
+) -> None:
+    tries = range(tries_before + 1, tries_before + 1 + len(actions))
+    decisions = [decide(error, number, max_tries=tries_before + MOST_AIRFLOW_RETRIES) for number in tries]
+    assert [decision.action for decision in decisions] == actions
+    assert all(str(decision.reason).startswith(f"{type(error).__name__}: ") for decision in decisions)
 
 
 @pytest.mark.parametrize(
     ("retry_after_s", "delay"),
-    [(None, timedelta(seconds=60)), (7.5, timedelta(seconds=7.5)), (0.0, timedelta(0))],
+    [(None, timedelta(seconds=60)), (7.5, timedelta(seconds=7.5)), (0.0, timedelta(0)), (7200, timedelta(hours=2))],
 )
-def test_rate_limits_wait_out_the_window_or_what_the_vendor_asked(
+def test_rate_limits_wait_out_the_window_or_what_the_vendor_asked_whatever_the_cap(
     retry_after_s: float | None, delay: timedelta
 ) -> None:
     assert decide(RateLimited("slow down", url=URL, retry_after_s=retry_after_s), 1).retry_delay == delay
@@ -75,11 +102,8 @@ def test_other_errors_wait_as_the_task_says() -> None:
     assert decide(ServerError("oops", url=URL), 1).retry_delay is None
 
 
-def test_a_cleared_task_has_its_retries_again() -> None:
-    error = ServerError("oops", url=URL)
-    # It failed for good on its third try; the clear set max_tries to 3 + retries.
-    tries = [decide(error, try_number, max_tries=3 + MOST_AIRFLOW_RETRIES).action for try_number in (4, 5, 6)]
-    assert tries == [RETRY, RETRY, FAIL]
+def test_data_not_published_yet_are_asked_for_after_an_hour_where_no_task_waits_for_them() -> None:
+    assert decide(NotPublishedYet("before end of day", url=URL), 1).retry_delay == timedelta(hours=1)
 
 
 def test_without_a_context_tries_count_from_one() -> None:
@@ -89,7 +113,7 @@ def test_without_a_context_tries_count_from_one() -> None:
 
 def test_the_reason_names_the_error_and_the_file() -> None:
     assert decide(ServerError("oops", url=URL), 1).reason == "ServerError: retry 1 of 2 by retry_policy.yaml"
-    assert decide(QualityError("x"), 1).reason == "QualityError: running the task again cannot help"
+    assert decide(QualityError("x"), 1).reason == "QualityError: not one to retry, by retry_policy.yaml"
 
 
 def test_an_edit_of_the_file_counts_from_the_next_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,3 +124,12 @@ def test_an_edit_of_the_file_counts_from_the_next_failure(tmp_path: Path, monkey
     assert decide(error, 1).action is FAIL
     policy_file.write_text("errors: {ServerError: {airflow_retries: 1}}")
     assert decide(error, 1).action is RETRY
+
+
+def test_a_broken_file_fails_at_once_and_the_reason_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BELLWETHER_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "retry_policy.yaml").write_text("errors: {ServerErr: {airflow_retries: 1}}")
+    decision = decide(ServerError("oops", url=URL), 1)
+    assert decision.action is FAIL
+    assert "retry_policy.yaml: errors: " in str(decision.reason)
+    assert "no such error: ServerErr" in str(decision.reason)

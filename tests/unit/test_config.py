@@ -1,9 +1,11 @@
 """Every key has a default, and every mistake names file, key and value."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from bellwether.clock import SystemClock
 from bellwether.config import Config, RetryPolicies, RetryRule
 from bellwether.errors import BadResponse, ConfigError, RateLimited, ServerError, Truncated, Unauthorized
 from bellwether.universe.spec import TickerList
@@ -15,6 +17,7 @@ def test_shipped_files_state_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     shipped, defaults = Config.load(PROJECT / "config", {}), Config.load(tmp_path / "config", {})
     assert shipped.hash == defaults.hash
+    assert shipped.alerts == defaults.alerts
     assert shipped.settings.lake.root == str(PROJECT / ".local/lake")
     assert shipped.settings.limits.folder == str(PROJECT / ".local/limits")
 
@@ -32,6 +35,10 @@ def test_shipped_files_state_the_defaults(tmp_path: Path) -> None:
         ("sinks", "equities: {row_group_rows: 10}", r"sinks\.yaml: equities\.row_group_rows"),
         ("retry_policy", "errors: {RateLimited: {attempts: 0}}", r"retry_policy\.yaml: errors\.RateLimited\.attempts"),
         ("retry_policy", "default: {airflow_retries: 6}", r"retry_policy\.yaml: default\.airflow_retries: .*value: 6"),
+        ("retry_policy", "errors: {ServerErr: {}}", r"retry_policy\.yaml: errors: .*no such error: ServerErr"),
+        ("retry_policy", "patience_s: -1", r"retry_policy\.yaml: patience_s: .*value: -1"),
+        ("alerts", "minimum_severity: all", r"alerts\.yaml: minimum_severity: .*'all'"),
+        ("alerts", "mute: [{dag_id: equities_daily, until: 2026-01-31}]", r"alerts\.yaml: mute\.0\.reason: .*required"),
         ("settings", "lake: {root: [", "not valid YAML"),
     ],
 )
@@ -98,3 +105,16 @@ def test_rules_follow_the_class_of_the_error_and_its_ancestors() -> None:
 
 def test_default_rules_wait_out_the_vendors_minute() -> None:
     assert RetryPolicies().rule_for(RateLimited("slow down", url="http://vendor")).base_s == 60
+
+
+def test_a_waiver_holds_to_the_end_of_its_last_day(tmp_path: Path) -> None:
+    (tmp_path / "alerts.yaml").write_text(
+        "mute: [{dag_id: equities_daily, reason: the key is replaced, until: 2026-01-31}]"
+    )
+    alerts = Config.load(tmp_path, {}).alerts
+    assert alerts.expired(date(2026, 1, 31)) == []
+    assert alerts.expired(date(2026, 2, 1)) == list(alerts.mute)
+
+
+def test_no_shipped_waiver_has_expired() -> None:
+    assert Config.load(PROJECT / "config", {}).alerts.expired(SystemClock().now().date()) == []
