@@ -190,7 +190,7 @@ class Mute(_Model):
 
 
 class Alerts(_Model):
-    """`alerts.yaml`: which alerts leave the log; where they go is the Connection `alerts`, since addresses hold secrets."""
+    """`alerts.yaml`: which alerts leave the log. Where they go is the Connection `alerts`: addresses hold secrets."""
 
     minimum_severity: Literal["warning", "error"] = "warning"
     mute: tuple[Mute, ...] = ()

@@ -23,6 +23,7 @@ from bellwether.logging import get_logger
 from bellwether.tickers import TICKER_PATTERN
 from bellwether_airflow import connections
 from bellwether_airflow.assets import EQUITIES, SESSION_READY
+from bellwether_airflow.notifiers.alert import FAILURES_KEY, Alert, note_failure
 from bellwether_airflow.retry import BellwetherRetryPolicy
 from bellwether_airflow.timetables import SessionTimetable
 from bellwether_airflow.waiting import waiting_task
@@ -94,8 +95,10 @@ def daily_producer(dataset: str, doc_md: str) -> DAG:
         params=_FORM,
         tags=["bellwether", "producer", dataset],
         doc_md=doc_md,
+        on_failure_callback=Alert(row.dataset),
         default_args={
             "owner": "bellwether",
+            "on_failure_callback": note_failure,
             "retries": MOST_AIRFLOW_RETRIES,
             "retry_delay": timedelta(seconds=30),
             "retry_policy": BellwetherRetryPolicy(),
@@ -220,22 +223,30 @@ def report(batches: list[dict[str, Any]] | None) -> None:
 
     What was valid is published all the same.
     """
+    import msgspec
+
     from bellwether.ingest.finish import failed_tickers, forgivable
+    from bellwether.monitoring.alerts import group
 
     if batches is None:
         msg = "the plan failed; its log says why"
         raise AirflowFailException(msg)
     if not batches:
         return
-    refused = get_current_context()["ti"].xcom_pull(task_ids="publish", key="refused") or {}
+    ti = get_current_context()["ti"]
+    refused = ti.xcom_pull(task_ids="publish", key="refused") or {}
     lake, planned = connections.lake(), _batches(batches)
-    failed = failed_tickers(lake, planned) | refused
-    for ticker in sorted(forgivable(lake, planned[0].dataset, planned[0].session, failed)):
-        log.warning("best-effort ticker failed", ticker=ticker, reason=failed.pop(ticker))
-    if failed:
-        reasons = "; ".join(f"{ticker}: {reason}" for ticker, reason in sorted(failed.items()))
+    failed = failed_tickers(lake, planned)
+    for ticker in sorted(forgivable(lake, planned[0].dataset, planned[0].session, failed | refused)):
+        reason = refused.pop(ticker, None) or failed[ticker]
+        failed.pop(ticker, None)
+        log.warning("best-effort ticker failed", ticker=ticker, reason=reason)
+    ti.xcom_push(FAILURES_KEY, msgspec.to_builtins(group(failed, refused, sum(len(b.tickers) for b in planned))))
+    if failed or refused:
+        reasons = "; ".join(f"{ticker}: {reason}" for ticker, reason in sorted((failed | refused).items()))
         msg = (
-            f"{len(failed)} tickers failed; clear their batch with everything downstream to fetch them again. {reasons}"
+            f"{len(failed | refused)} tickers failed; clear their batch with everything downstream to fetch them "
+            f"again. {reasons}"
         )
         raise AirflowFailException(msg)
 

@@ -96,6 +96,14 @@ def test_a_failed_ticker_fails_the_run_while_the_rest_is_published_and_nothing_i
     assert (found["announce"], found["report"]) == ("skipped", "failed")
     assert events() == [("equities", KEY)]
     assert Lake.open(lake_root).manifest("equities", SESSION).blocking == ["QQQ"]
+    # What the run's alert will tell.
+    [ti] = [ti for ti in run.get_task_instances() if ti.task_id == "report"]
+    left = ti.xcom_pull(task_ids="report", key="failures")
+    assert (left["planned"], {name: cause["tickers"] for name, cause in left["causes"].items()}) == (
+        4,
+        {"Truncated": ["QQQ"]},
+    )
+    assert ti.xcom_pull(task_ids="ingest", key="failure", map_indexes=1).startswith("Truncated: Input data was")
     simulator.faults.clear()
     simulator.requests.clear()
     healed = run_session(dag, KEY)

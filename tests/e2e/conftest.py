@@ -69,6 +69,7 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Producers]:
             BELLWETHER__INGEST__BATCH_TICKERS="2",
             BELLWETHER__RETRY_POLICY__DEFAULT__BASE_S="0",
             BELLWETHER__RETRY_POLICY__DEFAULT__AIRFLOW_RETRIES="0",
+            BELLWETHER__RETRY_POLICY__PATIENCE_S="1",
         )
 
 

@@ -19,6 +19,7 @@ from bellwether.simulator.server import RunningSimulator
 
 PRODUCER = "equities_daily"
 CONSUMER = "stub_consolidation"
+KILLED_DAG = "killed"
 UNIVERSE = ("AAPL", "MSFT", "QQQ", "SPY")
 KEY = "local-key"
 
@@ -69,6 +70,22 @@ with DAG(
     consolidate()
 """
 
+# A task that dies as one does that the kernel kills, and has no retry left.
+_KILLED = """
+import os
+import signal
+
+from airflow.sdk import DAG, task
+from bellwether_airflow.notifiers.alert import Alert, note_failure
+
+with DAG("killed", on_failure_callback=Alert("equities"), default_args={"on_failure_callback": note_failure}):
+
+    @task(retries=0)
+    def dies():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    dies()
+"""
 
 class Event(msgspec.Struct, frozen=True):
     """An asset event, with the runs it started."""
@@ -183,7 +200,7 @@ class Producers:
 
 
 def prepare_home(home: Path) -> dict[str, str]:
-    """Write into a stack's home what the tests add to it: the stub consumer and empty records.
+    """Write into a stack's home what the tests add to it: two DAGs and empty records.
 
     Returns
     -------
@@ -193,6 +210,7 @@ def prepare_home(home: Path) -> dict[str, str]:
     for folder in ("consumer", "faults"):
         (home / folder).mkdir()
     (home / "consumer" / "stub_consolidation.py").write_text(_CONSUMER)
+    (home / "consumer" / "killed.py").write_text(_KILLED)
     (home / "consumed.jsonl").touch()
     return {
         # By default a second passes between a task and the one that follows it.

@@ -1,0 +1,1 @@
+"""What people are told of runs: facts in, words out. Knows errors and the configuration; sends nothing."""

@@ -1,0 +1,255 @@
+"""The words of an alert: from what is known of a failed run to a subject and a body.
+
+Pure. Who gathers the facts and who delivers the words is not known here. Only texts of Bellwether's own
+errors, which are redacted where they arise, are quoted; of any other exception its class alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import msgspec
+
+from bellwether import errors
+from bellwether.config import Alerts
+from bellwether.errors import BellwetherError, VendorError
+from bellwether.logging import redact
+
+type Severity = Literal["warning", "error"]
+
+KILLED = "killed"
+TIMED_OUT = "timed out"
+QUARANTINED = "quarantined"
+REFUSED = "refused"
+LOST = "nothing staged"
+
+_NAMES_SHOWN = 5
+_QUOTED = 200
+
+# Failures of these tasks alone leave the rest of the session published.
+_PARTIAL = ("ingest", "report")
+
+_TO_DO = {
+    "Unauthorized": "the vendor does not accept the API key; correct the Connection polygon_default",
+    "NotEntitled": "the plan does not include these data; upgrade it, or take the tickers out of the universe",
+    "NotPublishedYet": "the vendor had not published them after the longest wait allowed; clear later",
+    "NotFound": "the vendor knows no such ticker on this day; check the universe",
+    "BadRequest": "the vendor calls the request itself wrong; compare its words with the universe, or report a bug",
+    "RateLimited": "the key's requests were used up; see that nothing else uses the key, then clear",
+    "ServerError": "the vendor had a failure of its own; clear later",
+    "ConnectionFailed": "no answer came from the vendor; check the network and the base URL, then clear",
+    "BadResponse": "the vendor's answer was not what it promises; clear later, and tell the vendor if it stays",
+    "VendorError": "the vendor did not give the promised answer; clear later",
+    "ConfigError": "a configuration value is wrong; correct it as the text says, then clear",
+    "NotASession": "there is nothing to capture on this day, or not yet; trigger another session",
+    "NothingProven": "not one ticker came through, so nothing was published; mend their causes, then clear",
+    "LakeError": "the lake refused; see that its disk is there, writable and not full, then clear",
+    "QualityError": "a table rule refused the session, what was published stands; see state/quality in the lake",
+    "BellwetherError": "see the task's log",
+    KILLED: "the task ended without a word: killed, or out of memory; see the machine's log, then clear",
+    TIMED_OUT: "it took longer than allowed; see what the task's log ends with, then clear",
+    QUARANTINED: "every row broke a rule; see quarantine in the lake, which names the rules",
+    REFUSED: "the published rows were kept against what came; to accept it, fetch by name with Fetch again",
+    LOST: "the batch left nothing behind; see its log, then clear",
+}
+_UNKNOWN = "an error Bellwether does not know; see the task's log"
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """One cause of failure and whom it met.
+
+    Attributes
+    ----------
+    count
+        How many tickers.
+    tickers
+        The first few of them.
+    example
+        The first one's reason.
+    """
+
+    count: int
+    tickers: list[str]
+    example: str
+
+
+class Failures(msgspec.Struct, frozen=True):
+    """What a run's last task found, in counts: small enough to travel between tasks.
+
+    Attributes
+    ----------
+    planned
+        Tickers the run was to fetch.
+    causes
+        By name: a class of `bellwether.errors` or one of this module's words.
+    """
+
+    planned: int
+    causes: dict[str, Cause]
+
+    @property
+    def failed(self) -> int:
+        """Tickers that failed."""
+        return sum(cause.count for cause in self.causes.values())
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """What is known of a failed run.
+
+    Attributes
+    ----------
+    subject
+        What was captured: dataset and session, or dataset and run.
+    reason
+        Airflow's word for why it calls the run failed.
+    tasks
+        What each failed task died of, as `describe` puts it; None where it left no word.
+    failures
+        Its last task's findings; None where it found nothing out.
+    url
+        Where people clear it.
+    """
+
+    subject: str
+    reason: str
+    tasks: Mapping[str, str | None]
+    failures: Failures | None
+    url: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """An alert: the subject fits a line, the body is plain text; `causes` are the names of all causes in it."""
+
+    subject: str
+    body: str
+    severity: Severity
+    causes: frozenset[str]
+
+
+def describe(error: BaseException) -> str:
+    """Return what a task died of in one short line, `Class: words`, without anything that might be secret."""
+    words = error.message if isinstance(error, VendorError) else str(error)
+    name = type(error).__name__
+    return redact(f"{name}: {words[:_QUOTED]}") if isinstance(error, BellwetherError) else name
+
+
+def group(failed: Mapping[str, str], refused: Mapping[str, str], planned: int) -> Failures:
+    """Group tickers by cause.
+
+    Parameters
+    ----------
+    failed
+        Reason by ticker, of those that could not be fetched or were refused whole, as the ledger has it.
+    refused
+        Reason by ticker, of those whose published rows were kept against what came.
+    planned
+        How many tickers the run was to fetch.
+    """
+    reasons = {**refused, **failed}
+    by_cause: dict[str, list[str]] = {}
+    for ticker, reason in sorted(reasons.items()):
+        by_cause.setdefault(_cause_of(reason, refused=ticker not in failed), []).append(ticker)
+    causes = {
+        name: Cause(len(tickers), tickers[:_NAMES_SHOWN], redact(reasons[tickers[0]][:_QUOTED]))
+        for name, tickers in by_cause.items()
+    }
+    return Failures(planned, causes)
+
+
+def compose(run: FailedRun) -> Message:
+    """Put a failed run into words."""
+    tickers, tasks = _causes(run)
+    severity: Severity = "warning" if _is_partial(run) else "error"
+    lines = [_line(name, _names(cause.tickers, cause.count), cause.example) for name, cause in tickers.items()]
+    lines += [_line(name, _names(who, len(who)), words) for name, (who, words) in tasks.items()]
+    paragraphs = [
+        f"{_headline(run)}.",
+        "\n".join(lines),
+        "The other tickers are published." if severity == "warning" else "",
+        f"Clear the failed tasks with everything downstream: {run.url}",
+    ]
+    subject = redact(f"{run.subject}: {_headline(run)}")
+    return Message(
+        subject, redact("\n\n".join(filter(None, paragraphs))), severity, frozenset(tickers) | frozenset(tasks)
+    )
+
+
+def why_quiet(message: Message, settings: Alerts, dag_id: str, today: date) -> str | None:
+    """Return why a message is to stay in the log, or None if people are to be told."""
+    if message.severity == "warning" and settings.minimum_severity == "error":
+        return "minimum_severity of alerts.yaml is error"
+    for mute in settings.mute:
+        matches = mute.cause is None or message.causes == {mute.cause}
+        if mute.dag_id == dag_id and matches and today <= mute.until:
+            return f"muted until {mute.until} by alerts.yaml: {mute.reason}"
+    return None
+
+
+def _cause_of(reason: str, *, refused: bool) -> str:
+    name = reason.partition(":")[0]
+    if name.isidentifier() and hasattr(errors, name):
+        return name
+    if refused:
+        return REFUSED
+    return QUARANTINED if reason.endswith("rows in quarantine") else LOST
+
+
+def _causes(run: FailedRun) -> tuple[dict[str, Cause], dict[str, tuple[list[str], str]]]:
+    """Return the causes found at tickers, and those only failed tasks know of with the tasks and the first's words."""
+    tickers = dict(run.failures.causes) if run.failures else {}
+    tasks: dict[str, tuple[list[str], str]] = {}
+    if run.reason == "timed_out":
+        tasks[TIMED_OUT] = (["the whole run"], "")
+    for task, words in run.tasks.items():
+        if task == "report" and words is not None and (run.failures or len(run.tasks) > 1):
+            continue  # it fails because others did
+        name = _task_cause(words)
+        if name not in tickers:
+            tasks.setdefault(name, ([], words or ""))[0].append(task)
+    if tasks:
+        tickers.pop(LOST, None)
+    return tickers, tasks
+
+
+def _task_cause(words: str | None) -> str:
+    if words is None:
+        return KILLED
+    name = words.partition(":")[0]
+    return TIMED_OUT if name in ("AirflowTaskTimeout", "TaskDeferralTimeout") else name
+
+
+def _is_partial(run: FailedRun) -> bool:
+    others = [task for task in run.tasks if task.partition("[")[0] not in _PARTIAL]
+    return bool(run.failures and 0 < run.failures.failed < run.failures.planned and run.reason != "timed_out") and (
+        not others
+    )
+
+
+def _headline(run: FailedRun) -> str:
+    if run.failures and run.failures.failed:
+        return f"{run.failures.failed} of {run.failures.planned} tickers failed"
+    tasks = [task for task in run.tasks if task != "report"] or list(run.tasks)
+    if tasks:
+        return f"{_names(tasks, len(tasks))} failed"
+    return f"the run failed ({run.reason})"
+
+
+def _line(name: str, who: str, words: str) -> str:
+    quoted = words.removeprefix(f"{name}: ")
+    # A class without words has been named already.
+    return f"- {name} ({who}): {_to_do(name)}." + (f' "{quoted}"' if " " in quoted else "")
+
+
+def _to_do(name: str) -> str:
+    if name in _TO_DO:
+        return _TO_DO[name]
+    cls = getattr(errors, name, object)
+    return next((_TO_DO[base.__name__] for base in cls.__mro__ if base.__name__ in _TO_DO), _UNKNOWN)
+
+
+def _names(names: Sequence[str], count: int) -> str:
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    return shown if count <= _NAMES_SHOWN else f"{shown} and {count - _NAMES_SHOWN} more"

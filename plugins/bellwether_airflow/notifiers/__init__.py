@@ -1,0 +1,1 @@
+"""Notifiers: what Airflow calls when people are to be told of a run."""

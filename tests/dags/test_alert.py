@@ -1,0 +1,214 @@
+"""Who hears of a failed run, from whatever context Airflow hands over, and that nothing can fail by it."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog
+from airflow import sdk
+
+from bellwether.errors import RateLimited
+from bellwether_airflow.notifiers import alert
+from bellwether_airflow.notifiers.alert import Alert, note_failure
+from tests.sink import Sink, running_sink
+
+SCHEDULED = "scheduled__2025-07-01__aB3x"
+DAG = sdk.DAG("equities_daily", schedule=None)
+# Port 9 is nobody's; what follows it is a secret.
+DEAD = "json://user:open-sesame@127.0.0.1:9/open-sesame?cto=1&rto=1"
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    with running_sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return `connect(*addresses)`, which has the Connection `alerts` list them."""
+
+    def connect(*addresses: str) -> None:
+        config = [{"path": address} for address in addresses]
+        connection = {"conn_type": "apprise", "extra": {"config": config}}
+        monkeypatch.setenv("AIRFLOW_CONN_ALERTS", json.dumps(connection))
+
+    return connect
+
+
+@pytest.fixture
+def facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Airflow's database know of a killed batch that cost two of four tickers."""
+    xcoms = {
+        ("report", "failures"): {
+            "planned": 4,
+            "causes": {"nothing staged": {"count": 2, "tickers": ["QQQ", "SPY"], "example": "batch b001 is lost"}},
+        },
+        ("report", "failure"): "AirflowFailException",
+    }
+    from airflow.sdk.bases.xcom import BaseXCom
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    def states(dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
+        return {run_ids[0]: {"plan": "success", "ingest_0": "success", "ingest_1": "failed", "report": "failed"}}
+
+    def get_one(*, key: str, dag_id: str, task_id: str, run_id: str, map_index: int) -> Any:
+        return xcoms.get((task_id, key))
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", states)
+    monkeypatch.setattr(BaseXCom, "get_one", get_one)
+
+
+CONTEXTS = {
+    "minimal, scheduled": {"dag": DAG, "run_id": SCHEDULED, "reason": "task_failure"},
+    "minimal, by hand": {"dag": DAG, "run_id": "manual__2026-01-05T12:00:00+00:00__x", "reason": "task_failure"},
+    "with the run's key": {
+        "dag": DAG,
+        "run_id": "manual__x",
+        "reason": "task_failure",
+        "dag_run": SimpleNamespace(partition_key="2025-07-01", partition_date=None),
+        "ti": SimpleNamespace(task_id="report"),
+    },
+    "with the run's date": {
+        "dag": DAG,
+        "run_id": "manual__x",
+        "reason": "task_failure",
+        "dag_run": SimpleNamespace(partition_key=None, partition_date=datetime(2025, 7, 1, 4, tzinfo=UTC)),
+    },
+    "of a deadline": {"dag_run": {"dag_id": "equities_daily", "dag_run_id": SCHEDULED}},
+}
+
+
+@pytest.mark.usefixtures("facts")
+@pytest.mark.parametrize("name", CONTEXTS)
+def test_one_message_names_session_numbers_cause_and_link(name: str, connect: Callable[..., None], sink: Sink) -> None:
+    connect(sink.address)
+    context: Any = dict(CONTEXTS[name])
+    Alert("equities")(context)
+    [message] = sink.messages
+    session = "manual__2026-01-05T12:00:00+00:00__x" if "hand" in name else "2025-07-01"
+    assert message["title"] == f"equities {session}: 2 of 4 tickers failed"
+    assert "- killed (ingest[1]): " in message["message"]
+    run_id = context.get("run_id", SCHEDULED).replace(":", "%3A").replace("+", "%2B")
+    assert message["message"].endswith(f"/dags/equities_daily/runs/{run_id}")
+    assert message["type"] == "warning"
+
+
+@pytest.mark.usefixtures("facts")
+def test_a_deadline_tells_it_from_the_triggerer_too(connect: Callable[..., None], sink: Sink) -> None:
+    connect(sink.address)
+    notifier = Alert("equities")
+    notifier.context = CONTEXTS["of a deadline"]  # type: ignore[assignment]
+
+    async def fire() -> None:
+        await notifier
+
+    asyncio.run(fire())
+    assert [message["title"] for message in sink.messages] == ["equities 2025-07-01: 2 of 4 tickers failed"]
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
+    """Return a function that returns all that was logged, at every level, by Bellwether and by others."""
+    caplog.set_level(logging.DEBUG)
+    with structlog.testing.capture_logs() as events:
+        yield lambda: "\n".join([*map(str, events), *(record.getMessage() for record in caplog.records)])
+
+
+def minimal() -> Any:
+    return dict(CONTEXTS["minimal, scheduled"])
+
+
+def test_without_a_connection_it_stands_in_the_log(told: Callable[[], str]) -> None:
+    Alert("equities")(minimal())
+    assert "ALERT equities 2025-07-01: the run failed (task_failure)" in told()
+    assert told().count("there is no Connection for alerts") == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "scheme"),
+    [
+        pytest.param(DEAD, "json", id="dead"),
+        pytest.param("nonsense://open-sesame", "nonsense", id="unknown"),
+        pytest.param("open-sesame", "unreadable", id="no address"),
+    ],
+)
+def test_a_bad_sink_is_logged_without_its_address_and_the_others_hear(
+    connect: Callable[..., None], sink: Sink, told: Callable[[], str], address: str, scheme: str
+) -> None:
+    connect(address, sink.address)
+    Alert("equities")(minimal())
+    assert f"'sink': 1, 'scheme': '{scheme}', 'problem': 'refused or not reached'" in told()
+    assert "open-sesame" not in told()
+    assert len(sink.messages) == 1
+
+
+def test_a_sink_that_answers_with_an_error_is_logged(
+    connect: Callable[..., None], sink: Sink, told: Callable[[], str]
+) -> None:
+    sink.status = 500
+    connect(sink.address)
+    Alert("equities")(minimal())
+    assert "'sink': 1, 'scheme': 'json', 'problem': 'refused or not reached'" in told()
+
+
+def test_a_sink_that_raises_is_logged_by_its_class(
+    connect: Callable[..., None], sink: Sink, told: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(address: str, message: object) -> bool:
+        raise OSError(address)
+
+    monkeypatch.setattr(alert, "_send", send)
+    connect(sink.address)
+    Alert("equities")(minimal())
+    assert "'sink': 1, 'scheme': 'json', 'problem': 'OSError'" in told()
+    assert sink.address not in told()
+
+
+@pytest.mark.parametrize("extra", ["{}", '{"config": "not json"}', '{"config": [{"url": "x"}]}', '{"config": 3}'])
+def test_a_connection_that_makes_no_sense_raises_nothing(
+    monkeypatch: pytest.MonkeyPatch, told: Callable[[], str], extra: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_ALERTS", json.dumps({"conn_type": "apprise", "extra": extra}))
+    Alert("equities")(minimal())
+    assert "ALERT equities 2025-07-01" in told()
+
+
+def test_a_context_that_makes_no_sense_raises_nothing(told: Callable[[], str]) -> None:
+    Alert("equities")({})
+    assert "the alert could not be made" in told()
+
+
+def test_severity_and_waivers_keep_it_in_the_log_and_a_broken_file_does_not(
+    connect: Callable[..., None],
+    sink: Sink,
+    told: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Any,
+) -> None:
+    monkeypatch.setenv("BELLWETHER_CONFIG_DIR", str(tmp_path))
+    connect(sink.address)
+    waiver = "mute: [{dag_id: equities_daily, reason: the key is replaced, until: 2099-01-01}]"
+    (tmp_path / "alerts.yaml").write_text(waiver)
+    Alert("equities")(minimal())
+    assert "muted until 2099-01-01 by alerts.yaml: the key is replaced" in told()
+    assert sink.messages == []
+    (tmp_path / "alerts.yaml").write_text("mute: 3")
+    Alert("equities")(minimal())
+    assert "the configuration is wrong, so every alert is sent" in told()
+    assert len(sink.messages) == 1
+
+
+def test_a_task_leaves_what_it_died_of() -> None:
+    left: dict[str, str] = {}
+    ti = SimpleNamespace(xcom_push=lambda key, value: left.update({key: value}))
+    note_failure({"ti": ti, "exception": RateLimited("slow down", url="https://x")})  # type: ignore[typeddict-item]
+    assert left == {"failure": "RateLimited: slow down"}
+    left.clear()
+    note_failure({"ti": ti})  # type: ignore[typeddict-item]
+    assert left == {}
