@@ -13,6 +13,11 @@ fetches only what is missing, then validates, publishes and announces. What was 
 meanwhile. A failed `validate` means a table rule refused the session: the previous revision stands untouched; see
 `state/quality/` and `quarantine/` in the lake.
 
+**A fetch is deferred.** The vendor asked to wait, and the task does so without a slot; its log says until when.
+Leave it. `docs/retries.md` tells more.
+
+**Who is told.** One message for each failed run goes to the sinks of the Connection `alerts` (`docs/alerts.md`).
+
 **A whole range.** Use the *Backfill* form. Only sessions get a run.
 
 | task | does |

@@ -61,9 +61,10 @@ class BellwetherRetryPolicy(RetryPolicy):
 
 
 def _delay(exception: BaseException, rule: "RetryRule") -> timedelta | None:
-    if isinstance(exception, RateLimited) and exception.retry_after_s is not None:
+    asked_s: float | None = getattr(exception, "retry_after_s", None)
+    if asked_s is not None:
         # Never less than the vendor asked for: coming back early only burns a request and a try.
-        return timedelta(seconds=exception.retry_after_s)
+        return timedelta(seconds=asked_s)
     if isinstance(exception, RateLimited | NotPublishedYet):
         return timedelta(seconds=rule.base_s)
     return None

@@ -87,6 +87,7 @@ with DAG("killed", on_failure_callback=Alert("equities"), default_args={"on_fail
     dies()
 """
 
+
 class Event(msgspec.Struct, frozen=True):
     """An asset event, with the runs it started."""
 

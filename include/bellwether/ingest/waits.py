@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.config import RetryPolicies
 from bellwether.due import delay
-from bellwether.errors import NotPublishedYet, RateLimited, VendorError
+from bellwether.errors import NotPublishedYet, VendorError
 
 
 def wait_until(
@@ -34,11 +34,12 @@ def wait_until(
         UTC. For data not published yet it is the next moment at which they can exist; once all of them have
         passed, `base_s` of the error's rule from now.
     """
-    if isinstance(error, NotPublishedYet):
+    asked_s: float | None = getattr(error, "retry_after_s", None)
+    if isinstance(error, NotPublishedYet) and asked_s is None:
         later = (moment for moment in _appearances(dataset, session) if moment > now)
         return next(later, now + timedelta(seconds=policies.rule_for(error).base_s))
-    if isinstance(error, RateLimited) and (error.retry_after_s or 0) > policies.patience_s:
-        return now + timedelta(seconds=error.retry_after_s or 0)
+    if asked_s is not None and asked_s > policies.patience_s:
+        return now + timedelta(seconds=asked_s)
     return None
 
 
