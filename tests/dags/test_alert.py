@@ -42,8 +42,12 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture
-def facts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have Airflow's database know of a killed batch that cost two of four tickers."""
+def facts(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
+    """Have Airflow's database know of a killed batch that cost two of four tickers; return the tasks' states."""
+    from airflow.sdk.bases.xcom import BaseXCom
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    states = {"plan": "success", "ingest_0": "success", "ingest_1": "failed", "report": "failed"}
     xcoms = {
         ("report", "failures"): {
             "planned": 4,
@@ -51,17 +55,13 @@ def facts(monkeypatch: pytest.MonkeyPatch) -> None:
         },
         ("report", "failure"): "AirflowFailException",
     }
-    from airflow.sdk.bases.xcom import BaseXCom
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-    def states(dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
-        return {run_ids[0]: {"plan": "success", "ingest_0": "success", "ingest_1": "failed", "report": "failed"}}
 
     def get_one(*, key: str, dag_id: str, task_id: str, run_id: str, map_index: int) -> Any:
         return xcoms.get((task_id, key))
 
-    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", states)
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", lambda dag_id, run_ids: {run_ids[0]: states})
     monkeypatch.setattr(BaseXCom, "get_one", get_one)
+    return states
 
 
 CONTEXTS = {
@@ -97,6 +97,17 @@ def test_one_message_names_session_numbers_cause_and_link(name: str, connect: Ca
     run_id = context.get("run_id", SCHEDULED).replace(":", "%3A").replace("+", "%2B")
     assert message["message"].endswith(f"/dags/equities_daily/runs/{run_id}")
     assert message["type"] == "warning"
+
+
+def test_numbers_from_before_a_clear_are_not_told(
+    facts: dict[str, str | None], connect: Callable[..., None], sink: Sink
+) -> None:
+    connect(sink.address)
+    facts["report"] = None
+    Alert("equities")(minimal() | {"reason": "timed_out"})
+    [message] = sink.messages
+    assert message["title"] == "equities 2025-07-01: ingest[1] failed"
+    assert "- timed out (the whole run)" in message["message"]
 
 
 @pytest.mark.usefixtures("facts")

@@ -71,6 +71,8 @@ def loaded(modules: list[str]) -> list[str]:
         "import bellwether_airflow.timetables as t; t.SessionTimetable(15).summary",
         "import bellwether_airflow.retry as r; r.BellwetherRetryPolicy()",
         "import bellwether_airflow.connections",
+        "import bellwether_airflow.waiting",
+        "import bellwether_airflow.notifiers.alert as a; a.Alert('equities')",
     ],
 )
 def test_what_every_airflow_process_imports_loads_nothing_heavy(statement: str) -> None:

@@ -24,6 +24,8 @@ QUARANTINED = "quarantined"
 REFUSED = "refused"
 LOST = "nothing staged"
 
+# `<!channel>` and `@everyone` would call a whole team.
+_MARKUP = str.maketrans({"<": "(", ">": ")", "@": "(at)"})
 _NAMES_SHOWN = 5
 _QUOTED = 200
 
@@ -133,7 +135,7 @@ def describe(error: BaseException) -> str:
     """Return what a task died of in one short line, `Class: words`, without anything that might be secret."""
     words = error.message if isinstance(error, VendorError) else str(error)
     name = type(error).__name__
-    return redact(f"{name}: {words[:_QUOTED]}") if isinstance(error, BellwetherError) else name
+    return f"{name}: {_tame(words)}" if isinstance(error, BellwetherError) else name
 
 
 def group(failed: Mapping[str, str], refused: Mapping[str, str], planned: int) -> Failures:
@@ -153,7 +155,7 @@ def group(failed: Mapping[str, str], refused: Mapping[str, str], planned: int) -
     for ticker, reason in sorted(reasons.items()):
         by_cause.setdefault(_cause_of(reason, refused=ticker not in failed), []).append(ticker)
     causes = {
-        name: Cause(len(tickers), tickers[:_NAMES_SHOWN], redact(reasons[tickers[0]][:_QUOTED]))
+        name: Cause(len(tickers), tickers[:_NAMES_SHOWN], _tame(reasons[tickers[0]]))
         for name, tickers in by_cause.items()
     }
     return Failures(planned, causes)
@@ -186,6 +188,12 @@ def why_quiet(message: Message, settings: Alerts, dag_id: str, today: date) -> s
         if mute.dag_id == dag_id and matches and today <= mute.until:
             return f"muted until {mute.until} by alerts.yaml: {mute.reason}"
     return None
+
+
+def _tame(words: str) -> str:
+    """Return words of the vendor's as one short line that is no markup and calls nobody, its secrets masked."""
+    line = " ".join(redact(words).split()).translate(_MARKUP)
+    return "".join(letter for letter in line if letter.isprintable())[:_QUOTED]
 
 
 def _cause_of(reason: str, *, refused: bool) -> str:

@@ -105,12 +105,15 @@ class Alert(BaseNotifier):
         from bellwether.monitoring.alerts import FailedRun
 
         base_url = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
-        failed = self._asked(lambda: _failed_tasks(dag_id, run_id)) or []
+        states = self._asked(lambda: _task_states(dag_id, run_id)) or {}
+        failed = [task for task, state in states.items() if state == "failed"]
+        # A run that was cleared and then timed out still holds what `report` found before.
+        reported = states.get(("report", -1)) in ("success", "failed")
         return FailedRun(
             subject=f"{self.dataset} {_session(context, run_id) or run_id}",
             reason=str(context.get("reason") or "deadline"),
             tasks={_shown(*task): self._asked(partial(_note, dag_id, run_id, *task)) for task in failed},
-            failures=self._asked(lambda: _failures(dag_id, run_id)),
+            failures=self._asked(lambda: _failures(dag_id, run_id)) if reported else None,
             url=f"{base_url}/dags/{dag_id}/runs/{quote(run_id, safe='')}",
         )
 
@@ -160,11 +163,11 @@ def _session(context: "Context", run_id: str) -> str | None:
     return found[1] if found else None
 
 
-def _failed_tasks(dag_id: str, run_id: str) -> list[tuple[str, int]]:
+def _task_states(dag_id: str, run_id: str) -> dict[tuple[str, int], str]:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance  # noqa: PLC0415
 
     states = RuntimeTaskInstance.get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {})
-    return [_task_key(name) for name, state in states.items() if state == "failed"]
+    return {_task_key(name): str(state) for name, state in states.items()}
 
 
 def _task_key(name: str) -> tuple[str, int]:

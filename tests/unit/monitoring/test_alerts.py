@@ -158,8 +158,15 @@ def test_of_foreign_errors_only_the_class_is_told(error: BaseException, words: s
     assert describe(error) == words
 
 
-def test_no_registered_secret_is_told() -> None:
+def test_the_vendors_words_call_nobody_and_stay_on_one_line() -> None:
+    hostile = QualityError("<!channel> @everyone\n\n- LakeError\x1b[31m")
+    assert describe(hostile) == "QualityError: (!channel) (at)everyone - LakeError[31m"
+    assert group({"SPY": "BadResponse: <b>\n@here"}, {}, 1).causes["BadResponse"].example == "BadResponse: (b) (at)here"
+
+
+def test_no_registered_secret_is_told_nor_a_piece_of_one() -> None:
     register_secret("sesame-open")
+    assert "sesame" not in describe(QualityError("x" * 195 + "sesame-open"))
     told = describe(NotEntitled("key sesame-open may not", url="https://x"))
     grouped = group({"SPY": "BadResponse: sesame-open"}, {}, 4)
     message = compose(run({"plan": "ConfigError: sesame-open"}, grouped))
