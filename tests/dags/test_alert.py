@@ -181,13 +181,29 @@ def test_a_sink_that_raises_is_logged_by_its_class(
     assert sink.address not in told()
 
 
-@pytest.mark.parametrize("extra", ["{}", '{"config": "not json"}', '{"config": [{"url": "x"}]}', '{"config": 3}'])
+@pytest.mark.parametrize("extra", ['{"config": "not json"}', '{"config": [{"url": "x"}]}', '{"config": 3}'])
 def test_a_connection_that_makes_no_sense_raises_nothing(
     monkeypatch: pytest.MonkeyPatch, told: Callable[[], str], extra: str
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_ALERTS", json.dumps({"conn_type": "apprise", "extra": extra}))
     Alert("equities")(minimal())
     assert "ALERT equities 2025-07-01" in told()
+    assert "the config of the Connection for alerts is no list of paths" in told()
+
+
+def test_a_cause_airflow_cannot_be_asked_for_is_not_called_a_kill(
+    facts: dict[str, str | None], connect: Callable[..., None], sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.bases.xcom import BaseXCom
+
+    def get_one(**key: object) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(BaseXCom, "get_one", get_one)
+    connect(sink.address)
+    Alert("equities")(minimal())
+    [message] = sink.messages
+    assert "- unread (ingest[1]): Airflow did not say what it died of; see the task's log." in message["message"]
 
 
 def test_a_context_that_makes_no_sense_raises_nothing(told: Callable[[], str]) -> None:

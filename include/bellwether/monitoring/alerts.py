@@ -23,6 +23,7 @@ TIMED_OUT = "timed out"
 QUARANTINED = "quarantined"
 REFUSED = "refused"
 LOST = "nothing staged"
+UNREAD = "unread"
 
 # `<!channel>` and `@everyone` would call a whole team.
 _MARKUP = str.maketrans({"<": "(", ">": ")", "@": "(at)"})
@@ -53,6 +54,7 @@ _TO_DO = {
     TIMED_OUT: "it took longer than allowed; see what the task's log ends with, then clear",
     QUARANTINED: "every row broke a rule; see quarantine in the lake, which names the rules",
     REFUSED: "the published rows were kept against what came; to accept it, fetch by name with Fetch again",
+    UNREAD: "Airflow did not say what it died of; see the task's log",
     LOST: "the batch left nothing behind; see its log, then clear",
 }
 _UNKNOWN = "an error Bellwether does not know; see the task's log"

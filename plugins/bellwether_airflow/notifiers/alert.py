@@ -102,7 +102,7 @@ class Alert(BaseNotifier):
     def _failed_run(self, context: "Context", dag_id: str, run_id: str) -> "FailedRun":
         from airflow.sdk.configuration import conf  # noqa: PLC0415
 
-        from bellwether.monitoring.alerts import FailedRun
+        from bellwether.monitoring.alerts import UNREAD, FailedRun
 
         base_url = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
         states = self._asked(lambda: _task_states(dag_id, run_id)) or {}
@@ -112,17 +112,17 @@ class Alert(BaseNotifier):
         return FailedRun(
             subject=f"{self.dataset} {_session(context, run_id) or run_id}",
             reason=str(context.get("reason") or "deadline"),
-            tasks={_shown(*task): self._asked(partial(_note, dag_id, run_id, *task)) for task in failed},
+            tasks={_shown(*task): self._asked(partial(_note, dag_id, run_id, *task), UNREAD) for task in failed},
             failures=self._asked(lambda: _failures(dag_id, run_id)) if reported else None,
             url=f"{base_url}/dags/{dag_id}/runs/{quote(run_id, safe='')}",
         )
 
-    def _asked[T](self, question: Callable[[], T]) -> T | None:
+    def _asked[T](self, question: Callable[[], T | None], otherwise: T | None = None) -> T | None:
         try:
             return question()
         except Exception as error:  # noqa: BLE001 - an alert that knows less is better than none
             log.warning("Airflow did not answer, so the alert knows less", error=type(error).__name__)
-            return None
+            return otherwise
 
     # --- where it goes
 
@@ -132,9 +132,14 @@ class Alert(BaseNotifier):
         except AirflowNotFoundException:
             log.warning("there is no Connection for alerts, so this one stands in the log only", conn_id=ALERTS_CONN_ID)
             return
+        try:
+            addresses = list(_addresses(connection.extra_dejson))
+        except Exception as error:  # noqa: BLE001 - its text or trace might hold an address
+            log.error("the config of the Connection for alerts is no list of paths", error=type(error).__name__)
+            return
         for logger in _TALKATIVE:
             logging.getLogger(logger).setLevel(logging.CRITICAL)
-        for number, address in enumerate(_addresses(connection.extra_dejson), start=1):
+        for number, address in enumerate(addresses, start=1):
             scheme = found[1] if (found := _SCHEME.match(address)) else "unreadable"
             try:
                 delivered, problem = _send(address, message), "refused or not reached"
