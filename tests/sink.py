@@ -27,6 +27,10 @@ class Sink:
     messages: list[dict[str, Any]] = field(default_factory=list)
     status: int = 200
 
+    def about(self, text: str) -> list[dict[str, Any]]:
+        """Return the messages with this in their title, in order."""
+        return [message for message in self.messages if text in message["title"]]
+
 
 @contextmanager
 def running_sink() -> Iterator[Sink]:

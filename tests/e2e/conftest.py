@@ -15,6 +15,7 @@ from bellwether.simulator.records import Market
 from bellwether.simulator.server import SimulatorConfig, running
 from tests.e2e.browser import AirflowUi, logged_in
 from tests.e2e.support import CONSUMER, KEY, PRODUCER, UNIVERSE, Producers, prepare_home
+from tests.sink import Sink, running_sink
 
 _running: list[LocalStack] = []
 
@@ -71,6 +72,18 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Producers]:
             BELLWETHER__RETRY_POLICY__DEFAULT__AIRFLOW_RETRIES="0",
             BELLWETHER__RETRY_POLICY__PATIENCE_S="1",
         )
+
+
+@pytest.fixture(scope="session")
+def sink(operated: Producers) -> Iterator[Sink]:
+    """Have the Connection `alerts`, stored as a user stores it, list a dead sink and a living one."""
+    # Nobody listens on port 9; the rest of the address is secret.
+    dead = "json://user:open-sesame@127.0.0.1:9/open-sesame?cto=1&rto=1"
+    with running_sink() as sink:
+        config = [{"path": dead}, {"path": sink.address}]
+        body = {"connection_id": "alerts", "conn_type": "apprise", "extra": json.dumps({"config": config})}
+        operated.api.request("POST", "connections", body)
+        yield sink
 
 
 def _start_producers(
