@@ -117,9 +117,9 @@ def lake_root(simulator: RunningSimulator, tmp_path: Path, monkeypatch: pytest.M
     return tmp_path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def dags() -> dict[str, Any]:
-    """Return the project's DAGs by id."""
+    """Return the project's DAGs by id, parsed afresh: `dag.test` leaves the run's parameters in the DAG."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(str(REPOSITORY / "dags"))
