@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import RetryDecision, RetryPolicy
 
-from bellwether.errors import ConfigError, NotPublishedYet, RateLimited
+from bellwether.errors import ConfigError, NotPublishedYet, RateLimited, VendorError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -61,10 +61,9 @@ class BellwetherRetryPolicy(RetryPolicy):
 
 
 def _delay(exception: BaseException, rule: "RetryRule") -> timedelta | None:
-    asked_s: float | None = getattr(exception, "retry_after_s", None)
-    if asked_s is not None:
+    if isinstance(exception, VendorError) and exception.retry_after_s is not None:
         # Never less than the vendor asked for: coming back early only burns a request and a try.
-        return timedelta(seconds=asked_s)
+        return timedelta(seconds=exception.retry_after_s)
     if isinstance(exception, RateLimited | NotPublishedYet):
         return timedelta(seconds=rule.base_s)
     return None

@@ -17,12 +17,14 @@ from bellwether.errors import (
     BellwetherError,
     ConfigError,
     ConnectionFailed,
+    CursorRefused,
     LakeError,
     NotASession,
     NotEntitled,
     NotFound,
     NothingProven,
     NotPublishedYet,
+    OutsideHistory,
     QualityError,
     RateLimited,
     ServerError,
@@ -51,6 +53,7 @@ DECISIONS: list[tuple[BaseException, list[RetryAction]]] = [
     (BadRequest("bad", url=URL), AT_ONCE),
     (Unauthorized("no", url=URL), AT_ONCE),
     (NotEntitled("no", url=URL), AT_ONCE),
+    (OutsideHistory("no", url=URL), AT_ONCE),
     (NotFound("no", url=URL), AT_ONCE),
     (ConfigError("settings.yaml: lake.root"), AT_ONCE),
     (NotASession("2025-11-27"), AT_ONCE),
@@ -61,6 +64,7 @@ DECISIONS: list[tuple[BaseException, list[RetryAction]]] = [
     (ConnectionFailed("no answer", url=URL), TWICE),
     (BadResponse("html", url=URL), TWICE),
     (Truncated("cut", url=URL), TWICE),
+    (CursorRefused("no such page", url=URL), TWICE),
     (NotPublishedYet("before end of day", url=URL), TWICE),
     (RateLimited("slow down", url=URL), TWICE),
     (KeyError("a bug"), TWICE),
@@ -96,6 +100,10 @@ def test_rate_limits_wait_out_the_window_or_what_the_vendor_asked_whatever_the_c
     retry_after_s: float | None, delay: timedelta
 ) -> None:
     assert decide(RateLimited("slow down", url=URL, retry_after_s=retry_after_s), 1).retry_delay == delay
+
+
+def test_a_server_that_names_a_wait_is_given_it() -> None:
+    assert decide(ServerError("maintenance", url=URL, retry_after_s=45), 1).retry_delay == timedelta(seconds=45)
 
 
 def test_other_errors_wait_as_the_task_says() -> None:

@@ -34,7 +34,7 @@ def wait_until(
         UTC. For data not published yet it is the next moment at which they can exist; once all of them have
         passed, `base_s` of the error's rule from now.
     """
-    asked_s: float | None = getattr(error, "retry_after_s", None)
+    asked_s = error.retry_after_s
     if isinstance(error, NotPublishedYet) and asked_s is None:
         later = (moment for moment in _appearances(dataset, session) if moment > now)
         return next(later, now + timedelta(seconds=policies.rule_for(error).base_s))

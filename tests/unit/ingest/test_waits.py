@@ -49,5 +49,10 @@ def test_data_not_published_yet_are_asked_for_when_they_can_exist(now: str, sess
     assert until(NotPublishedYet("before end of day", url=URL), moments[0], session) == moments[1]
 
 
+@pytest.mark.parametrize("error", [NotPublishedYet, ServerError])
+def test_any_error_that_names_a_long_wait_is_waited_out(error: type[VendorError]) -> None:
+    assert until(error("later", url=URL, retry_after_s=600)) == NOW + timedelta(minutes=10)
+
+
 def test_other_errors_are_not_waited_out() -> None:
     assert until(ServerError("oops", url=URL)) is None
