@@ -147,7 +147,7 @@ class RetryPolicies(_Model):
     @field_validator("errors")
     @classmethod
     def _known(cls, rules: dict[str, RetryRule]) -> dict[str, RetryRule]:
-        if unknown := sorted(name for name in rules if not hasattr(errors, name)):
+        if unknown := sorted(name for name in rules if not isinstance(getattr(errors, name, None), type)):
             msg = f"no such error: {', '.join(unknown)}; the classes are those of bellwether.errors"
             raise ValueError(msg)
         return rules

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from bellwether.lake.location import Location
     from bellwether.sources.rest import PolygonRest
 
-_PATIENCE_S = 60.0
-"""A task that would wait for longer gives up its slot in the pool."""
-
 LAKE_CONN_ID = "lake_default"
 
 
@@ -40,7 +37,8 @@ def vendor() -> "PolygonRest":
 
     task = get_current_context()["ti"]
     caller = f"{task.dag_id} {task.run_id} {task.task_id} {task.map_index}"
-    return PolygonHook().get_rest(Config.load().retry_policy, lane=task.dag_id, caller=caller, patience_s=_PATIENCE_S)
+    retries = Config.load().retry_policy
+    return PolygonHook().get_rest(retries, lane=task.dag_id, caller=caller, patience_s=retries.patience_s)
 
 
 def lake() -> "Lake":

@@ -1,7 +1,7 @@
 """The words of an alert: from what is known of a failed run to a subject and a body.
 
 Pure. Who gathers the facts and who delivers the words is not known here. Only texts of Bellwether's own
-errors, which are redacted where they arise, are quoted; of any other exception its class alone.
+errors are quoted, tamed where the task dies; of any other exception its class alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -175,10 +175,8 @@ def compose(run: FailedRun) -> Message:
         "The other tickers are published." if severity == "warning" else "",
         f"Clear the failed tasks with everything downstream: {run.url}",
     ]
-    subject = redact(f"{run.subject}: {_headline(run)}")
-    return Message(
-        subject, redact("\n\n".join(filter(None, paragraphs))), severity, frozenset(tickers) | frozenset(tasks)
-    )
+    subject, body = f"{run.subject}: {_headline(run)}", "\n\n".join(filter(None, paragraphs))
+    return Message(subject, body, severity, frozenset(tickers) | frozenset(tasks))
 
 
 def why_quiet(message: Message, settings: Alerts, dag_id: str, today: date) -> str | None:
@@ -200,7 +198,7 @@ def _tame(words: str) -> str:
 
 def _cause_of(reason: str, *, refused: bool) -> str:
     name = reason.partition(":")[0]
-    if name.isidentifier() and hasattr(errors, name):
+    if isinstance(getattr(errors, name, None), type):
         return name
     if refused:
         return REFUSED
