@@ -27,10 +27,11 @@ from tests.soak.tally import Tally
 
 STEPS = ("plan", "fetch", "validate", "publish", "ready", "announce")
 
-_POINTS = {"fetch": FETCH_STEPS, "validate": VALIDATE_STEPS, "publish": PUBLISH_STEPS}
+_POINTS = {"fetch": FETCH_STEPS, "validate": VALIDATE_STEPS, "publish": PUBLISH_STEPS, "announce": (steps.ANNOUNCED,)}
+_WRITE_TO_THE_LAKE = frozenset({"fetch", "validate", "publish"})
 _DISTURBED_SHARE = 0.5  # of all tries
 _AT_A_POINT_SHARE = 0.25  # of the disturbed tries of a step that has points
-_FULL_DISK_SHARE = 0.05  # of those tries too
+_FULL_DISK_SHARE = 0.05  # of the disturbed tries of a step that writes to the lake
 _GIVEN_UP_SHARE = 0.03  # of the kills
 _NAMED_TICKERS_SHARE = 0.4  # of the runs
 _LONGEST_SHORT_FILE_BYTES = 20_000
@@ -150,7 +151,7 @@ class KillRounds:
         """Run a step until it succeeds, or the run is given up."""
         tally, where = self._tally, f"{run.run_id} {run.session} {name}"
         while True:
-            is_short = name in _POINTS and self._is_disturbed() and self._rng.random() < _FULL_DISK_SHARE
+            is_short = name in _WRITE_TO_THE_LAKE and self._is_disturbed() and self._rng.random() < _FULL_DISK_SHARE
             if is_short:
                 outcome = Child(work, self._rng.randrange(_LONGEST_SHORT_FILE_BYTES)).finish()
             else:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from bellwether.cli.options import VendorAccess
 from bellwether.config import Config
+from bellwether.faultpoints import reach
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import publish_stage, validate_stage
 from bellwether.ingest.plan import Batch, plan_session
@@ -25,6 +26,8 @@ from bellwether.sources.rest import PolygonRest
 from tests.soak.scene import DATASET, Scene
 
 GOLD = "minutes"
+ANNOUNCED = "announce.recorded"
+"""The announcement is made, and the task has not yet succeeded."""
 
 
 def plan(lake: Lake, url: str, session: date, run_id: str, tickers: Sequence[str]) -> Any:
@@ -78,6 +81,7 @@ def ready(lake: Lake, session: date) -> bool:
 def announce(scene: Scene, session: date) -> None:
     """Put an announcement into the outbox; killed after that, the step is run again and announces twice."""
     _append(scene.outbox, session.isoformat())
+    reach(ANNOUNCED, session)
 
 
 def consume(scene: Scene, heard: int) -> int:
