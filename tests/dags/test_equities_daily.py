@@ -115,8 +115,8 @@ def test_a_failed_ticker_fails_the_run_while_the_rest_is_published_and_nothing_i
 def test_a_failed_best_effort_ticker_is_a_red_batch_in_a_green_run_that_announces_the_session(
     dag: Any, run_session: Run, simulator: RunningSimulator, lake_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    universe = {"required": ["AAPL", "MSFT", "SPY"], "best_effort": ["QQQ"]}
-    monkeypatch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", json.dumps(universe))
+    universe = "{required: [AAPL, MSFT, SPY], best_effort: [QQQ]}"
+    monkeypatch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", universe)
     simulator.faults.add(Fault(kind="cut_json", ticker="QQQ", count=None))
     run = run_session(dag, KEY)
     found = states(run)
