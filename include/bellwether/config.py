@@ -14,7 +14,7 @@ from textwrap import shorten
 from typing import Any, Literal, Self, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bellwether import errors
 from bellwether.errors import ConfigError

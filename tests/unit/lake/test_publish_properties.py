@@ -54,17 +54,36 @@ def displaces(new: Answer, old: Answer | None) -> bool:
     return old is None or (new.fetched_min >= old.fetched_min and new.minutes >= (old.minutes or 0) / 2)
 
 
+class Model:
+    """The partition as a dictionary: the answer in force of each ticker, and the tickers known only to have failed."""
+
+    def __init__(self) -> None:
+        self.in_force: dict[str, Answer] = {}
+        self.failed: set[str] = set()
+
+    def take(self, answers: dict[str, Answer]) -> None:
+        """Take what one run brought. A run that changes nothing is not recorded: the first of equal answers stands."""
+        in_force = self.in_force | {t: new for t, new in answers.items() if displaces(new, self.in_force.get(t))}
+        failed = (self.failed | {t for t, new in answers.items() if new.minutes is None}) - in_force.keys()
+        if in_force and (_content(in_force), failed) != (_content(self.in_force), self.failed):
+            self.in_force, self.failed = in_force, failed
+
+
+def _content(answers: dict[str, Answer]) -> dict[str, tuple[int | None, int]]:
+    return {ticker: (answer.minutes, answer.seed if answer.minutes else 0) for ticker, answer in answers.items()}
+
+
 @settings(max_examples=40, deadline=None)
 @given(RUNS)
 def test_a_partition_holds_the_last_answer_that_may_displace_and_every_row_of_it_once(
     runs: list[dict[str, Answer]],
 ) -> None:
-    model: dict[str, Answer] = {}
+    model = Model()
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake.open(Path(folder) / "lake", simulated=True)
         for number, answers in enumerate(runs):
             stage_id = f"s{number}"
-            model |= {ticker: new for ticker, new in answers.items() if displaces(new, model.get(ticker))}
+            model.take(answers)
             submitted = submission(
                 *(answer.table(ticker) for ticker, answer in answers.items() if answer.minutes),
                 stage_id=stage_id,
@@ -73,15 +92,15 @@ def test_a_partition_holds_the_last_answer_that_may_displace_and_every_row_of_it
             try:
                 publish(lake, submitted, FileLayout(SinkSettings(), "snappy"))
             except NothingProven:
-                assert model == {}
-        expected = pa.concat_tables(
-            [EQUITIES.empty_table(), *(model[ticker].table(ticker) for ticker in sorted(model))]
-        )
-        if model:
+                assert model.in_force == {}
+        in_force = model.in_force
+        tables = [in_force[ticker].table(ticker) for ticker in sorted(in_force)]
+        expected = pa.concat_tables([EQUITIES.empty_table(), *tables])
+        if in_force:
             manifest = lake.manifest("equities", SESSION)
             assert manifest is not None
             assert read("equities", SESSION, SESSION, root=Path(folder) / "lake").equals(expected)
             assert manifest.revision == revision_of(expected)
             assert {t: known.rows for t, known in manifest.coverage.items() if known.state.is_proven} == {
-                ticker: answer.minutes for ticker, answer in model.items()
+                ticker: answer.minutes for ticker, answer in in_force.items()
             }
