@@ -199,7 +199,7 @@ def _merge(
         | {"duplicates_dropped": sum(known.duplicates_dropped for known in coverage.values())},
         api_calls=submission.api_calls,
         timings_s=submission.timings_s,
-        universe=submission.universe or (current[1].universe if current else None),
+        universe=submission.universe or (current.manifest.universe if current else None),
     )
 
 
