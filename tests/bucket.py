@@ -96,7 +96,9 @@ class Bucket:
     def _list_objects_v2(self, Prefix: str, ContinuationToken: str = "") -> Answer:  # noqa: N803
         keys = sorted(key for key in self.objects if key.startswith(Prefix) and key > ContinuationToken)
         page = keys[: self.page_keys]
-        contents = [{"Key": key, "LastModified": self.objects[key][1]} for key in page]
+        contents = [
+            {"Key": key, "LastModified": self.objects[key][1], "Size": len(self.objects[key][0])} for key in page
+        ]
         return {
             "Contents": contents,
             "IsTruncated": len(keys) > len(page),

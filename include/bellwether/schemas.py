@@ -26,5 +26,6 @@ INDICES = pa.schema([field for field in EQUITIES if field.name in {"ticker", "ts
 """Computed, not traded: an index has no volume."""
 
 SCHEMAS: dict[str, pa.Schema] = {"equities": EQUITIES}
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of rows and manifests; a change of either takes the next number, and an entry in `bellwether.lake.migrations`."""
 SORT_KEY = ("ticker", "ts")

@@ -1,9 +1,10 @@
 """A lake: its kind, its partitions and their manifests. Publishing is in `publish`, staging in `stage`."""
 
+import io
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath
-from typing import Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -13,7 +14,8 @@ from bellwether.clock import Clock, SystemClock
 from bellwether.errors import LakeError
 from bellwether.lake import paths
 from bellwether.lake.location import open_storage
-from bellwether.lake.manifest import METADATA_KEY, Manifest, Provenance, encode
+from bellwether.lake.manifest import Manifest, Provenance, encode
+from bellwether.lake.partition import PartitionFile
 from bellwether.lake.storage import Storage, VersionReplaced
 
 # Each means that a publication came in the middle of a read; so many in a row mean something else is wrong.
@@ -132,8 +134,7 @@ class Lake:
 
     def manifest(self, dataset: str, session: date) -> Manifest | None:
         """Return the manifest of a published partition, from its Parquet footer; None if there is no partition."""
-        key = paths.partition(dataset, session)
-        return self.look(key, lambda partition: self._manifest_in(partition, key))
+        return self.look(paths.partition(dataset, session), lambda file: file.manifest)
 
     def partition(self, dataset: str, session: date) -> Published | None:
         """Return one publication whole; None if there is none."""
@@ -141,33 +142,20 @@ class Lake:
         stored = self.storage.read(key)
         if stored is None:
             return None
-        with pq.ParquetFile(pa.BufferReader(stored.content)) as partition:
-            manifest = self._manifest_in(partition, key)
-            table = partition.read().replace_schema_metadata(None)
-        return Published(table, manifest, stored.content, stored.version)
+        file = PartitionFile(io.BytesIO(stored.content), self.storage.url(key))
+        return Published(file.read(), file.manifest, stored.content, stored.version)
 
-    def look[T](self, key: PurePosixPath, see: Callable[[pq.ParquetFile], T]) -> T | None:
-        """Return what `see` makes of a Parquet file, all of it from one version; None if there is no such file.
+    def look[T](self, key: PurePosixPath, see: Callable[[PartitionFile], T]) -> T | None:
+        """Return what `see` makes of a published file, all of it from one version; None if there is no such file.
 
         Parameters
         ----------
         key
-            The file.
+            The file: a partition or a kept revision.
         see
             Called with the open file; again where the file was replaced before all was read.
         """
-        for _ in range(_MOST_REPLACEMENTS):
-            handle = self.storage.open(key)
-            if handle is None:
-                return None
-            try:
-                # Buffering ahead joins the reads of neighbouring columns: a bucket is asked 3 times instead of 19.
-                with handle, pq.ParquetFile(handle, pre_buffer=True) as file:
-                    return see(file)
-            except VersionReplaced:
-                continue
-        msg = f"{self.storage.url(key)} was replaced {_MOST_REPLACEMENTS} times while being read; try again"
-        raise LakeError(msg)
+        return self._look(key, lambda handle: see(PartitionFile(handle, self.storage.url(key))))
 
     def write_parquet(self, key: PurePosixPath, table: pa.Table) -> None:
         """Write a working file (stage, raw, quarantine), whole or not at all."""
@@ -177,15 +165,20 @@ class Lake:
 
     def read_parquet(self, key: PurePosixPath) -> pa.Table | None:
         """Return a working file with its metadata; None if there is none."""
-        return self.look(key, lambda file: file.read())
+        return self._look(key, lambda handle: pq.ParquetFile(handle, pre_buffer=True).read())
 
-    def _manifest_in(self, partition: pq.ParquetFile, key: PurePosixPath) -> Manifest:
-        content = (partition.metadata.metadata or {}).get(METADATA_KEY, b"")
-        try:
-            return msgspec.json.decode(content, type=Manifest)
-        except msgspec.MsgspecError as error:
-            msg = f"{self.storage.url(key)} carries no readable manifest ({error}); it was not published here"
-            raise LakeError(msg) from error
+    def _look[T](self, key: PurePosixPath, see: Callable[[IO[bytes]], T]) -> T | None:
+        for _ in range(_MOST_REPLACEMENTS):
+            handle = self.storage.open(key)
+            if handle is None:
+                return None
+            try:
+                with handle:
+                    return see(handle)
+            except VersionReplaced:
+                continue
+        msg = f"{self.storage.url(key)} was replaced {_MOST_REPLACEMENTS} times while being read; try again"
+        raise LakeError(msg)
 
     def _session_of(self, folder: PurePosixPath) -> date:
         try:

@@ -14,6 +14,7 @@ docs/architecture.md.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import IO
 
 import msgspec
 import pyarrow as pa
@@ -27,7 +28,8 @@ LAYOUT_KEY = b"bellwether.layout"
 # replaced a moment ago stays, and so do the last publications, whatever their age.
 _IN_USE = timedelta(seconds=30)
 _ALWAYS_KEPT = 2
-_MAGIC_BYTES = 4
+_MAGIC = b"PAR1"
+_MAGIC_BYTES = len(_MAGIC)
 _TRAILER_BYTES = 8  # length of the footer, and the magic number again
 
 
@@ -92,6 +94,31 @@ class FileLayout:
         writer.add_key_value_metadata(metadata)
         writer.close()
         return bytes(sink.getvalue())
+
+
+def replaced_metadata(file: IO[bytes], metadata: dict[bytes, bytes]) -> dict[bytes, bytes] | None:
+    """Return the key-value metadata of the publication that a file replaced, from the footer it keeps.
+
+    Parameters
+    ----------
+    file
+        The open file.
+    metadata
+        Its own key-value metadata.
+
+    Returns
+    -------
+    dict or None
+        None for a file that replaced none.
+    """
+    kept = msgspec.json.decode(metadata.get(LAYOUT_KEY, b"[]"), type=list[Extent])
+    if not kept:
+        return None
+    # A file is longer than the one it replaces and begins where its footer ends: no clock is asked.
+    footer = max(kept, key=lambda extent: extent.end)
+    file.seek(footer.start)
+    content = file.read(footer.end - footer.start)
+    return pq.read_metadata(pa.BufferReader(_MAGIC + content)).metadata or {}
 
 
 def _in_use(content: bytes, now: datetime) -> list[Extent]:

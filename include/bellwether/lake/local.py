@@ -21,6 +21,7 @@ from bellwether.lake import paths
 from bellwether.lake.storage import Entry, Stored, no_steps
 
 _BLOCK_BYTES = 4096
+_STAT_BLOCK_BYTES = 512  # of st_blocks, whatever the file system's blocks are: man 7 inode
 _HOLE = bytes(_BLOCK_BYTES)
 
 _WHAT_TO_DO = {
@@ -107,12 +108,13 @@ class LocalStorage:
                 for name in names:
                     path = Path(parent, name)
                     try:
-                        modified_s = path.stat().st_mtime
+                        status = path.stat()
                     except FileNotFoundError:  # deleted since it was seen
                         continue
                     if not name.startswith("."):
                         key = PurePosixPath(path.relative_to(self._folder))
-                        yield Entry(key, datetime.fromtimestamp(modified_s, UTC))
+                        modified_utc = datetime.fromtimestamp(status.st_mtime, UTC)
+                        yield Entry(key, modified_utc, status.st_blocks * _STAT_BLOCK_BYTES)
 
     def delete(self, key: PurePosixPath) -> None:
         """Delete a file if it is there."""

@@ -178,7 +178,8 @@ class ObjectStorage:
             page = self._call("list_objects_v2", None, Prefix=prefix, **going_on)
             for found in page.get("Contents", ()):
                 if not found["Key"].endswith("/"):  # such are the "folders" that consoles create
-                    yield Entry(PurePosixPath(found["Key"]).relative_to(self._prefix), found["LastModified"])
+                    key = PurePosixPath(found["Key"]).relative_to(self._prefix)
+                    yield Entry(key, found["LastModified"], found["Size"])
 
     def delete(self, key: PurePosixPath) -> None:
         """Delete an object if it is there."""

@@ -83,6 +83,16 @@ def manifest(dataset: str, session: date) -> PurePosixPath:
     return _in_state("manifests", dataset, session)
 
 
+def manifests(dataset: str) -> PurePosixPath:
+    """Return the folder of a dataset's index."""
+    return _STATE / "manifests" / dataset
+
+
+def pruned(dataset: str, session: date) -> PurePosixPath:
+    """Return the JSON record of when replaced revisions of a session were last deleted."""
+    return _in_state("pruned", dataset, session)
+
+
 def failures(dataset: str, session: date) -> PurePosixPath:
     """Return the JSON record of why nothing of a session could be published."""
     return _in_state("failures", dataset, session)

@@ -26,7 +26,7 @@ from bellwether.logging import get_logger
 from bellwether.schemas import SCHEMA_VERSION, SCHEMAS, SORT_KEY
 
 # Every round means that another publisher finished its own; so many in a row mean something else is wrong.
-_MOST_ROUNDS = 100
+MOST_ROUNDS = 100
 
 # A correction moves or adds a few bars; an answer that halves a ticker's session is a fault of the vendor or the way.
 _LEAST_SHARE_LEFT = 0.5
@@ -109,16 +109,16 @@ def publish(lake: Lake, submission: Submission, layout: FileLayout) -> Publicati
         was published before stands, or, where a bucket gave no answer, it or the new publication: never half of one.
     """
     reach("publish.begun", submission.session)
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(MOST_ROUNDS):
         current = lake.partition(submission.dataset, submission.session)
         refused = _refused(submission, current.manifest.coverage if current else {})
         table, manifest = _merge(lake, submission, current, refused)
         reach("publish.merged", submission.session)
         if current is not None and _says_the_same(current.manifest, manifest):
             # A publisher that died between swap and index left the index behind.
-            _write_index(lake, current.manifest)
+            write_index(lake, current.manifest)
             return Publication(current.manifest, changed=False, refused=refused)
-        if _swap(lake, table, manifest, current, layout):
+        if put_in_force(lake, table, manifest, current, layout):
             log.info(
                 "published",
                 dataset=manifest.dataset,
@@ -128,7 +128,7 @@ def publish(lake: Lake, submission: Submission, layout: FileLayout) -> Publicati
             )
             reach("publish.returned", submission.session)
             return Publication(manifest, changed=True, refused=refused)
-    msg = f"{submission.dataset} {submission.session}: {_MOST_ROUNDS} other publications came in between; try again"
+    msg = f"{submission.dataset} {submission.session}: {MOST_ROUNDS} other publications came in between; try again"
     raise LakeError(msg)
 
 
@@ -215,8 +215,8 @@ def _says_the_same(current: Manifest, merged: Manifest) -> bool:
     return claim(current) == claim(merged)
 
 
-def _swap(lake: Lake, table: pa.Table, manifest: Manifest, base: Published | None, layout: FileLayout) -> bool:
-    """Put the new file in place of the one it was merged from; False if that one is no longer in force."""
+def put_in_force(lake: Lake, table: pa.Table, manifest: Manifest, base: Published | None, layout: FileLayout) -> bool:
+    """Put a new file in place of the one it was made from; False if that one is no longer in force."""
     content = layout.compose(
         table, {METADATA_KEY: encode(manifest)}, base.content if base else None, manifest.published_utc
     )
@@ -228,12 +228,12 @@ def _swap(lake: Lake, table: pa.Table, manifest: Manifest, base: Published | Non
         reached=lambda step: reach(f"publish.{step}", manifest.session),
     )
     if is_done:
-        _write_index(lake, manifest)
+        write_index(lake, manifest)
         reach("publish.indexed", manifest.session)
     return is_done
 
 
-def _write_index(lake: Lake, manifest: Manifest) -> None:
+def write_index(lake: Lake, manifest: Manifest) -> None:
     """Copy into the index whichever manifest is in force: no lock is needed, since the last to write looks again."""
     index = paths.manifest(manifest.dataset, manifest.session)
     written = ""

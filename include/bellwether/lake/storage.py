@@ -34,10 +34,17 @@ class Stored:
 
 @dataclass(frozen=True)
 class Entry:
-    """One object of a listing."""
+    """One object of a listing.
+
+    Attributes
+    ----------
+    size_bytes
+        The room it takes.
+    """
 
     key: PurePosixPath
     modified_utc: datetime
+    size_bytes: int
 
 
 class Storage(Protocol):

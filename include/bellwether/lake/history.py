@@ -1,0 +1,150 @@
+"""The history of a session: the chain from the publication in force back to the first, and its deliberate end.
+
+Each manifest names the kept file that it replaced. What is not reached by these names is no part of the history: a
+publisher that died between keep and swap leaves such a copy. Nothing here asks the order of clocks: where two
+publications bear one instant, or a clock went back, the one later in the chain holds.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import PurePosixPath
+
+import msgspec
+import pyarrow as pa
+
+from bellwether.errors import LakeError
+from bellwether.lake import paths
+from bellwether.lake.lake import Lake
+from bellwether.lake.manifest import Manifest, encode
+from bellwether.lake.partition import PartitionFile
+from bellwether.lake.storage import Entry
+
+
+class PruneRecord(msgspec.Struct, frozen=True):
+    """When revisions of a session were last deleted on purpose, and up to which instant its history then went back."""
+
+    pruned_utc: datetime
+    horizon_utc: datetime
+
+
+@dataclass(frozen=True)
+class Prunable:
+    """Revisions of one session that no read as of the horizon or later needs.
+
+    Attributes
+    ----------
+    entries
+        The files, in the order in which they are to be deleted: whatever is left is reached from the one in force.
+    """
+
+    dataset: str
+    session: date
+    horizon_utc: datetime
+    entries: tuple[Entry, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """The room they take."""
+        return sum(entry.size_bytes for entry in self.entries)
+
+
+def read_as_of(
+    lake: Lake, dataset: str, session: date, as_of: datetime, see: Callable[[PartitionFile], pa.Table]
+) -> pa.Table | None:
+    """Return what `see` reads from the publication of a session that was in force at an instant.
+
+    Returns
+    -------
+    pyarrow.Table or None
+        None where nothing was published by then.
+
+    Raises
+    ------
+    LakeError
+        That publication, or one on the way to it, is kept no longer.
+    """
+    key, later = paths.partition(dataset, session), None
+
+    def look(file: PartitionFile) -> pa.Table | Manifest:
+        return see(file) if file.manifest.published_utc <= as_of else file.manifest
+
+    while True:
+        found = lake.look(key, look)
+        if found is None:
+            if later is None:
+                return None
+            raise LakeError(_why_gone(lake, later, as_of))
+        if not isinstance(found, Manifest):
+            return found
+        if found.replaces is None:
+            return None
+        key, later = paths.revisions(dataset, session) / found.replaces, found
+
+
+def publications(lake: Lake, dataset: str, session: date) -> Iterator[tuple[PurePosixPath, Manifest]]:
+    """Yield the publications of a session, the one in force first, as far back as they are kept."""
+    key: PurePosixPath | None = paths.partition(dataset, session)
+    while key is not None:
+        manifest = lake.look(key, lambda file: file.manifest)
+        if manifest is None:
+            return
+        yield key, manifest
+        key = paths.revisions(dataset, session) / manifest.replaces if manifest.replaces else None
+
+
+def prunable(lake: Lake, dataset: str, session: date, horizon_utc: datetime) -> Prunable:
+    """Return the kept revisions of a session that no read as of the horizon or later needs.
+
+    Parameters
+    ----------
+    horizon_utc
+        What was in force then stays, and so does all that came later.
+    """
+    # Listed first: a copy that is there now and whose publication is neither in the chain read after it nor in force
+    # will never be named by anyone, since the swap that its publisher had in mind compares with what is in force.
+    folder = paths.revisions(dataset, session)
+    listed = {entry.key: entry for entry in lake.storage.list(folder) if entry.key.suffix == ".parquet"}
+    chain = list(publications(lake, dataset, session)) if listed else []
+    instants = [manifest.published_utc for _, manifest in chain]
+    needed = next((i for i, instant in enumerate(instants) if instant <= horizon_utc), None)
+    if needed is None:
+        return Prunable(dataset, session, horizon_utc, ())
+    reached = {key for key, _ in chain}
+    in_force = chain[0][1].publication_id
+    strays = [key for key in listed if key not in reached and _is_old(lake, key, in_force, horizon_utc)]
+    oldest_first = [key for key, _ in reversed(chain[needed + 1 :])]
+    entries = tuple(listed[key] for key in [*sorted(strays), *oldest_first] if key in listed)
+    return Prunable(dataset, session, horizon_utc, entries)
+
+
+def prune(lake: Lake, what: Prunable) -> None:
+    """Delete revisions, and record since when they are gone."""
+    if what.entries:
+        record = PruneRecord(lake.clock.now(), what.horizon_utc)
+        lake.storage.write(paths.pruned(what.dataset, what.session), encode(record))
+    for entry in what.entries:
+        lake.storage.delete(entry.key)
+
+
+def _is_old(lake: Lake, key: PurePosixPath, in_force: str, horizon_utc: datetime) -> bool:
+    manifest = lake.look(key, lambda file: file.manifest)
+    return manifest is not None and manifest.publication_id != in_force and manifest.published_utc < horizon_utc
+
+
+def _why_gone(lake: Lake, later: Manifest, as_of: datetime) -> str:
+    stored = lake.storage.read(paths.pruned(later.dataset, later.session))
+    record = msgspec.json.decode(stored.content, type=PruneRecord) if stored else None
+    what = (
+        f"{later.dataset} {later.session}: revision {later.replaces}, in force until {_text(later.published_utc)} and "
+        f"needed for what was known at {_text(as_of)},"
+    )
+    if record is not None and later.published_utc <= record.horizon_utc:
+        return (
+            f"{what} was pruned on {_text(record.pruned_utc)}; reads as of {_text(record.horizon_utc)} and later work"
+        )
+    return f"{what} is missing, and no pruning deleted it: put it back into revisions/ from a backup"
+
+
+def _text(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
