@@ -139,7 +139,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     timings_s
         Seconds by step.
     universe
-        What the session was to capture when it was published.
+        What the session was to capture when it was published; None where nobody recorded it (schema version 1).
     """
 
     dataset: str

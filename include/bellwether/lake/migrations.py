@@ -101,7 +101,7 @@ def manifest_of(content: bytes, place: str, replaced: Callable[[], Words | None]
         words = msgspec.json.decode(content, type=Words)
         for step in range(version, SCHEMA_VERSION):
             words = MIGRATIONS[step].manifest(words, replaced)
-        return msgspec.convert(words, Manifest, strict=False)
+        return msgspec.convert(words, Manifest)
     except (msgspec.MsgspecError, KeyError, ValueError) as error:
         raise _unreadable(place, error) from error
 

@@ -6,12 +6,13 @@ from pathlib import PurePosixPath
 
 from bellwether.errors import LakeError
 from bellwether.lake import paths
+from bellwether.lake.coverage import store_universe
 from bellwether.lake.lake import Lake
 from bellwether.lake.publish import write_index
 
 
 def rebuild(lake: Lake, dataset: str, session: date) -> None:
-    """Write the index entry of one partition as publishing does.
+    """Write the index entry of one partition as publishing does, and the universe where its record is lost.
 
     Raises
     ------
@@ -21,6 +22,9 @@ def rebuild(lake: Lake, dataset: str, session: date) -> None:
     manifest = lake.manifest(dataset, session)
     if manifest is not None:
         write_index(lake, manifest)
+        # A record that is there may be of a later plan than what was published.
+        if manifest.universe and lake.storage.read(paths.universe(dataset, session)) is None:
+            store_universe(lake, dataset, session, manifest.universe)
 
 
 def remove_stale(lake: Lake, dataset: str) -> Iterator[PurePosixPath]:

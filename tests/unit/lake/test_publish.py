@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bellwether.clock import SimulatedClock
@@ -171,7 +172,7 @@ def test_another_reason_for_the_same_failure_is_no_new_publication(lake: Lake) -
 
 
 def test_losing_every_round_is_an_error_not_a_silent_loss(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish_module, "_swap", lambda *_: False)
+    monkeypatch.setattr(publish_module, "put_in_force", lambda *_: False)
     with pytest.raises(LakeError, match="other publications came in between"):
         publish(lake, submission(bars("SPY")))
 
@@ -190,7 +191,7 @@ def test_layout_follows_the_sink(lake: Lake) -> None:
     publish_module.publish(
         lake, submission(bars("SPY")), FileLayout(SinkSettings(dictionary_columns=("ticker",)), "zstd")
     )
-    metadata = lake.look(paths.partition("equities", SESSION), lambda file: file.metadata)
+    metadata = pq.read_metadata(lake.storage.open(paths.partition("equities", SESSION)))
     column = metadata.row_group(0).column(0)
     assert column.compression == "ZSTD"
     assert column.has_dictionary_page
