@@ -8,6 +8,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bellwether.errors import LakeError
 from bellwether.lake.layout import replaced_metadata
 from bellwether.lake.manifest import METADATA_KEY, Manifest
 from bellwether.lake.migrations import Words, manifest_of, rows_of, version_of
@@ -22,13 +23,22 @@ class PartitionFile:
         The open file; all that is read comes from it, hence from one publication.
     place
         The file, for people.
+
+    Raises
+    ------
+    LakeError
+        It is no Parquet file.
     """
 
     def __init__(self, handle: IO[bytes], place: str) -> None:
         self._handle = handle
         self._place = place
         # Buffering ahead joins the reads of neighbouring columns: a bucket is asked 3 times instead of 19.
-        self._file = pq.ParquetFile(handle, pre_buffer=True)
+        try:
+            self._file = pq.ParquetFile(handle, pre_buffer=True)
+        except pa.ArrowInvalid as error:
+            msg = f"{place} is damaged ({error}): put it back from revisions/ or a backup"
+            raise LakeError(msg) from error
         self._metadata: dict[bytes, bytes] = self._file.metadata.metadata or {}
 
     @property

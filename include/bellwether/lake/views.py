@@ -43,12 +43,12 @@ def _coverage(lake: Lake, dataset: str) -> str:
     files = _pattern(lake.root, f"{paths.manifests(dataset)}/*.json")
     columns = f"{{session: 'DATE', revision: 'VARCHAR', published_utc: 'TIMESTAMPTZ', coverage: '{_COVERAGE_TYPE}'}}"
     return (
-        f"CREATE OR REPLACE VIEW {dataset}_coverage AS\n"
+        f"CREATE OR REPLACE VIEW {dataset}_coverage AS\n"  # noqa: S608 - names of SCHEMAS, a quoted path
         "SELECT session, revision, published_utc, entry.key AS ticker, unnest(entry.value)\n"
         "FROM (\n"
         "    SELECT session, revision, published_utc, unnest(map_entries(coverage)) AS entry\n"
         f"    FROM read_json({files}, format = 'unstructured', columns = {columns})\n"
-        ");"  # noqa: S608 - the names are of SCHEMAS, the path is quoted
+        ");"
     )
 
 
