@@ -33,7 +33,7 @@ def test_duckdb_sees_rows_sessions_and_coverage(tmp_path: Path, name: str) -> No
         connection.execute(views(lake))
         found = connection.sql("SELECT session, count(*) FROM equities GROUP BY 1 ORDER BY 1").fetchall()
         assert found == [(DAYS[0], 5), (DAYS[1], 5)]
-        closes = connection.sql(f"SELECT close FROM equities WHERE session = DATE '{DAYS[1]}' ORDER BY ts").fetchall()
+        closes = connection.execute("SELECT close FROM equities WHERE session = ? ORDER BY ts", [DAYS[1]]).fetchall()
         assert [close for (close,) in closes] == bars("SPY", DAYS[1])["close"].to_pylist()
         known = connection.sql("SELECT session, ticker, state, rows FROM equities_coverage ORDER BY ALL").fetchall()
         assert known == [row for day in DAYS for row in ((day, "AAPL", "failed", 0), (day, "SPY", "complete", 5))]
