@@ -22,6 +22,7 @@ _COMMANDS = {
     "prune": "delete replaced revisions that are older than asked for",
     "index": "make the index of a lake anew from its partitions",
     "migrate": "bring a lake to the schema version of this Bellwether",
+    "doctor": "tell what will and will not work here: key, plan, lake, Airflow, ledger",
     "simulate": "serve a generated market or an archive as the vendor would",
     "demo": "watch real DAG runs publish five sessions of a generated market",
     "up": "start a local Airflow that stays up",

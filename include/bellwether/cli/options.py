@@ -99,10 +99,10 @@ def vendor_access(url: str | None, env: Mapping[str, str] = os.environ) -> Vendo
     )
 
 
-def add_range(parser: argparse.ArgumentParser) -> None:
+def add_range(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add `--start` and `--end`."""
-    parser.add_argument("--start", required=True, type=_day, metavar="YYYY-MM-DD", help="first session")
-    parser.add_argument("--end", required=True, type=_day, metavar="YYYY-MM-DD", help="last session, included")
+    parser.add_argument("--start", required=required, type=_day, metavar="YYYY-MM-DD", help="first session")
+    parser.add_argument("--end", required=required, type=_day, metavar="YYYY-MM-DD", help="last session, included")
 
 
 def add_session(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,9 @@ MARKER = PurePosixPath("lake.json")
 INCOMING = PurePosixPath("stage/incoming")
 """Where files on a local disk are written before they are renamed to their place."""
 
+PROBES = PurePosixPath("stage/probes")
+"""Where the doctor tries whether a lake can be written."""
+
 _STATE = PurePosixPath("state")
 
 

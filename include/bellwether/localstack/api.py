@@ -75,6 +75,28 @@ class Dag(msgspec.Struct, frozen=True):
         return any(tag.get("name") == name for tag in self.tags)
 
 
+class DagSchedule(msgspec.Struct, frozen=True):
+    """What a DAG will do by itself; `next_dagrun_run_after` is None where no run is to come."""
+
+    catchup: bool
+    start_date: datetime | None = None
+    next_dagrun_run_after: datetime | None = None
+
+
+class _Named(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _Task(msgspec.Struct, frozen=True):
+    task_id: str
+    pool: str
+
+
+class _Connection(msgspec.Struct, frozen=True):
+    connection_id: str
+    conn_type: str
+
+
 class AirflowApi:
     """A client of one Airflow.
 
@@ -104,6 +126,10 @@ class AirflowApi:
         content = json.loads(self._http.public("monitor/health"))
         return {name: str(part["status"]) for name, part in content.items() if part and part.get("status")}
 
+    def version(self) -> str:
+        """Return Airflow's version."""
+        return str(json.loads(self._http.request("GET", "version"))["version"])
+
     # --- DAGs
 
     def dags(self) -> list[Dag]:
@@ -131,6 +157,15 @@ class AirflowApi:
                 )
                 raise ApiError(message)
             time.sleep(_POLL_S)
+
+    def schedule(self, dag_id: str) -> DagSchedule:
+        """Return what a DAG will do by itself."""
+        return msgspec.json.decode(self._http.request("GET", f"dags/{dag_id}/details"), type=DagSchedule)
+
+    def task_pools(self, dag_id: str) -> dict[str, str]:
+        """Return the pool each task of a DAG names."""
+        content = json.loads(self._http.request("GET", f"dags/{dag_id}/tasks"))
+        return {task.task_id: task.pool for task in msgspec.convert(content["tasks"], list[_Task])}
 
     def import_errors(self) -> dict[str, str]:
         """Return the DAG files that do not import, with their tracebacks."""
@@ -226,7 +261,16 @@ class AirflowApi:
         }
         return msgspec.json.decode(self._http.request("POST", "backfills", body), type=Backfill)
 
-    # --- pools
+    # --- pools and Connections
+
+    def pools(self) -> list[str]:
+        """Return the names of all pools."""
+        return [pool.name for pool in self._http.pages("pools", "pools", _Named, {})]
+
+    def connections(self) -> dict[str, str]:
+        """Return the types of the Connections in Airflow's database by id; what else is in them is not kept."""
+        found = self._http.pages("connections", "connections", _Connection, {})
+        return {connection.connection_id: connection.conn_type for connection in found}
 
     def import_pools(self, pools: Mapping[str, Json]) -> None:
         """Create the pools of `config/pools.json`; a pool that exists keeps what its users set."""

@@ -1,0 +1,219 @@
+"""One examination from first to last: which checks there are, in which order, and what each needs of those before.
+
+It yields findings as they come, since the vendor's may take minutes under a rate limit. It judges nothing itself.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+from bellwether.calendar import NEW_YORK, get_calendar
+from bellwether.clock import Clock, SystemClock
+from bellwether.config import Config
+from bellwether.doctor import airflow, cost, entitlement, lake, plan, schedule, vendor
+from bellwether.doctor.entitlement import Result, Subject
+from bellwether.doctor.finding import Finding, ok, problem, unknown
+from bellwether.due import delay
+from bellwether.errors import LakeError
+from bellwether.lake.coverage import session_coverage
+from bellwether.lake.location import Location
+from bellwether.localstack import AirflowApi, ApiError
+from bellwether.localstack.environment import project_root
+from bellwether.sources.rest import PolygonRest
+
+DATASET = "equities"
+"""The dataset that is captured."""
+
+MOST_CALLS = 1 + len(entitlement.PROBES) + 1 + plan.MOST_HISTORY_CALLS
+"""API calls of one examination: the market's status, a probe per dataset, the session under way, the history."""
+
+_USUAL_TICKER = "SPY"  # on the exchange since 1993, in every plan, an option for every day
+_DEFAULT_YEARS = 2
+_LOOKED_AT_SESSIONS = 30
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the vendor is reached; what `bellwether.cli.options.VendorAccess` says, and how to connect."""
+
+    url: str
+    simulated: bool
+    requests_per_minute: int | None
+    connect: Callable[[int | None], PolygonRest]
+
+
+@dataclass
+class Examination:
+    """What is examined, and what the checks so far have found out for those that follow.
+
+    Attributes
+    ----------
+    config
+        The configuration, already read and found to be well-formed.
+    access
+        The vendor, or the reason why there is no access.
+    location
+        The lake.
+    api
+        Airflow, or the reason why there is none.
+    start, end
+        The range of the first backfill and of the ledger's sessions; None leaves them to the doctor.
+    clock
+        This machine's.
+    """
+
+    config: Config
+    access: Access | str
+    location: Location
+    api: AirflowApi | str
+    start: date | None = None
+    end: date | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    _lake: lake.LakeFacts = field(default_factory=lake.LakeFacts, init=False)
+    _depth: plan.Depth | None = field(default=None, init=False)
+    _call_s: list[float] = field(default_factory=list, init=False)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield every finding."""
+        yield from self._configuration()
+        yield from self._lake_findings()
+        yield from self._vendor_findings()
+        yield from self._cost_findings()
+        yield from self._airflow_findings()
+
+    # --- configuration and lake
+
+    def _configuration(self) -> Iterator[Finding]:
+        tickers = len(self._universe)
+        yield ok("configuration", f"all files are well-formed; the universe of {DATASET} has {tickers:,} tickers")
+
+    @property
+    def _universe(self) -> tuple[str, ...]:
+        return tuple(self.config.sources.equities.universe)
+
+    def _lake_findings(self) -> Iterator[Finding]:
+        simulated = self.access.simulated if isinstance(self.access, Access) else None
+        findings, self._lake = lake.examine(self.location, simulated=simulated)
+        yield from findings
+
+    # --- vendor
+
+    def _vendor_findings(self) -> Iterator[Finding]:
+        if isinstance(self.access, str):
+            yield problem("key", self.access, "export POLYGON_API_KEY, or set Connection polygon_default")
+            return
+        access = self.access
+        asked = vendor.Vendor(access.connect, access.requests_per_minute)
+        greeting = vendor.greet(asked, self.clock)
+        yield vendor.judge_key(greeting, access.url)
+        if not isinstance(greeting, vendor.Greeting):
+            yield unknown("plan", "what it includes, how fresh and how far back it is: the vendor gave no answer")
+            return
+        yield vendor.judge_clock(greeting, simulated=access.simulated)
+        now = greeting.status.server_time
+        ticker = _USUAL_TICKER if not access.simulated or _USUAL_TICKER in self._universe else self._universe[0]
+        session = get_calendar().last_completed(now, delay(DATASET))
+        subject = Subject(ticker, session, now.astimezone(NEW_YORK).date())
+        results = {}
+        for probe in entitlement.PROBES:
+            result = self._probe(asked, probe, subject)
+            results[probe.dataset] = result
+            yield entitlement.judge(probe.dataset, result)
+            if contract := entitlement.first_contract(result):
+                subject = replace(subject, contract=contract)
+        is_trading = greeting.status.market != "closed" and get_calendar().is_session(subject.today)
+        today = self._bars(asked, ticker, subject.today) if is_trading else None
+        fresh = plan.freshness(results[DATASET], today, now)
+        yield plan.judge_freshness(fresh)
+        sessions = plan.candidates(subject.today)
+        self._depth = plan.measure_depth(lambda day: self._bars(asked, ticker, day), sessions)
+        yield plan.judge_depth(self._depth)
+        yield plan.judge_rate(
+            access.requests_per_minute,
+            fresh,
+            was_refused=asked.was_refused,
+            seems_free=plan.looks_free(self._depth, subject.today),
+        )
+
+    def _probe(self, asked: vendor.Vendor, probe: entitlement.Probe, subject: Subject) -> Result:
+        if probe.needs_contract and subject.contract is None:
+            return Result(entitlement.Verdict.UNKNOWN, "no option contract is known to ask about")
+        return entitlement.result_of(lambda: asked.ask(lambda rest: probe.ask(rest, subject)))
+
+    def _bars(self, asked: vendor.Vendor, ticker: str, session: date) -> Result:
+        began_s = time.monotonic()
+        result = entitlement.result_of(lambda: asked.ask(lambda rest: entitlement.session_bars(rest, ticker, session)))
+        self._call_s.append(time.monotonic() - began_s)
+        return result
+
+    # --- cost
+
+    def _cost_findings(self) -> Iterator[Finding]:
+        calendar = get_calendar()
+        today = self.clock.now().astimezone(NEW_YORK).date()
+        end = self.end or calendar.last_completed(self.clock.now(), delay(DATASET))
+        start = self.start or self._default_start(today)
+        measured = lake.bytes_per_ticker_session(self._lake.lake, DATASET) if self._lake.lake else None
+        estimate = cost.Cost(
+            len(self._universe),
+            len(calendar.sessions(start, end)),
+            measured or cost.DEFAULT_BYTES,
+            is_measured=measured is not None,
+        )
+        limit = self.access.requests_per_minute if isinstance(self.access, Access) else None
+        seconds = min(self._call_s) if self._call_s else None
+        yield cost.judge(estimate, f"{start} to {end}", limit, seconds)
+        yield lake.judge_room(self._lake.free_bytes, estimate.bytes)
+
+    def _default_start(self, today: date) -> date:
+        two_years_ago = today - timedelta(days=365 * _DEFAULT_YEARS)
+        reaches = self._depth.reaches if self._depth else None
+        return max(two_years_ago, reaches) if reaches else two_years_ago
+
+    # --- Airflow and the ledger
+
+    def _airflow_findings(self) -> Iterator[Finding]:
+        will_do = None
+        try:
+            if isinstance(self.api, str):
+                yield unknown("airflow", self.api, "start it with `make up`, or name it with --airflow")
+            else:
+                facts = airflow.look(self.api)
+                yield from airflow.judge(facts, expected_pools())
+                will_do = airflow.schedule_of(self.api, DATASET, facts)
+        except ApiError as error:
+            yield unknown("airflow", str(error), "check --airflow, AIRFLOW_USER and AIRFLOW_PASSWORD")
+        yield from self._ledger_findings(will_do)
+
+    def _ledger_findings(self, will_do: airflow.DagFacts | None) -> Iterator[Finding]:
+        known = self._lake.lake
+        if known is None:
+            yield ok("ledger", "nothing is published yet")
+            return
+        try:
+            due = self._due(known.sessions(DATASET), will_do)
+            incomplete = [
+                session for session in due if session_coverage(known, DATASET, session, self._universe).unproven
+            ]
+        except LakeError as error:
+            yield problem("ledger", str(error), "mend the partition, or move it out of the lake")
+            return
+        yield from schedule.judge(DATASET, due, incomplete, will_do.schedule if will_do else None)
+
+    def _due(self, published: list[date], will_do: airflow.DagFacts | None) -> list[date]:
+        """Return the sessions to look at: those asked for, else the last thirty since the capture began."""
+        calendar = get_calendar()
+        last = calendar.last_completed(self.clock.now(), delay(DATASET))
+        if self.start:
+            return calendar.sessions(self.start, min(self.end or last, last))
+        begins = published[:1] + ([will_do.catches_up_from] if will_do and will_do.catches_up_from else [])
+        return calendar.sessions(min(begins), last)[-_LOOKED_AT_SESSIONS:] if begins else []
+
+
+def expected_pools() -> frozenset[str]:
+    """Return the names of the pools in `config/pools.json`."""
+    path: Path = project_root() / "config" / "pools.json"
+    return frozenset(json.loads(path.read_text(encoding="utf-8")))
