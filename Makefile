@@ -38,6 +38,9 @@ bench: dev ## Measure what must be fast, as a table; fails when a target is miss
 soak: dev ## Kill the pipeline's processes a thousand times, count what is lost; ARGS="--kills 200 --seed 2" goes to it
 	@$(BIN)/python -m tests.soak $(ARGS)
 
+test-live: dev ## Ask the real vendor a handful of questions per dataset; needs POLYGON_API_KEY
+	@$(BIN)/python -m tests.live
+
 lint: dev ## Check style, formatting and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

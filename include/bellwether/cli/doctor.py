@@ -79,7 +79,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 
 def _announcement(access: Access) -> str:
-    says = f"Asks {access.url} at most {MOST_CALLS} times"
+    says = f"Asks {access.url} some {MOST_CALLS} times"
     if access.requests_per_minute is None:
         return f"{says}."
     minutes = MOST_CALLS / access.requests_per_minute
@@ -119,13 +119,18 @@ def _access(
             found = vendor_access(stack.simulator_url)
     except ConfigError as error:
         return str(error)
-    connect = partial(_connect, found, config, on_wait)
-    return Access(found.url, found.simulated, found.requests_per_minute, connect)
+    return Access(
+        found.url, found.simulated, found.requests_per_minute, partial(connect, found, config, on_wait=on_wait)
+    )
 
 
-def _connect(
-    access: VendorAccess, config: Config, on_wait: Callable[[float], None], requests_per_minute: int | None
+def connect(
+    access: VendorAccess,
+    config: Config,
+    requests_per_minute: int | None,
+    on_wait: Callable[[float], None] | None = None,
 ) -> PolygonRest:
+    """Return a transport that keeps to a rate limit or to none, and gives up sooner than a capture would."""
     hurried = config.model_copy(update={"retry_policy": policies(requests_per_minute)})
     return replace(access, requests_per_minute=requests_per_minute).connect(hurried, on_wait)
 

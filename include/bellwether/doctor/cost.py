@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from bellwether.doctor.finding import Finding, ok, unknown
 from bellwether.doctor.lake import human_bytes
 
-DEFAULT_BYTES = 40_000.0
-"""A ticker's session of some 400 traded minutes, published and raw: docs/operations.md says how it was measured."""
+DEFAULT_BYTES = 30_000.0
+"""A ticker's session of some 600 traded minutes, published and raw: measured on five sessions of a generated market."""
 
 _PARALLEL = 8  # slots of the pool vendor_requests
 

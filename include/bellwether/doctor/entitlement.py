@@ -24,6 +24,7 @@ type Answer = Aggregates | Listing[Any]
 
 _CAPTURED = "equities"
 _WEEK = timedelta(days=7)
+_MONTH = timedelta(days=30)
 
 
 class Verdict(StrEnum):
@@ -45,11 +46,14 @@ class Result:
         The vendor's words, or ours, for everything but `INCLUDED`.
     answer
         The answer itself, for `INCLUDED`.
+    error
+        What kept an answer from coming, where that was an error.
     """
 
     verdict: Verdict
     reason: str = ""
     answer: Answer | None = None
+    error: VendorError | None = None
 
     @property
     def rows(self) -> int:
@@ -64,11 +68,11 @@ def result_of(ask: Callable[[], Answer]) -> Result:
     try:
         return Result(Verdict.INCLUDED, answer=ask())
     except NotEntitled as error:
-        return Result(Verdict.NOT_INCLUDED, error.message)
+        return Result(Verdict.NOT_INCLUDED, error.message, error=error)
     except NotPublishedYet as error:
-        return Result(Verdict.NOT_YET, error.message)
+        return Result(Verdict.NOT_YET, error.message, error=error)
     except VendorError as error:
-        return Result(Verdict.UNKNOWN, f"{type(error).__name__}: {error.message}")
+        return Result(Verdict.UNKNOWN, f"{type(error).__name__}: {error.message}", error=error)
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,12 @@ class Probe:
     dataset: str
     ask: Callable[[PolygonRest, Subject], Answer]
     needs_contract: bool = False
+
+    def put(self, through: Callable[[Callable[[PolygonRest], Answer]], Answer], subject: Subject) -> Result:
+        """Return what came of the question; `through` asks it, as `Vendor.ask` does."""
+        if self.needs_contract and subject.contract is None:
+            return Result(Verdict.UNKNOWN, "no option contract is known to ask about")
+        return result_of(lambda: through(lambda rest: self.ask(rest, subject)))
 
 
 def session_bars(rest: PolygonRest, ticker: str, session: date) -> Aggregates:
@@ -180,7 +190,11 @@ PROBES = (
         ),
     ),
     Probe("reference", _of_ticker(endpoints.TICKERS)),
-    Probe("splits", _of_ticker(endpoints.SPLITS)),
+    # Of all stocks: most have none, and a list without rows is not proven to be one everywhere.
+    Probe(
+        "splits",
+        lambda rest, subject: rest.listing(endpoints.SPLITS, {"execution_date.gte": subject.session - _MONTH}),
+    ),
     Probe("dividends", _of_ticker(endpoints.DIVIDENDS)),
     Probe(
         "treasury yields",
@@ -200,8 +214,8 @@ def judge(dataset: str, result: Result) -> Finding:
     """Return what the plan includes of a dataset, and what that means; only what is captured can be a problem."""
     is_captured = dataset == _CAPTURED
     match result.verdict:
-        case Verdict.INCLUDED if is_captured and not result.rows:
-            return unknown(dataset, "the vendor answered without a single bar of the last completed session")
+        case Verdict.INCLUDED if isinstance(result.answer, Aggregates) and not result.rows:
+            return unknown(dataset, "answered, but without a single bar of the last completed session")
         case Verdict.INCLUDED:
             return ok(dataset, f"included ({result.rows:,} rows came)")
         case Verdict.NOT_INCLUDED if is_captured:

@@ -119,7 +119,7 @@ class Examination:
         subject = Subject(ticker, session, now.astimezone(NEW_YORK).date())
         results = {}
         for probe in entitlement.PROBES:
-            result = self._probe(asked, probe, subject)
+            result = probe.put(asked.ask, subject)
             results[probe.dataset] = result
             yield entitlement.judge(probe.dataset, result)
             if contract := entitlement.first_contract(result):
@@ -137,11 +137,6 @@ class Examination:
             was_refused=asked.was_refused,
             seems_free=plan.looks_free(self._depth, subject.today),
         )
-
-    def _probe(self, asked: vendor.Vendor, probe: entitlement.Probe, subject: Subject) -> Result:
-        if probe.needs_contract and subject.contract is None:
-            return Result(entitlement.Verdict.UNKNOWN, "no option contract is known to ask about")
-        return entitlement.result_of(lambda: asked.ask(lambda rest: probe.ask(rest, subject)))
 
     def _bars(self, asked: vendor.Vendor, ticker: str, session: date) -> Result:
         began_s = time.monotonic()

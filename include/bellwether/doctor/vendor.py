@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bellwether.clock import Clock
-from bellwether.config import RetryPolicies, RetryRule
+from bellwether.config import RetryPolicies
 from bellwether.doctor.finding import Finding, ok, problem, unknown, warning
 from bellwether.errors import BadResponse, ConnectionFailed, RateLimited, Unauthorized, VendorError
 from bellwether.sources.endpoints import MARKET_STATUS
@@ -23,7 +23,7 @@ _HARMFUL_S = 60.0
 # A wait for the rate limit counts as part of the answer's time; what took so long tells nothing of two seconds.
 _LONGEST_ANSWER_S = 10.0
 
-_ONCE = RetryRule(attempts=1)
+_ONCE = {"attempts": 1}
 _FINAL = {name: _ONCE for name in ("BadRequest", "Unauthorized", "NotEntitled", "NotFound", "NotPublishedYet")}
 
 
@@ -63,8 +63,8 @@ class Vendor:
 
 def policies(requests_per_minute: int | None) -> RetryPolicies:
     """Return how often the doctor asks again: less often than a capture, and not at all what came too fast unheeded."""
-    rate_limited = _ONCE if requests_per_minute is None else RetryRule(attempts=3, base_s=60.0)
-    return RetryPolicies(default=RetryRule(attempts=2), errors={**_FINAL, "RateLimited": rate_limited})
+    rate_limited = _ONCE if requests_per_minute is None else {"attempts": 3, "base_s": 60.0}
+    return RetryPolicies.model_validate({"default": {"attempts": 2}, "errors": {**_FINAL, "RateLimited": rate_limited}})
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def judge_clock(greeting: Greeting, *, simulated: bool) -> Finding:
     """Return whether the vendor's clock and ours agree, as far as its whole seconds and the answer's time can tell."""
     theirs, latency = greeting.status.server_time, greeting.received_utc - greeting.asked_utc
     if simulated:
-        return ok("clock", f"the simulator keeps its own time, {theirs:%Y-%m-%d %H:%M:%S %Z}")
+        return ok("clock", f"not compared: a simulated market keeps its own time, {theirs:%Y-%m-%d %H:%M:%S}")
     if latency.total_seconds() > _LONGEST_ANSWER_S:
         return unknown("clock", f"the answer took {latency.total_seconds():.0f} s, too long to compare clocks by")
     # It was stamped between asking and receiving, and its fraction of a second was cut off.
