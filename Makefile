@@ -11,7 +11,7 @@ TIERS := unit dags integration e2e
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: runtime ## Simulator and Airflow, five sessions end to end; Ctrl-C ends it, DETACH=1 leaves it running
 	@$(BIN)/bellwether demo $(if $(DETACH),--detach)

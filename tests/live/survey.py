@@ -1,4 +1,4 @@
-"""A handful of calls per dataset with a real key: does the vendor still answer as the transport expects?
+"""A handful of calls per dataset with a real key, to see whether the vendor still answers as expected.
 
 Every endpoint is read through the strict transport, so an answer that is not the promised one is a problem here
 before it is one in production. What the plan does not include, and what cannot be checked at all, is said.
