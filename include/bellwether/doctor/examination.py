@@ -18,7 +18,9 @@ from bellwether.doctor.entitlement import Result, Subject
 from bellwether.doctor.finding import Finding, ok, problem, unknown
 from bellwether.due import delay
 from bellwether.errors import LakeError
-from bellwether.lake.coverage import session_coverage
+from bellwether.ingest.universe import named_universe
+from bellwether.lake import Universe
+from bellwether.lake.coverage import session_coverage, stored_universe
 from bellwether.lake.location import Location
 from bellwether.localstack import AirflowApi, ApiError
 from bellwether.localstack.environment import project_root
@@ -87,12 +89,22 @@ class Examination:
     # --- configuration and lake
 
     def _configuration(self) -> Iterator[Finding]:
-        tickers = len(self._universe)
-        yield ok("configuration", f"all files are well-formed; the universe of {DATASET} has {tickers:,} tickers")
+        origin = self.config.source(DATASET).universe.origin
+        tickers = "as many tickers as it finds" if self._named is None else f"{len(self._named.tickers):,} tickers"
+        yield ok("configuration", f"all files are well-formed; the universe of {DATASET}: {origin}, {tickers}")
 
     @property
-    def _universe(self) -> tuple[str, ...]:
-        return tuple(self.config.sources.equities.universe)
+    def _named(self) -> Universe | None:
+        return named_universe(self.config.source(DATASET).universe)
+
+    def _tickers(self) -> int | None:
+        """Return how many tickers a session has: those named, else as many as the last session published had."""
+        if self._named is not None:
+            return len(self._named.tickers)
+        known = self._lake.lake
+        sessions = known.sessions(DATASET) if known else []
+        stored = stored_universe(known, DATASET, sessions[-1]) if known and sessions else None
+        return len(stored.tickers) if stored else None
 
     def _lake_findings(self) -> Iterator[Finding]:
         simulated = self.access.simulated if isinstance(self.access, Access) else None
@@ -114,7 +126,8 @@ class Examination:
             return
         yield vendor.judge_clock(greeting, simulated=access.simulated)
         now = greeting.status.server_time
-        ticker = _USUAL_TICKER if not access.simulated or _USUAL_TICKER in self._universe else self._universe[0]
+        named = self._named.tickers if access.simulated and self._named else (_USUAL_TICKER,)
+        ticker = _USUAL_TICKER if _USUAL_TICKER in named else named[0]
         session = get_calendar().last_completed(now, delay(DATASET))
         subject = Subject(ticker, session, now.astimezone(NEW_YORK).date())
         results = {}
@@ -152,16 +165,16 @@ class Examination:
         end = self.end or calendar.last_completed(self.clock.now(), delay(DATASET))
         start = self.start or self._default_start(today)
         measured = lake.bytes_per_ticker_session(self._lake.lake, DATASET) if self._lake.lake else None
-        estimate = cost.Cost(
-            len(self._universe),
-            len(calendar.sessions(start, end)),
-            measured or cost.DEFAULT_BYTES,
-            is_measured=measured is not None,
-        )
+        tickers, sessions = self._tickers(), len(calendar.sessions(start, end))
+        estimate = None
+        if tickers:
+            bytes_each = measured or cost.DEFAULT_BYTES
+            estimate = cost.Cost(tickers, sessions, bytes_each, is_measured=measured is not None)
         limit = self.access.requests_per_minute if isinstance(self.access, Access) else None
         seconds = min(self._call_s) if self._call_s else None
         yield cost.judge(estimate, f"{start} to {end}", limit, seconds)
-        yield lake.judge_room(self._lake.free_bytes, estimate.bytes)
+        if estimate:
+            yield lake.judge_room(self._lake.free_bytes, estimate.bytes)
 
     def _default_start(self, today: date) -> date:
         two_years_ago = today - timedelta(days=365 * _DEFAULT_YEARS)
@@ -191,7 +204,7 @@ class Examination:
         try:
             due = self._due(known.sessions(DATASET), will_do)
             incomplete = [
-                session for session in due if session_coverage(known, DATASET, session, self._universe).unproven
+                session for session in due if not session_coverage(known, DATASET, session, self._named).is_complete
             ]
         except LakeError as error:
             yield problem("ledger", str(error), "mend the partition, or move it out of the lake")
