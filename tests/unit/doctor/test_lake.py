@@ -1,5 +1,6 @@
 """The lake: kind, writing on condition, room."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,19 @@ def test_a_bucket_is_tried_and_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -
     assert write.level is Level.OK
     assert bucket.keys() == []
     assert doctor.judge_room(facts.free_bytes, 1e9).level is Level.UNKNOWN
+
+
+def test_a_disk_that_refuses_is_a_problem_in_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Lake.open(tmp_path, simulated=True)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("os.replace", refuse)
+    [_, write], facts = doctor.examine(Location(str(tmp_path)), simulated=True)
+    assert write.level is Level.PROBLEM
+    assert "mounted read-only: mount it for writing" in write.says
+    assert facts.lake is not None
 
 
 @pytest.mark.parametrize("ignored", ["IfMatch", "IfNoneMatch"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from bellwether.localstack.api import AirflowApi
+from bellwether.localstack.api import AirflowApi, DagSchedule
 from bellwether.localstack.transport import ApiError, refusal
 
 TOKEN = (201, {"access_token": "secret-token"})
@@ -205,3 +205,31 @@ def test_tags_of_a_dag(monkeypatch: pytest.MonkeyPatch) -> None:
     (dag,) = api.wait_for_dags(["equities_daily"])
     assert dag.has_tag("producer")
     assert not dag.has_tag("consumer")
+
+
+def test_what_the_doctor_reads_is_decoded_and_secrets_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = {"connection_id": "polygon_default", "conn_type": "polygon", "host": "h", "password": "***"}
+    details = {"dag_id": "d", "catchup": False, "start_date": "2003-09-10T04:00:00Z", "next_dagrun_run_after": None}
+    api, pool = client(
+        monkeypatch,
+        TOKEN,
+        (200, {"version": "3.3.2", "git_version": None}),
+        (200, {"tasks": [{"task_id": "publish", "pool": "publish_equities", "pool_slots": 1.0}], "total_entries": 1}),
+        (200, {"pools": [{"name": "default_pool", "slots": 128}], "total_entries": 1}),
+        (200, {"connections": [connection], "total_entries": 1}),
+        (200, details),
+    )
+    assert api.version() == "3.3.2"
+    assert api.task_pools("d") == {"publish": "publish_equities"}
+    assert api.pools() == ["default_pool"]
+    assert api.connections() == {"polygon_default": "polygon"}
+    assert api.schedule("d") == DagSchedule(
+        catchup=False, start_date=datetime(2003, 9, 10, 4, tzinfo=UTC), next_dagrun_run_after=None
+    )
+    assert [path.partition("?")[0] for _, path, _ in pool.asked[1:]] == [
+        "/api/v2/version",
+        "/api/v2/dags/d/tasks",
+        "/api/v2/pools",
+        "/api/v2/connections",
+        "/api/v2/dags/d/details",
+    ]
