@@ -13,7 +13,7 @@ from pathlib import Path
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.clock import Clock, SystemClock
 from bellwether.config import Config
-from bellwether.doctor import airflow, cost, entitlement, lake, plan, schedule, vendor
+from bellwether.doctor import airflow, cost, entitlement, lake, plan, schedule, settings, vendor
 from bellwether.doctor.entitlement import Result, Subject
 from bellwether.doctor.finding import Finding, ok, problem, unknown
 from bellwether.due import delay
@@ -89,9 +89,9 @@ class Examination:
     # --- configuration and lake
 
     def _configuration(self) -> Iterator[Finding]:
-        origin = self.config.source(DATASET).universe.origin
-        tickers = "as many tickers as it finds" if self._named is None else f"{len(self._named.tickers):,} tickers"
-        yield ok("configuration", f"all files are well-formed; the universe of {DATASET}: {origin}, {tickers}")
+        named = len(self._named.tickers) if self._named else None
+        yield settings.judge_universe(DATASET, self.config.source(DATASET).universe.origin, named)
+        yield from settings.judge_waivers(self.config.alerts.expired(self.clock.now().date()))
 
     @property
     def _named(self) -> Universe | None:
@@ -164,17 +164,24 @@ class Examination:
         today = self.clock.now().astimezone(NEW_YORK).date()
         end = self.end or calendar.last_completed(self.clock.now(), delay(DATASET))
         start = self.start or self._default_start(today)
-        measured = lake.bytes_per_ticker_session(self._lake.lake, DATASET) if self._lake.lake else None
-        tickers, sessions = self._tickers(), len(calendar.sessions(start, end))
-        estimate = None
-        if tickers:
-            bytes_each = measured or cost.DEFAULT_BYTES
-            estimate = cost.Cost(tickers, sessions, bytes_each, is_measured=measured is not None)
+        try:
+            estimate = self._estimate(len(calendar.sessions(start, end)))
+        except LakeError as error:
+            yield unknown("first backfill", str(error))
+            return
         limit = self.access.requests_per_minute if isinstance(self.access, Access) else None
         seconds = min(self._call_s) if self._call_s else None
         yield cost.judge(estimate, f"{start} to {end}", limit, seconds)
         if estimate:
             yield lake.judge_room(self._lake.free_bytes, estimate.bytes)
+
+    def _estimate(self, sessions: int) -> cost.Cost | None:
+        known = self._lake.lake
+        measured = lake.bytes_per_ticker_session(known, DATASET) if known else None
+        tickers = self._tickers()
+        if tickers is None:
+            return None
+        return cost.Cost(tickers, sessions, measured or cost.DEFAULT_BYTES, is_measured=measured is not None)
 
     def _default_start(self, today: date) -> date:
         two_years_ago = today - timedelta(days=365 * _DEFAULT_YEARS)
