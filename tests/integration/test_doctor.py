@@ -202,6 +202,16 @@ def test_the_ledgers_gap_is_named_with_its_command(
     assert "measured" in findings["first backfill"]["says"]
 
 
+def test_an_address_that_is_no_airflow_is_no_failure(
+    vendor: RunningSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connect(monkeypatch, vendor.url, f"{KEY}-realtime", environment="simulated")
+    code, findings = doctor(capsys, tmp_path / "lake", "--airflow", vendor.url)
+    assert code == 0
+    assert findings["airflow"]["level"] == "could not check"
+    assert "HTTP 401" in findings["airflow"]["says"]
+
+
 def test_people_get_a_line_per_check_and_are_told_of_the_calls_first(
     vendor: RunningSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

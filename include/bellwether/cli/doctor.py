@@ -5,6 +5,7 @@ Exit codes: 0 all well or warnings only, 1 problems, 2 the doctor could not run 
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -50,31 +51,23 @@ def run(args: argparse.Namespace, config: Config) -> int:
         message = f"--end {args.end} is before --start {args.start}"
         raise ConfigError(message)
     stack = _local_stack()
-    progress = Console(stderr=True)
-    with progress.status("Examining ...") as status:
+    # Lines and spinner share the terminal; where the lines go elsewhere, the spinner must not take them along.
+    out, err = Console(file=sys.stdout), Console(stderr=True)
+    with (out if out.is_terminal and not args.json else err).status("Examining ...") as status:
         access = _access(args.url, stack, config, partial(_show_wait, status))
         if isinstance(access, Access):
-            progress.print(_announcement(access), highlight=False, markup=False, soft_wrap=True)
-        examination = Examination(
-            config,
-            access,
-            _location(args.lake, stack, config),
-            _airflow(args.airflow, stack, os.environ),
-            args.start,
-            args.end,
-        )
+            err.print(_announcement(access), highlight=False, markup=False, soft_wrap=True)
+        where, api = _location(args.lake, stack, config), _airflow(args.airflow, stack, os.environ)
         found = []
-        for finding in examination.findings():
+        for finding in Examination(config, access, where, api, args.start, args.end).findings():
             clean = msgspec.structs.replace(finding, says=redact(finding.says), advice=redact(finding.advice))
             found.append(clean)
             status.update(f"Examining ... {len(found)} done, last: {escape(finding.check)}")
             if not args.json:
-                _show(clean)
+                _show(out, clean)
     code = exit_code(found)
     if args.json:
-        Console(soft_wrap=True).out(
-            msgspec.json.encode({"exit_code": code, "findings": found}).decode(), highlight=False
-        )
+        sys.stdout.write(msgspec.json.encode({"exit_code": code, "findings": found}).decode() + "\n")
     return code
 
 
@@ -86,12 +79,12 @@ def _announcement(access: Access) -> str:
     return f"{says}; at {access.requests_per_minute} requests a minute that takes up to {minutes:.0f} minutes."
 
 
-def _show(finding: Finding) -> None:
+def _show(out: Console, finding: Finding) -> None:
     style = _STYLE[finding.level]
     line = f"[{style}]{finding.level:<{_WIDTH}}[/]  {escape(finding.check)}: {escape(finding.says)}"
     if finding.advice:
         line += f"; [bold]{escape(finding.advice)}[/]"
-    Console().print(line, highlight=False, soft_wrap=True)
+    out.print(line, highlight=False, soft_wrap=True)
 
 
 def _show_wait(status: Status, wait_s: float) -> None:

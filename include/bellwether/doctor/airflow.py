@@ -7,11 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+import msgspec
+
 from bellwether.calendar import NEW_YORK
 from bellwether.doctor.finding import Finding, ok, problem, unknown, warning
 from bellwether.doctor.schedule import Schedule
 from bellwether.due import delay
-from bellwether.localstack import AirflowApi, Dag
+from bellwether.localstack import AirflowApi, ApiError, Dag
 
 _TAG = "bellwether"
 _DEFAULT_POOL = "default_pool"
@@ -55,16 +57,21 @@ class AirflowFacts:
 
 
 def look(api: AirflowApi) -> AirflowFacts:
-    """Ask an Airflow; ApiError where it does not answer or refuses."""
-    health = api.health()  # first: asked once and without login, so an Airflow that is down costs no patience
-    dags = [dag for dag in api.dags() if dag.has_tag(_TAG)]
-    users: dict[str, list[str]] = {}
-    for dag in dags:
-        for task_id, pool in api.task_pools(dag.dag_id).items():
-            users.setdefault(pool, []).append(f"{dag.dag_id}.{task_id}")
-    return AirflowFacts(
-        api.version(), health, dags, api.import_errors(), frozenset(api.pools()), users, api.connections()
-    )
+    """Ask an Airflow; ApiError where it does not answer, refuses, or is something else."""
+    try:
+        # Health first: asked once and without login, so an Airflow that is down costs no patience.
+        health, version = api.health(), api.version()
+        dags = [dag for dag in api.dags() if dag.has_tag(_TAG)]
+        users: dict[str, list[str]] = {}
+        for dag in dags:
+            for task_id, pool in api.task_pools(dag.dag_id).items():
+                users.setdefault(pool, []).append(f"{dag.dag_id}.{task_id}")
+        return AirflowFacts(
+            version, health, dags, api.import_errors(), frozenset(api.pools()), users, api.connections()
+        )
+    except (msgspec.MsgspecError, ValueError, LookupError) as error:
+        message = f"what answers does not speak as Airflow 3's REST API ({type(error).__name__}: {error})"
+        raise ApiError(message) from error
 
 
 def judge(facts: AirflowFacts, expected_pools: Collection[str]) -> list[Finding]:

@@ -14,7 +14,7 @@ from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.clock import Clock, SystemClock
 from bellwether.config import Config
 from bellwether.doctor import airflow, cost, entitlement, lake, plan, schedule, settings, vendor
-from bellwether.doctor.entitlement import Result, Subject
+from bellwether.doctor.entitlement import Result, Subject, Verdict
 from bellwether.doctor.finding import Finding, ok, problem, unknown
 from bellwether.due import delay
 from bellwether.errors import LakeError
@@ -25,6 +25,7 @@ from bellwether.lake.location import Location
 from bellwether.localstack import AirflowApi, ApiError
 from bellwether.localstack.environment import project_root
 from bellwether.sources.rest import PolygonRest
+from bellwether.sources.rows import MarketStatus
 
 DATASET = "equities"
 """The dataset that is captured."""
@@ -125,24 +126,29 @@ class Examination:
             yield unknown("plan", "what it includes, how fresh and how far back it is: the vendor gave no answer")
             return
         yield vendor.judge_clock(greeting, simulated=access.simulated)
-        now = greeting.status.server_time
-        named = self._named.tickers if access.simulated and self._named else (_USUAL_TICKER,)
-        ticker = _USUAL_TICKER if _USUAL_TICKER in named else named[0]
-        session = get_calendar().last_completed(now, delay(DATASET))
-        subject = Subject(ticker, session, now.astimezone(NEW_YORK).date())
+        yield from self._plan_findings(asked, access, greeting.status)
+
+    def _plan_findings(self, asked: vendor.Vendor, access: Access, status: MarketStatus) -> Iterator[Finding]:
+        now = status.server_time
+        subject = Subject(
+            self._ticker(access),
+            get_calendar().last_completed(now, delay(DATASET)),
+            now.astimezone(NEW_YORK).date(),
+        )
         results = {}
         for probe in entitlement.PROBES:
-            result = probe.put(asked.ask, subject)
-            results[probe.dataset] = result
+            result = results[probe.dataset] = probe.put(asked.ask, subject)
             yield entitlement.judge(probe.dataset, result)
-            if contract := entitlement.first_contract(result):
-                subject = replace(subject, contract=contract)
-        is_trading = greeting.status.market != "closed" and get_calendar().is_session(subject.today)
-        today = self._bars(asked, ticker, subject.today) if is_trading else None
-        fresh = plan.freshness(results[DATASET], today, now)
+            subject = replace(subject, contract=subject.contract or entitlement.first_contract(result))
+        bars = results[DATASET]
+        if bars.verdict is not Verdict.INCLUDED:
+            yield unknown("history", "bars of the last session did not come, so none older were asked for")
+            return
+        is_trading = status.market != "closed" and get_calendar().is_session(subject.today)
+        fresh = plan.freshness(bars, self._bars(asked, subject.ticker, subject.today) if is_trading else None, now)
         yield plan.judge_freshness(fresh)
         sessions = plan.candidates(subject.today)
-        self._depth = plan.measure_depth(lambda day: self._bars(asked, ticker, day), sessions)
+        self._depth = plan.measure_depth(lambda day: self._bars(asked, subject.ticker, day), sessions)
         yield plan.judge_depth(self._depth)
         yield plan.judge_rate(
             access.requests_per_minute,
@@ -150,6 +156,11 @@ class Examination:
             was_refused=asked.was_refused,
             seems_free=plan.looks_free(self._depth, subject.today),
         )
+
+    def _ticker(self, access: Access) -> str:
+        """Return whom to ask about: a simulated market may lack the usual one."""
+        named = self._named.tickers if access.simulated and self._named else (_USUAL_TICKER,)
+        return _USUAL_TICKER if _USUAL_TICKER in named else named[0]
 
     def _bars(self, asked: vendor.Vendor, ticker: str, session: date) -> Result:
         began_s = time.monotonic()

@@ -4,11 +4,12 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import cast
 
+import msgspec
 import pytest
 
-from bellwether.doctor.airflow import AirflowFacts, judge, schedule_of
+from bellwether.doctor.airflow import AirflowFacts, judge, look, schedule_of
 from bellwether.doctor.finding import Finding, Level
-from bellwether.localstack import AirflowApi, Dag, DagSchedule, Run
+from bellwether.localstack import AirflowApi, ApiError, Dag, DagSchedule, Run
 
 POOLS = {"vendor_requests", "publish_equities"}
 WELL = AirflowFacts(
@@ -138,3 +139,15 @@ def test_the_next_session_is_read_off_the_next_run(
 def test_without_the_dag_there_is_no_schedule() -> None:
     api = cast(AirflowApi, FakeApi(DagSchedule(catchup=False)))
     assert schedule_of(api, "equities", replace(WELL, dags=())) is None
+
+
+@pytest.mark.parametrize("error", [KeyError("version"), ValueError("<html>"), msgspec.ValidationError("no pools")])
+def test_what_is_no_airflow_is_told_as_such(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def refuse() -> str:
+        raise error
+
+    api = AirflowApi("http://airflow", "admin", "word")
+    monkeypatch.setattr(api, "health", dict)
+    monkeypatch.setattr(api, "version", refuse)
+    with pytest.raises(ApiError, match="does not speak as Airflow 3's REST API"):
+        look(api)
