@@ -5,7 +5,7 @@ failure keeps its meaning from the socket to the run list. No error shows a secr
 other but the one that masks them.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bellwether.logging import redact
 
@@ -18,25 +18,38 @@ _LONGEST_MESSAGE = 500
 class BellwetherError(Exception):
     """Root of all errors raised on purpose."""
 
+    advice: ClassVar[str] = "see the task's log"
+    """What the reader is to do about it."""
+
 
 class ConfigError(BellwetherError):
     """A configuration value is wrong; the message names file, key and value."""
+
+    advice = "a configuration value is wrong; correct it as the text says, then clear"
 
 
 class NotASession(BellwetherError, ValueError):
     """A date is no trading session of the exchange; the message names the nearest ones."""
 
+    advice = "there is nothing to capture on this day, or not yet; trigger another session"
+
 
 class LakeError(BellwetherError):
     """The lake refused an operation; what was published before still stands."""
+
+    advice = "the lake refused; see that its disk is there, writable and not full, then clear"
 
 
 class NothingProven(LakeError):
     """Every ticker failed and nothing was published before: there is nothing to say of the session."""
 
+    advice = "not one ticker came through, so nothing was published; mend their causes, then clear"
+
 
 class QualityError(BellwetherError):
     """A table rule failed: the staged data must not replace the published partition."""
+
+    advice = "a table rule refused the session, what was published stands; see state/quality in the lake"
 
 
 class VendorError(BellwetherError):
@@ -64,6 +77,8 @@ class VendorError(BellwetherError):
     api_calls
         Requests the failed one had cost by then.
     """
+
+    advice = "the vendor did not give the promised answer; clear later"
 
     def __init__(
         self,
@@ -105,13 +120,19 @@ def _rebuild(cls: type[VendorError], state: dict[str, object]) -> VendorError:
 class BadRequest(VendorError):
     """HTTP 400: the request itself is wrong; repeating it cannot help."""
 
+    advice = "the vendor calls the request itself wrong; compare its words with the universe, or report a bug"
+
 
 class Unauthorized(VendorError):
     """HTTP 401: the API key is missing or unknown."""
 
+    advice = "the vendor does not accept the API key; correct the Connection polygon_default"
+
 
 class NotEntitled(VendorError):
     """HTTP 403: the plan does not include this data; another plan, and nothing else, helps."""
+
+    advice = "the plan does not include these data; upgrade it, or take the tickers out of the universe"
 
 
 class OutsideHistory(NotEntitled):
@@ -121,25 +142,37 @@ class OutsideHistory(NotEntitled):
 class NotPublishedYet(VendorError):
     """HTTP 403 "before end of day": the data will exist later; `retry_after_s` says when, if that can be known."""
 
+    advice = "the vendor had not published them after the longest wait allowed; clear later"
+
 
 class NotFound(VendorError):
     """HTTP 404: the vendor knows no such ticker, or no such day; `pages` holds the answer that proves it."""
+
+    advice = "the vendor knows no such ticker on this day; check the universe"
 
 
 class RateLimited(VendorError):
     """HTTP 429: the key's allowance is used up; `retry_after_s` where the vendor named a wait (it usually does not)."""
 
+    advice = "the key's requests were used up; see that nothing else uses the key, then clear"
+
 
 class ServerError(VendorError):
     """HTTP 499 or 5xx: the vendor failed; worth another try."""
+
+    advice = "the vendor had a failure of its own; clear later"
 
 
 class ConnectionFailed(VendorError):
     """No complete answer came: refused, reset or timed out."""
 
+    advice = "no answer came from the vendor; check the network and the base URL, then clear"
+
 
 class BadResponse(VendorError):
     """HTTP 200 whose body is not what the vendor promises; never to be read as "no data"."""
+
+    advice = "the vendor's answer was not what it promises; clear later, and tell the vendor if it stays"
 
 
 class Truncated(BadResponse):

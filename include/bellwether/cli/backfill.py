@@ -126,7 +126,8 @@ class _SessionJob:
                 try:
                     fetch_batch(self.lake, self.rest, self.config.retry_policy, batch)
                 except VendorError as error:
-                    progress.console.print(f"{self.session} {batch.name}: {error}", style="yellow", highlight=False)
+                    line = f"{self.session} {batch.name}: {error}; {error.advice}"
+                    progress.console.print(line, style="yellow", highlight=False)
             progress.advance(task)
         progress.remove_task(task)
         validate_stage(self.lake, batches)

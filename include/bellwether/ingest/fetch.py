@@ -167,6 +167,7 @@ def _until_end_of_day_s(attempt: _Try) -> float | None:
 def _worst(errors: dict[str, VendorError], retries: RetryPolicies, asked: int) -> VendorError:
     error = max(errors.values(), key=lambda e: retries.rule_for(e).airflow_retries)
     error.add_note(f"{len(errors)} of {asked} tickers failed: {', '.join(sorted(errors))}; the others are staged")
+    error.add_note(f"What to do: {error.advice}")
     return error
 
 

@@ -34,22 +34,6 @@ _QUOTED = 200
 _PARTIAL = ("ingest", "report")
 
 _TO_DO = {
-    "Unauthorized": "the vendor does not accept the API key; correct the Connection polygon_default",
-    "NotEntitled": "the plan does not include these data; upgrade it, or take the tickers out of the universe",
-    "NotPublishedYet": "the vendor had not published them after the longest wait allowed; clear later",
-    "NotFound": "the vendor knows no such ticker on this day; check the universe",
-    "BadRequest": "the vendor calls the request itself wrong; compare its words with the universe, or report a bug",
-    "RateLimited": "the key's requests were used up; see that nothing else uses the key, then clear",
-    "ServerError": "the vendor had a failure of its own; clear later",
-    "ConnectionFailed": "no answer came from the vendor; check the network and the base URL, then clear",
-    "BadResponse": "the vendor's answer was not what it promises; clear later, and tell the vendor if it stays",
-    "VendorError": "the vendor did not give the promised answer; clear later",
-    "ConfigError": "a configuration value is wrong; correct it as the text says, then clear",
-    "NotASession": "there is nothing to capture on this day, or not yet; trigger another session",
-    "NothingProven": "not one ticker came through, so nothing was published; mend their causes, then clear",
-    "LakeError": "the lake refused; see that its disk is there, writable and not full, then clear",
-    "QualityError": "a table rule refused the session, what was published stands; see state/quality in the lake",
-    "BellwetherError": "see the task's log",
     KILLED: "the task ended without a word: killed, or out of memory; see the machine's log, then clear",
     TIMED_OUT: "it took longer than allowed; see what the task's log ends with, then clear",
     QUARANTINED: "every row broke a rule; see quarantine in the lake, which names the rules",
@@ -252,10 +236,8 @@ def _line(name: str, who: str, words: str) -> str:
 
 
 def _to_do(name: str) -> str:
-    if name in _TO_DO:
-        return _TO_DO[name]
-    cls = getattr(errors, name, object)
-    return next((_TO_DO[base.__name__] for base in cls.__mro__ if base.__name__ in _TO_DO), _UNKNOWN)
+    cls = getattr(errors, name, None)
+    return cls.advice if cls else _TO_DO.get(name, _UNKNOWN)
 
 
 def _names(names: Sequence[str], count: int) -> str:

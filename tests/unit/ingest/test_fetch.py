@@ -63,7 +63,10 @@ def test_one_bad_ticker_does_not_hold_the_others_back_and_the_next_try_fetches_i
     vendor.errors["MSFT"] = BadResponse("cut", url=URL)
     with pytest.raises(BadResponse) as caught:
         fetch(lake, vendor)
-    assert caught.value.__notes__ == ["1 of 3 tickers failed: MSFT; the others are staged"]
+    assert caught.value.__notes__ == [
+        "1 of 3 tickers failed: MSFT; the others are staged",
+        f"What to do: {caught.value.advice}",
+    ]
     assert staged(lake)[1].failed == ["MSFT"]
     assert staged(lake)[1].coverage["MSFT"].reason == "BadResponse: cut"
     vendor.errors.clear()
