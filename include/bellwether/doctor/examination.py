@@ -14,7 +14,7 @@ from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.clock import Clock, SystemClock
 from bellwether.config import Config
 from bellwether.doctor import airflow, cost, entitlement, lake, plan, schedule, settings, vendor
-from bellwether.doctor.entitlement import Result, Subject
+from bellwether.doctor.entitlement import Result, Subject, Verdict
 from bellwether.doctor.finding import Finding, ok, problem, unknown
 from bellwether.due import delay
 from bellwether.errors import LakeError
