@@ -57,7 +57,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
         access = _access(args.url, stack, config, partial(_show_wait, status))
         if isinstance(access, Access):
             err.print(_announcement(access), highlight=False, markup=False, soft_wrap=True)
-        where, api = _location(args.lake, stack, config), _airflow(args.airflow, stack, os.environ)
+        where = _location(args.lake, stack, access, config)
+        api = _airflow(args.airflow, stack, os.environ)
         found = []
         for finding in Examination(config, access, where, api, args.start, args.end).findings():
             clean = msgspec.structs.replace(finding, says=redact(finding.says), advice=redact(finding.advice))
@@ -128,9 +129,10 @@ def connect(
     return replace(access, requests_per_minute=requests_per_minute).connect(hurried, on_wait)
 
 
-def _location(given: str | None, stack: StackState | None, config: Config) -> Location:
-    if given is None and stack and stack.lake:
-        return lake_location(stack.lake, config)
+def _location(given: str | None, stack: StackState | None, access: Access | str, config: Config) -> Location:
+    # A local stack's lake is that of its simulator; with a key of one's own the question is about another.
+    if given is None and stack and isinstance(access, Access) and access.url == stack.simulator_url:
+        given = stack.lake
     return lake_location(given, config)
 
 

@@ -116,7 +116,7 @@ class Examination:
 
     def _vendor_findings(self) -> Iterator[Finding]:
         if isinstance(self.access, str):
-            yield problem("key", self.access, "export POLYGON_API_KEY, or set Connection polygon_default")
+            yield problem("key", self.access, "until then nothing can be captured")
             return
         access = self.access
         asked = vendor.Vendor(access.connect, access.requests_per_minute)
