@@ -2,7 +2,7 @@
 # of the machine than git, make, a Python 3 and a package registry.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test unit dags integration e2e bench soak lint lock runtime dev
+.PHONY: help demo up down test unit dags integration e2e bench soak test-live lint lock runtime dev
 
 BIN := .venv/bin
 TIERS := unit dags integration e2e
