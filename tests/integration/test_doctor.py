@@ -75,6 +75,7 @@ def doctor(capsys: pytest.CaptureFixture[str], lake: Path, *arguments: str) -> t
                 "freshness": ("ok", "end of day"),
                 "history": ("ok", "2024-12-02 at least, and not to 2021-12-01"),
                 "rate limit": ("warning", "looks like the free one"),
+                "first backfill": ("ok", "at 5 a minute"),
             },
             id="free",
         ),

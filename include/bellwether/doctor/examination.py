@@ -77,6 +77,7 @@ class Examination:
     clock: Clock = field(default_factory=SystemClock)
     _lake: lake.LakeFacts = field(default_factory=lake.LakeFacts, init=False)
     _depth: plan.Depth | None = field(default=None, init=False)
+    _limit: int | None = field(default=None, init=False)
     _call_s: list[float] = field(default_factory=list, init=False)
 
     def findings(self) -> Iterator[Finding]:
@@ -119,6 +120,7 @@ class Examination:
             yield problem("key", self.access, "until then nothing can be captured")
             return
         access = self.access
+        self._limit = access.requests_per_minute
         asked = vendor.Vendor(access.connect, access.requests_per_minute)
         greeting = vendor.greet(asked, self.clock)
         yield vendor.judge_key(greeting, access.url)
@@ -150,12 +152,9 @@ class Examination:
         sessions = plan.candidates(subject.today)
         self._depth = plan.measure_depth(lambda day: self._bars(asked, subject.ticker, day), sessions)
         yield plan.judge_depth(self._depth)
-        yield plan.judge_rate(
-            access.requests_per_minute,
-            fresh,
-            was_refused=asked.was_refused,
-            seems_free=plan.looks_free(self._depth, subject.today),
-        )
+        known = plan.rate(access.requests_per_minute, fresh, self._depth, subject.today, was_refused=asked.was_refused)
+        self._limit = known.in_force
+        yield plan.judge_rate(known, fresh)
 
     def _ticker(self, access: Access) -> str:
         """Return whom to ask about: a simulated market may lack the usual one."""
@@ -180,9 +179,8 @@ class Examination:
         except LakeError as error:
             yield unknown("first backfill", str(error))
             return
-        limit = self.access.requests_per_minute if isinstance(self.access, Access) else None
         seconds = min(self._call_s) if self._call_s else None
-        yield cost.judge(estimate, f"{start} to {end}", limit, seconds)
+        yield cost.judge(estimate, f"{start} to {end}", self._limit, seconds)
         if estimate:
             yield lake.judge_room(self._lake.free_bytes, estimate.bytes)
 

@@ -146,36 +146,56 @@ def judge_depth(depth: Depth) -> Finding:
     return ok("history", f"{reached}, and not to {depth.stops}: begin backfills between the two")
 
 
-def judge_rate(requests_per_minute: int | None, fresh: Freshness, *, was_refused: bool, seems_free: bool) -> Finding:
-    """Return whether the rate limit that was set fits the plan.
+@dataclass(frozen=True)
+class Rate:
+    """What is known of the plan's rate limit.
 
-    Parameters
+    Attributes
     ----------
     requests_per_minute
         What was set.
-    fresh
-        How fresh the plan's bars are: the free plan's are of the end of day.
     was_refused
         Whether the vendor answered 429 though no limit was set.
     seems_free
-        Whether the history is as short as the free plan's.
+        Whether history and freshness are the free plan's.
     """
-    is_free_like = seems_free and fresh in {Freshness.END_OF_DAY, Freshness.UNKNOWN}
+
+    requests_per_minute: int | None
+    was_refused: bool
+    seems_free: bool
+
+    @property
+    def in_force(self) -> int | None:
+        """The requests per minute to reckon with."""
+        if self.requests_per_minute is None and (self.was_refused or self.seems_free):
+            return FREE_REQUESTS_PER_MINUTE
+        return self.requests_per_minute
+
+
+def rate(requests_per_minute: int | None, fresh: Freshness, depth: Depth, today: date, *, was_refused: bool) -> Rate:
+    """Return what the answers tell of the rate limit."""
+    seems_free = fresh in {Freshness.END_OF_DAY, Freshness.UNKNOWN} and looks_free(depth, today)
+    return Rate(requests_per_minute, was_refused, seems_free)
+
+
+def judge_rate(known: Rate, fresh: Freshness) -> Finding:
+    """Return whether the rate limit that was set fits the plan."""
     advice = (
         "set Requests per minute of Connection polygon_default, or "
         f"POLYGON_REQUESTS_PER_MINUTE={FREE_REQUESTS_PER_MINUTE} beside POLYGON_API_KEY"
     )
-    if requests_per_minute is None and was_refused:
+    if known.requests_per_minute is not None:
+        kept = f"{known.requests_per_minute} a minute are kept to"
+        if fresh in {Freshness.DELAYED, Freshness.REAL_TIME}:
+            says = f"{kept}; plans with {fresh} data have no limit"
+            return warning("rate limit", says, "leave Requests per minute empty to go faster")
+        return ok("rate limit", f"{kept}, shared by all that use the key")
+    if known.was_refused:
         return warning("rate limit", "none is set, but the vendor refused requests for coming too fast", advice)
-    if requests_per_minute is None and is_free_like:
+    if known.seems_free:
         says = f"none is set, but the plan looks like the free one, which has {FREE_REQUESTS_PER_MINUTE} a minute"
         return warning("rate limit", says, advice)
-    if requests_per_minute is None:
-        return ok("rate limit", "none is set, and the vendor showed none")
-    if fresh in {Freshness.DELAYED, Freshness.REAL_TIME}:
-        says = f"{requests_per_minute} a minute are kept to; plans with {fresh} data have no limit"
-        return warning("rate limit", says, "leave Requests per minute empty to go faster")
-    return ok("rate limit", f"{requests_per_minute} a minute are kept to, shared by all that use the key")
+    return ok("rate limit", "none is set, and the vendor showed none")
 
 
 def _years_before(day: date, years: int) -> date:

@@ -18,6 +18,7 @@ from bellwether.doctor.plan import (
     judge_rate,
     looks_free,
     measure_depth,
+    rate,
 )
 from tests.unit.doctor.answers import NOW, included
 
@@ -92,21 +93,27 @@ def test_history_is_told(depth: Depth, level: Level, words: str) -> None:
     assert words in finding.says
 
 
+FREE_DEPTH = Depth(date(2023, 7, 10), date(2020, 7, 8))
+LONG = Depth(date(2003, 9, 10), None)
+
+
 @pytest.mark.parametrize(
-    ("limit", "fresh", "was_refused", "seems_free", "level"),
+    ("limit", "fresh", "was_refused", "depth", "level", "in_force"),
     [
-        pytest.param(5, Freshness.END_OF_DAY, False, True, Level.OK, id="free, and set"),
-        pytest.param(None, Freshness.END_OF_DAY, False, True, Level.WARNING, id="free, and not set"),
-        pytest.param(None, Freshness.UNKNOWN, False, True, Level.WARNING, id="perhaps free, and not set"),
-        pytest.param(None, Freshness.REAL_TIME, True, False, Level.WARNING, id="refused, and not set"),
-        pytest.param(None, Freshness.DELAYED, False, True, Level.OK, id="paid: short history, but delayed"),
-        pytest.param(None, Freshness.END_OF_DAY, False, False, Level.OK, id="long history"),
-        pytest.param(5, Freshness.REAL_TIME, False, False, Level.WARNING, id="slower than the plan"),
+        pytest.param(5, Freshness.END_OF_DAY, False, FREE_DEPTH, Level.OK, 5, id="free, and set"),
+        pytest.param(None, Freshness.END_OF_DAY, False, FREE_DEPTH, Level.WARNING, 5, id="free, and not set"),
+        pytest.param(None, Freshness.UNKNOWN, False, FREE_DEPTH, Level.WARNING, 5, id="perhaps free, and not set"),
+        pytest.param(None, Freshness.REAL_TIME, True, LONG, Level.WARNING, 5, id="refused, and not set"),
+        pytest.param(None, Freshness.DELAYED, False, FREE_DEPTH, Level.OK, None, id="paid: delayed"),
+        pytest.param(None, Freshness.END_OF_DAY, False, LONG, Level.OK, None, id="long history"),
+        pytest.param(7, Freshness.REAL_TIME, False, LONG, Level.WARNING, 7, id="slower than the plan"),
     ],
 )
 def test_the_limit_is_compared_with_what_the_plan_seems_to_be(
-    limit: int | None, fresh: Freshness, was_refused: bool, seems_free: bool, level: Level
+    limit: int | None, fresh: Freshness, was_refused: bool, depth: Depth, level: Level, in_force: int | None
 ) -> None:
-    finding = judge_rate(limit, fresh, was_refused=was_refused, seems_free=seems_free)
+    known = rate(limit, fresh, depth, TODAY, was_refused=was_refused)
+    finding = judge_rate(known, fresh)
     assert finding.level is level
     assert bool(finding.advice) == (level is Level.WARNING)
+    assert known.in_force == in_force
