@@ -24,7 +24,8 @@ from bellwether.tickers import TICKER_PATTERN
 from bellwether_airflow import connections
 from bellwether_airflow.assets import EQUITIES, SESSION_READY
 from bellwether_airflow.notifiers.alert import FAILURES_KEY, Alert, note_failure
-from bellwether_airflow.retry import BellwetherRetryPolicy
+from bellwether_airflow.retry import BellwetherRetryPolicy, tries_since_clear
+from bellwether_airflow.runs import session_of
 from bellwether_airflow.timetables import SessionTimetable
 from bellwether_airflow.waiting import waiting_task
 
@@ -110,7 +111,7 @@ def daily_producer(dataset: str, doc_md: str) -> DAG:
 
 
 def _graph(row: Producer) -> None:
-    batches: Any = plan(row.dataset)
+    batches: Any = plan(dataset=row.dataset)
     fetched = ingest.expand(batch=batches)
     validated: Any = validate(batches)
     published = publish.override(outlets=[row.asset], pool=f"publish_{row.dataset}")(row.dataset, validated)
@@ -119,7 +120,7 @@ def _graph(row: Producer) -> None:
     [fetched, published] >> report(batches)
 
 
-@task
+@waiting_task()
 def plan(dataset: str) -> list[dict[str, Any]]:
     """Decide which tickers to fetch, in which batches."""
     import secrets  # noqa: PLC0415
@@ -140,7 +141,7 @@ def plan(dataset: str) -> list[dict[str, Any]]:
         Config.load(),
         connections.vendor(),
         dataset,
-        _session(),
+        session_of(get_current_context()["dag_run"]),
         stage_id=f"{_file_name(context['run_id'])}-{secrets.token_hex(3)}",
         tickers=params["tickers"],
         # A plan that was cleared runs again because someone wants the session fetched anew.
@@ -180,7 +181,7 @@ def publish(dataset: str, stage_id: str) -> dict[str, Any]:
     from bellwether.ingest.finish import publish_stage
 
     context = get_current_context()
-    session = _session()
+    session = session_of(get_current_context()["dag_run"])
     publication = publish_stage(
         connections.lake(),
         Config.load(),
@@ -193,7 +194,7 @@ def publish(dataset: str, stage_id: str) -> dict[str, Any]:
     manifest = publication.manifest
     context["ti"].xcom_push("refused", publication.refused)
     # A try that died after the swap finds its own publication in force: it must succeed, or its event is lost.
-    died_after_swap = manifest.stage_id == stage_id and not _was_cleared()
+    died_after_swap = manifest.stage_id == stage_id and not _is_first_try_after_clear()
     if not publication.changed and not died_after_swap:
         msg = f"nothing changed: revision {manifest.revision[:12]} stands"
         raise AirflowSkipException(msg)
@@ -206,7 +207,7 @@ def inputs_ready() -> bool:
     """Go on only if all required inputs stand and gold does not record them yet."""
     from bellwether.ingest.readiness import readiness
 
-    decision = readiness(connections.lake(), Config.load(), _session())
+    decision = readiness(connections.lake(), Config.load(), session_of(get_current_context()["dag_run"]))
     get_current_context()["ti"].xcom_push("why", decision.why)
     return decision.announce
 
@@ -214,7 +215,7 @@ def inputs_ready() -> bool:
 @task(outlets=[SESSION_READY])
 def announce() -> None:
     """Tell consolidation that the session's inputs stand."""
-    _emit(SESSION_READY, _session())
+    _emit(SESSION_READY, session_of(get_current_context()["dag_run"]))
 
 
 @task(trigger_rule="all_done", retries=0)
@@ -251,16 +252,6 @@ def report(batches: list[dict[str, Any]] | None) -> None:
         raise AirflowFailException(msg)
 
 
-def _session() -> date:
-    run = get_current_context()["dag_run"]
-    if run.partition_key is not None:
-        return date.fromisoformat(run.partition_key)
-    if run.partition_date is None:
-        msg = "this run belongs to no session: trigger it with a partition key, or without one for the last session"
-        raise AirflowFailException(msg)
-    return run.partition_date.date()
-
-
 def _emit(asset: Asset, session: date) -> None:
     # A run without a key emits no partition by itself, and partitioned consumers would not hear of it.
     context = get_current_context()
@@ -278,6 +269,12 @@ def _batches(batches: Sequence[dict[str, Any]]) -> "list[Batch]":
 
 def _file_name(run_id: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in run_id)[:100]
+
+
+def _is_first_try_after_clear() -> bool:
+    context = get_current_context()
+    ti = context["ti"]
+    return _was_cleared() and tries_since_clear(ti.try_number, ti.max_tries, context["task"].retries) == 1
 
 
 def _was_cleared() -> bool:

@@ -45,19 +45,28 @@ class BellwetherRetryPolicy(RetryPolicy):
 
         name = type(exception).__name__
         try:
-            rule = Config.load().retry_policy.rule_for(exception)
+            policies = Config.load().retry_policy
         except ConfigError as error:
             return RetryDecision.fail(f"{name}, and how often to retry it cannot be read: {error}")
+        rule = policies.rule_for(exception)
         if rule.airflow_retries == 0:
             return RetryDecision.fail(f"{name}: not one to retry, by retry_policy.yaml")
-        # A clear gives the task its retries back: max_tries then is the tries so far + retries.
-        tries_before_clear = max_tries - (context["task"].retries or 0) if context else 0
-        tries = try_number - tries_before_clear
+        tries = tries_since_clear(try_number, max_tries, context["task"].retries) if context else try_number
         if tries > rule.airflow_retries:
             return RetryDecision.fail(f"{name}: no more than {rule.airflow_retries} retries by retry_policy.yaml")
-        return RetryDecision.retry(
-            _delay(exception, rule), f"{name}: retry {tries} of {rule.airflow_retries} by retry_policy.yaml"
-        )
+        delay = _delay(exception, rule)
+        if delay is not None and delay.total_seconds() > policies.longest_wait_s:
+            longest = f"longest_wait_s of retry_policy.yaml, {policies.longest_wait_s:.0f} s"
+            return RetryDecision.fail(f"{name}: asks for {delay.total_seconds():.0f} s, more than {longest}")
+        return RetryDecision.retry(delay, f"{name}: retry {tries} of {rule.airflow_retries} by retry_policy.yaml")
+
+
+def tries_since_clear(try_number: int, max_tries: int, retries: int | None) -> int:
+    """Return which try this is, counted from the task's last clear.
+
+    A clear gives the task its retries back: `max_tries` then is the tries so far and the `retries`.
+    """
+    return try_number - (max_tries - (retries or 0))
 
 
 def _delay(exception: BaseException, rule: "RetryRule") -> timedelta | None:

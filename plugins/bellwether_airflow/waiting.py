@@ -1,11 +1,12 @@
 """A task that leaves its slot while the vendor makes it wait, and goes on afterwards with what is staged.
 
-`@waiting_task` is `@task` for functions whose argument is a batch. When one asks to be run again later
+`@waiting_task` is `@task` for functions whose argument is a batch or a dataset. When one asks to be run again later
 (`bellwether.ingest.waits`), the task defers to the triggerer until then: no slot is held, no retry is used
 up, and the wait survives restarts. How long to wait is the library's to say.
 """
 
 from collections.abc import Callable
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.python import PythonOperator
@@ -16,6 +17,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from bellwether.clock import SystemClock
 from bellwether.config import Config
 from bellwether.errors import VendorError
+from bellwether_airflow.runs import session_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,13 +28,13 @@ _clock = SystemClock()
 
 
 class WaitingOperator(DecoratedOperator, PythonOperator):
-    """Runs a function of a batch, and defers while its error says "later".
+    """Runs a function of a batch or a dataset, and defers while its error says "later".
 
     Parameters
     ----------
     python_callable
-        A function of `batch`, a `bellwether.ingest.plan.Batch` as a dictionary; running it again goes on where
-        it stopped.
+        A function of the keyword `batch`, a `bellwether.ingest.plan.Batch` as a dictionary, or of `dataset`; running
+        it again goes on where it stopped.
     """
 
     custom_operator_name = "@waiting_task"
@@ -61,20 +63,23 @@ class WaitingOperator(DecoratedOperator, PythonOperator):
         try:
             return super().execute(context)
         except VendorError as error:
-            self._wait(error, waited_s)
+            self._wait(error, waited_s, context)
             raise
 
-    def _wait(self, error: VendorError, waited_s: float) -> None:
-        """Leave the slot until the error's instant; return if it is not one to wait out."""
-        import msgspec
+    def _asked_for(self, context: "Context") -> tuple[str, date]:
+        batch = self.op_kwargs.get("batch")
+        if batch is None:
+            return self.op_kwargs["dataset"], session_of(context["dag_run"])
+        return batch["dataset"], date.fromisoformat(batch["session"])
 
-        from bellwether.ingest.plan import Batch
+    def _wait(self, error: VendorError, waited_s: float, context: "Context") -> None:
+        """Leave the slot until the error's instant; return if it is not one to wait out."""
         from bellwether.ingest.waits import wait_until
 
-        batch = msgspec.convert(self.op_kwargs["batch"], Batch)
+        dataset, session = self._asked_for(context)
         policies = Config.load().retry_policy
         now = _clock.now()
-        until = wait_until(error, policies, dataset=batch.dataset, session=batch.session, now=now)
+        until = wait_until(error, policies, dataset=dataset, session=session, now=now)
         if until is None:
             return
         waited_s += (until - now).total_seconds()
@@ -88,8 +93,8 @@ class WaitingOperator(DecoratedOperator, PythonOperator):
         self.defer(trigger=DateTimeTrigger(moment=until), method_name="resume", kwargs={"waited_s": waited_s})
 
 
-def waiting_task(*, map_index_template: str, pool: str) -> TaskDecorator:
-    """Decorate a function of a batch as `@task` does, with the name its mapped tasks show and the pool they take."""
+def waiting_task(*, map_index_template: str | None = None, pool: str | None = None) -> TaskDecorator:
+    """Decorate a function as `@task` does, with the name its mapped tasks show and the pool they take."""
     return task_decorator_factory(
         decorated_operator_class=WaitingOperator, map_index_template=map_index_template, pool=pool
     )

@@ -141,3 +141,9 @@ def test_a_broken_file_fails_at_once_and_the_reason_says_which(tmp_path: Path, m
     assert decision.action is FAIL
     assert "retry_policy.yaml: errors: " in str(decision.reason)
     assert "no such error: ServerErr" in str(decision.reason)
+
+
+def test_a_wait_longer_than_any_allowed_fails_at_once_and_says_so() -> None:
+    decision = BellwetherRetryPolicy().evaluate(RateLimited("wait", url="https://vendor", retry_after_s=90_000.0), 1, 5)
+    assert decision.action == RetryAction.FAIL
+    assert "asks for 90000 s, more than longest_wait_s" in decision.reason

@@ -154,7 +154,7 @@ def cut(lake: Lake) -> None:
 
 
 def publish_without_index(lake: Lake, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(publishing, "_write_index", lambda *_: None)
+    patch.setattr(publishing, "write_index", lambda *_: None)
     publish(lake, submission(bars("SPY", seed=1)), LAYOUT)
 
 

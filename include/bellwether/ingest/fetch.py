@@ -20,6 +20,7 @@ from bellwether.errors import (
     NotEntitled,
     NotFound,
     NotPublishedYet,
+    OutsideHistory,
     RateLimited,
     Unauthorized,
     VendorError,
@@ -132,9 +133,15 @@ def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Ba
     return BatchSummary(batch.name, len(batch.tickers), table.num_rows, record.api_calls, record.seconds, peak_mb)
 
 
+def _stops_the_batch(error: VendorError) -> bool:
+    # History clipped within an answer is told of one ticker's bars; refused, it is told of the plan.
+    is_of_one_ticker = isinstance(error, OutsideHistory) and error.status == 200
+    return isinstance(error, _STOPS_THE_BATCH) and not is_of_one_ticker
+
+
 def _fetch_ticker(rest: PolygonRest, ticker: str, page_log: PageLog, attempt: _Try) -> None:
     batch, haul = attempt.batch, attempt.haul
-    stopped = next((e for e in attempt.errors.values() if isinstance(e, _STOPS_THE_BATCH)), None)
+    stopped = next((e for e in attempt.errors.values() if _stops_the_batch(e)), None)
     if stopped is not None:
         attempt.fail(ticker, f"not tried after: {stopped.message}")
         return

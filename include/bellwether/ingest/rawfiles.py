@@ -102,7 +102,7 @@ def read(lake: Lake, dataset: str, session: date, name: str, expected: str | Non
             return None
         pages = from_table(table)
         answers = [_stored(chain, name) for chain in chains(pages) if chain[0].request.endpoint == aggregates.NAME]
-    except (pa.ArrowException, msgspec.MsgspecError, KeyError, ValueError) as error:
+    except (pa.ArrowException, OSError, msgspec.MsgspecError, KeyError, ValueError) as error:
         msg = f"{lake.storage.url(key)} is damaged ({error}); {_REMEDY}"
         raise LakeError(msg) from error
     found = digest(pages)

@@ -78,8 +78,21 @@ def read_as_of(
         if not isinstance(found, Manifest):
             return found
         if found.replaces is None:
+            _refuse_cut_chain(lake, found, as_of)
             return None
         key, later = paths.revisions(dataset, session) / found.replaces, found
+
+
+def _refuse_cut_chain(lake: Lake, first: Manifest, as_of: datetime) -> None:
+    """Refuse to say "nothing was published by then" of a session that was lost since, and published again."""
+    kept = (entry.key.name for entry in lake.storage.list(paths.revisions(first.dataset, first.session)))
+    if any(name < f"{as_of:%Y%m%dT%H%M%S%f}" for name in kept):
+        msg = (
+            f"{first.dataset} {first.session} as of {as_of}: revisions of that time are kept, but the partition was "
+            f"lost and published anew at {first.published_utc}, so that which of them was in force cannot be told; "
+            "read them from revisions/"
+        )
+        raise LakeError(msg)
 
 
 def publications(lake: Lake, dataset: str, session: date) -> Iterator[tuple[PurePosixPath, Manifest]]:

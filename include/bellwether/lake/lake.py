@@ -142,7 +142,7 @@ class Lake:
         stored = self.storage.read(key)
         if stored is None:
             return None
-        file = PartitionFile(io.BytesIO(stored.content), self.storage.url(key))
+        file = self._partition_file(io.BytesIO(stored.content), key)
         return Published(file.read(), file.manifest, stored.content, stored.version)
 
     def look[T](self, key: PurePosixPath, see: Callable[[PartitionFile], T]) -> T | None:
@@ -155,7 +155,7 @@ class Lake:
         see
             Called with the open file; again where the file was replaced before all was read.
         """
-        return self._look(key, lambda handle: see(PartitionFile(handle, self.storage.url(key))))
+        return self._look(key, lambda handle: see(self._partition_file(handle, key)))
 
     def write_parquet(self, key: PurePosixPath, table: pa.Table) -> None:
         """Write a working file (stage, raw, quarantine), whole or not at all."""
@@ -180,9 +180,21 @@ class Lake:
         msg = f"{self.storage.url(key)} was replaced {_MOST_REPLACEMENTS} times while being read; try again"
         raise LakeError(msg)
 
+    def _partition_file(self, handle: IO[bytes], key: PurePosixPath) -> PartitionFile:
+        """Open a published file, and refuse one that was put into a folder it does not belong to."""
+        file = PartitionFile(handle, self.storage.url(key))
+        belongs = (file.manifest.dataset, paths.session_folder(file.manifest.session))
+        if belongs != (key.parent.parent.name, key.parent.name):
+            msg = f"{self.storage.url(key)} is {belongs[0]} of {belongs[1]}: move it where it belongs"
+            raise LakeError(msg)
+        return file
+
     def _session_of(self, folder: PurePosixPath) -> date:
         try:
-            return date.fromisoformat(folder.name.removeprefix("session="))
+            session = date.fromisoformat(folder.name.removeprefix("session="))
+            if paths.session_folder(session) != folder.name:  # another spelling would double the session
+                raise ValueError(folder.name)
+            return session
         except ValueError as error:
             place = self.storage.url(folder)
             msg = f"{place} is not of Bellwether's making and would be read as published data: move it out of the lake"

@@ -65,8 +65,8 @@ class StoreError(LakeError):
 
     @property
     def is_absence(self) -> bool:
-        """Whether the object is not there (a bucket that is not there is no absence, but an error)."""
-        return self.status == 404 and self.code != "NoSuchBucket"
+        """Whether the store says that the object is not there: not a bucket that is missing, nor a proxy's own 404."""
+        return self.status == 404 and self.code == "NoSuchKey"
 
 
 class ObjectStorage:

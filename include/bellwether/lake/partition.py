@@ -36,9 +36,8 @@ class PartitionFile:
         # Buffering ahead joins the reads of neighbouring columns: a bucket is asked 3 times instead of 19.
         try:
             self._file = pq.ParquetFile(handle, pre_buffer=True)
-        except pa.ArrowInvalid as error:
-            msg = f"{place} is damaged ({error}): put it back from revisions/ or a backup"
-            raise LakeError(msg) from error
+        except (pa.ArrowException, OSError) as error:  # pyarrow tells a broken footer as an OSError
+            raise self._damage(error) from error
         self._metadata: dict[bytes, bytes] = self._file.metadata.metadata or {}
 
     @property
@@ -70,16 +69,24 @@ class PartitionFile:
         ----------
         columns
             Only these, in this order; all by default.
+
+        Raises
+        ------
+        LakeError
+            It is damaged, or as of `version`.
         """
         steps = rows_of(self.version)
-        if not steps:
-            table = self._file.read(columns=columns)
-        else:
-            table = self._file.read()
-            for step in steps:
-                table = step(table)
+        try:
+            table = self._file.read(columns=None if steps else columns)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damage(error) from error
+        for step in steps:
+            table = step(table)
         table = table if columns is None else table.select(columns)
         return table.replace_schema_metadata(None)
+
+    def _damage(self, error: Exception) -> LakeError:
+        return LakeError(f"{self._place} is damaged ({error}): put it back from revisions/ or a backup")
 
     @property
     def _words(self) -> bytes:

@@ -107,8 +107,8 @@ def universe(dataset: str, session: date) -> PurePosixPath:
 
 
 def lock(key: PurePosixPath) -> PurePosixPath:
-    """Return the lock file of whatever `key` names."""
-    return _STATE / "locks" / key.with_name(f"{key.name}.lock")
+    """Return the lock file of whatever `key` names: outside `state/`, which may be deleted at any time."""
+    return PurePosixPath("locks") / key.with_name(f"{key.name}.lock")
 
 
 def _in_zone(zone: str, dataset: str, session: date) -> PurePosixPath:

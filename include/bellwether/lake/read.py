@@ -1,6 +1,6 @@
 """Reading published data: what users call from a notebook."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
@@ -75,12 +75,18 @@ def read(
         return table.select(wanted.names).cast(wanted)
 
     tables = [
-        lake.look(paths.partition(dataset, session), see)
-        if as_of is None
-        else read_as_of(lake, dataset, session, as_of, see)
+        _present(lake, dataset, session, see) if as_of is None else read_as_of(lake, dataset, session, as_of, see)
         for session in sessions
     ]
     return pa.concat_tables([wanted.empty_table(), *(table for table in tables if table is not None)])
+
+
+def _present(lake: Lake, dataset: str, session: date, see: Callable[[PartitionFile], pa.Table]) -> pa.Table:
+    table = lake.look(paths.partition(dataset, session), see)
+    if table is None:
+        msg = f"{dataset} {session} was listed a moment ago and is gone: was it withdrawn? Read again"
+        raise LakeError(msg)
+    return table
 
 
 def select(dataset: str, columns: Sequence[str] | None) -> pa.Schema:

@@ -33,6 +33,8 @@ from bellwether.sources.body import excerpt
 
 log = get_logger(__name__)
 
+_LONGEST_RETRY_AFTER_S = 30 * 86_400.0
+
 
 @dataclass(frozen=True, slots=True)
 class Retrier:
@@ -157,4 +159,5 @@ def retry_after_s(value: str | None, received_utc: datetime) -> float | None:
             return None
         # RFC 9110 dates are GMT; the parser leaves "-0000" naive.
         wait_s = (until.replace(tzinfo=until.tzinfo or UTC) - received_utc).total_seconds()
-    return max(0.0, wait_s) if math.isfinite(wait_s) else None
+    # Hostile or broken: what is longer than any wait that makes sense must not overflow anybody's clock.
+    return min(max(0.0, wait_s), _LONGEST_RETRY_AFTER_S) if math.isfinite(wait_s) else None

@@ -105,7 +105,7 @@ class Walk[Answer]:
             return
         try:
             for page in self._log.read(self.chain.request):
-                if not self.pages:
+                if page.number == 0:
                     self._chain_id = page.chain_id
                 if (page.chain_id, page.number) != (self._chain_id, len(self.pages)):
                     break  # left over from an answer that was begun anew

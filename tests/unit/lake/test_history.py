@@ -134,6 +134,16 @@ def test_a_missing_revision_is_named_and_no_other_is_read(lake: Lake, watch: Wat
     assert seed_as_of(lake, hour(2)) == 2
 
 
+def test_a_partition_lost_and_published_anew_tells_no_empty_past(lake: Lake, watch: Watch) -> None:
+    publish_at(lake, watch, 0, 1)
+    lake.storage.delete(paths.partition("equities", SESSION))
+    publish_at(lake, watch, 2)
+    with pytest.raises(LakeError, match="was lost and published anew"):
+        as_of(lake, hour(1))
+    assert as_of(lake, hour(-1)).num_rows == 0
+    assert seed_as_of(lake, hour(2)) == 0
+
+
 @pytest.mark.parametrize("chain", [(0, 1, 2, 3), (0, 5, 2, 3)], ids=["in order", "a clock went back"])
 def test_pruning_leaves_every_read_as_of_the_horizon_and_later_alone(
     lake: Lake, watch: Watch, chain: tuple[int, ...]

@@ -4,14 +4,16 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
+from bellwether.config import SinkSettings
 from bellwether.errors import LakeError
-from bellwether.lake import Lake, paths
+from bellwether.lake import Lake, paths, read
+from bellwether.lake.layout import FileLayout
+from bellwether.lake.publish import publish
 from bellwether.lake.storage import VersionReplaced
 from tests.bucket import Bucket, answer_lost
-from tests.builders import SESSION
+from tests.builders import SESSION, bars, submission
 
 
 def test_kind_is_fixed_at_creation_and_the_kinds_never_mix(root: str) -> None:
@@ -70,7 +72,7 @@ def test_a_damaged_marker_is_named(tmp_path: Path) -> None:
 
 def test_what_is_replaced_in_the_middle_of_a_read_is_read_anew_but_not_for_ever(root: str) -> None:
     lake = Lake.open(root, simulated=True)
-    lake.write_parquet(paths.partition("minutes", SESSION), pa.table({"a": [1]}))
+    publish(lake, submission(bars("SPY")), FileLayout(SinkSettings(), "snappy"))
     seen: list[object] = []
 
     def overtaken(times: int) -> Callable[[object], int]:
@@ -83,11 +85,43 @@ def test_what_is_replaced_in_the_middle_of_a_read_is_read_anew_but_not_for_ever(
 
         return see
 
-    assert lake.look(paths.partition("minutes", SESSION), overtaken(3)) == 4
+    assert lake.look(paths.partition("equities", SESSION), overtaken(3)) == 4
     seen.clear()
     with pytest.raises(LakeError, match="was replaced 20 times while being read"):
-        lake.look(paths.partition("minutes", SESSION), overtaken(1000))
-    assert lake.look(paths.partition("minutes", date(2025, 7, 2)), overtaken(0)) is None
+        lake.look(paths.partition("equities", SESSION), overtaken(1000))
+    assert lake.look(paths.partition("equities", date(2025, 7, 2)), overtaken(0)) is None
+
+
+def test_a_partition_in_another_sessions_folder_is_refused_instead_of_doubling_its_rows(root: str) -> None:
+    lake = Lake.open(root, simulated=True)
+    publish(lake, submission(bars("SPY")), FileLayout(SinkSettings(), "snappy"))
+    stored = lake.storage.read(paths.partition("equities", SESSION))
+    assert stored is not None
+    lake.storage.write(paths.partition("equities", date(2025, 7, 2)), stored.content)
+    with pytest.raises(LakeError, match="is equities of session=2025-07-01: move it where it belongs"):
+        read("equities", SESSION, date(2025, 7, 2), root=root)
+
+
+def test_a_folder_that_spells_a_session_in_another_way_is_refused(root: str) -> None:
+    lake = Lake.open(root, simulated=True)
+    publish(lake, submission(bars("SPY")), FileLayout(SinkSettings(), "snappy"))
+    lake.storage.write(paths.dataset_folder("equities") / "session=20250701" / "equities.parquet", b"x")
+    with pytest.raises(LakeError, match="is not of Bellwether's making"):
+        lake.sessions("equities")
+
+
+@pytest.mark.parametrize("at", [-20, 60], ids=["footer", "page"])
+def test_a_damaged_partition_is_named_and_what_to_do(root: str, at: int) -> None:
+    lake = Lake.open(root, simulated=True)
+    publish(lake, submission(bars("SPY")), FileLayout(SinkSettings(), "snappy"))
+    key = paths.partition("equities", SESSION)
+    stored = lake.storage.read(key)
+    assert stored is not None
+    content = bytearray(stored.content)
+    content[at : at + 12] = b"\xff" * 12
+    lake.storage.write(key, bytes(content))
+    with pytest.raises(LakeError, match=r"(?s)equities\.parquet is damaged .* put it back from revisions/ or a backup"):
+        lake.partition("equities", SESSION)
 
 
 def test_gold_and_clean_stand_apart_and_a_session_folder_is_hive_style() -> None:

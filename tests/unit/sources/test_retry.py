@@ -211,6 +211,8 @@ def test_request_id_comes_from_the_header_where_the_body_has_none() -> None:
         ("soon", None),
         ("nan", None),
         ("inf", None),
+        ("1e300", 2_592_000.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 2_592_000.0),
         (None, None),
     ],
 )

@@ -151,6 +151,19 @@ def test_a_walk_goes_on_behind_the_last_page_that_was_kept(kind: str, died_at: i
     assert len({page.chain_id for page in answer.pages}) == 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_later_page_left_over_from_another_answer_is_never_joined_to_a_new_one(kind: str) -> None:
+    begin, pages_of = KINDS[kind]
+    log = MemoryLog()
+    with pytest.raises(Killed):
+        Walk(begin, Vendor(pages_of([[0], [1], [2]]), ["none"] * 2 + ["killed"]).get, retrier(), log).run()
+    del log.pages[0]  # as a process leaves it that dies while it forgets pages
+    with pytest.raises((VendorError, Killed)):
+        Walk(begin, Vendor(pages_of(THREE), ["none", "killed"]).get, retrier(), log).run()
+    vendor = Vendor(pages_of(THREE), [])
+    assert rows_of(Walk(begin, vendor.get, retrier(), log).run()) == [0, 1, 2, 3, 4]
+
+
 def test_an_answer_whose_last_page_was_kept_costs_no_request() -> None:
     vendor = Vendor(pages_of_bars(THREE))
     log = MemoryLog()
