@@ -77,6 +77,9 @@ class Child:
             return Outcome(None, f"no result within {_PATIENCE_S:.0f} s", killed=False, seconds=seconds)
         if os.WIFSIGNALED(status):
             return Outcome(None, "", killed=True, seconds=seconds)
+        if not content:  # a reader's library may panic, past every except clause
+            error = f"ended without a result, with exit code {os.waitstatus_to_exitcode(status)}"
+            return Outcome(None, error, killed=False, seconds=seconds)
         value, error = msgspec.json.decode(content)
         return Outcome(value, error, killed=False, seconds=seconds)
 
