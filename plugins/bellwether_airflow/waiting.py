@@ -6,7 +6,7 @@ up, and the wait survives restarts. How long to wait is the library's to say.
 """
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.python import PythonOperator
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 _clock = SystemClock()
+
+# A task that defers may linger for up to [workers] min_heartbeat_interval, 5 s: its supervisor sleeps so long when it
+# sees the sockets close a moment before the process ends. Resumed while it lingers, Airflow 3.3.2 takes the end of the
+# old process for that of the new one, and a retry is used up.
+_SHORTEST_DEFERRAL = timedelta(seconds=10)
 
 
 class WaitingOperator(DecoratedOperator, PythonOperator):
@@ -82,6 +87,7 @@ class WaitingOperator(DecoratedOperator, PythonOperator):
         until = wait_until(error, policies, dataset=dataset, session=session, now=now)
         if until is None:
             return
+        until = max(until, now + _SHORTEST_DEFERRAL)
         waited_s += (until - now).total_seconds()
         if waited_s > policies.longest_wait_s:
             msg = (

@@ -59,6 +59,16 @@ def test_the_trigger_fires_at_the_instant_the_vendor_named() -> None:
     assert (deferred.value.method_name, deferred.value.kwargs) == ("resume", {"waited_s": 7200.0})
 
 
+def test_no_wait_without_a_slot_is_so_short_that_the_task_resumes_before_its_process_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BELLWETHER__RETRY_POLICY__PATIENCE_S", "1")
+    with pytest.raises(TaskDeferred) as deferred:
+        operator(limited(4)).execute(context())
+    assert deferred.value.trigger.moment == datetime(2025, 7, 2, 0, 15, 10, tzinfo=UTC)
+    assert deferred.value.kwargs == {"waited_s": 10.0}
+
+
 def test_it_goes_on_after_the_wait_and_may_wait_again() -> None:
     fetch = operator(limited(100), "fetched")
     with pytest.raises(TaskDeferred) as deferred:

@@ -140,6 +140,8 @@ def airflow_environment(
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        # Also how long a supervisor may oversleep the end of its task: with the default, some tasks take 5 s longer.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "BELLWETHER_CONFIG_DIR": inherited.get("BELLWETHER_CONFIG_DIR", str(project_root() / "config")),
         # Task processes call the api-server by HTTP; a proxy meant for the outside must not get in between.
         "NO_PROXY": _LOOPBACK,
