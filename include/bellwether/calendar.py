@@ -6,6 +6,7 @@ since the vendor's bars carry pre- and post-market trades.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -153,13 +154,13 @@ class SessionCalendar:
             post_close=datetime.combine(session, _POST_CLOSE, NEW_YORK).astimezone(UTC),
         )
 
-    def last_completed(self, now: datetime, delay: timedelta = timedelta(0)) -> date:
-        """Return the last session whose extended hours ended at least `delay` before `now`."""
+    def last_due(self, now: datetime, due: Callable[[SessionHours], datetime]) -> date:
+        """Return the last session that is due at `now`, `due` saying when that is."""
         day = now.astimezone(NEW_YORK).date()
-        if self.is_session(day) and self.hours(day).post_close + delay <= now:
+        if self.is_session(day) and due(self.hours(day)) <= now:
             return day
         candidate = self.previous(day)
-        while self.hours(candidate).post_close + delay > now:
+        while due(self.hours(candidate)) > now:
             candidate = self.previous(candidate)
         return candidate
 

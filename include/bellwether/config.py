@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bellwether import errors
 from bellwether.errors import ConfigError
-from bellwether.universe.spec import DEFAULT_TICKERS, KINDS, TickerList, UniverseSpec
+from bellwether.universe.spec import DEFAULT_TICKERS, KINDS, IndexList, TickerList, UniverseSpec
 
 _ENV_PREFIX = "BELLWETHER__"
 _PROJECT = Path(__file__).parents[2]
@@ -74,37 +74,48 @@ class SourceSettings(_Model):
     universe: UniverseSpec = TickerList(required=DEFAULT_TICKERS)
 
 
+class IndexSettings(_Model):
+    """What is captured of indices.
+
+    Attributes
+    ----------
+    required
+        Whether a session is ready only when they stand; otherwise a plan without them is no failure.
+    """
+
+    required: bool = False
+    universe: IndexList = IndexList(required=("I:VIX",))
+
+
+type AnySource = SourceSettings | IndexSettings
+
+
 class Sources(_Model):
     """`sources.yaml`."""
 
     equities: SourceSettings = SourceSettings()
+    indices: IndexSettings = IndexSettings()
 
     def required(self) -> tuple[str, ...]:
         """Return the datasets without which a session is not ready."""
         return tuple(name for name in type(self).model_fields if getattr(self, name).required)
 
 
+_PRICED = ("ticker", "ts", "open", "high", "low", "close")
+
+
 class SinkSettings(_Model):
     """One entry of `sinks.yaml`: the Parquet layout of one dataset."""
 
     row_group_rows: int = Field(default=131_072, ge=100_000)
-    dictionary_columns: tuple[str, ...] = (
-        "ticker",
-        "ts",
-        "open",
-        "high",
-        "low",
-        "close",
-        "volume",
-        "vwap",
-        "transactions",
-    )
+    dictionary_columns: tuple[str, ...] = (*_PRICED, "volume", "vwap", "transactions")
 
 
 class Sinks(_Model):
     """`sinks.yaml`."""
 
     equities: SinkSettings = SinkSettings()
+    indices: SinkSettings = SinkSettings(dictionary_columns=(*_PRICED, "is_stale"))
 
 
 class RetryRule(_Model):
@@ -209,9 +220,9 @@ class Config(_Model):
     retry_policy: RetryPolicies = RetryPolicies()
     alerts: Alerts = Alerts()
 
-    def source(self, dataset: str) -> SourceSettings:
+    def source(self, dataset: str) -> AnySource:
         """Return what is captured of one dataset."""
-        return cast(SourceSettings, getattr(self.sources, dataset))
+        return cast("AnySource", getattr(self.sources, dataset))
 
     @property
     def hash(self) -> str:

@@ -8,11 +8,14 @@ Family = Literal["equity", "option", "index"]
 TICKER_PATTERN = r"^[A-Z][A-Za-z0-9]{0,9}(\.[A-Z]{1,4})?$"
 """Equity tickers as the vendor writes them: `SPY`, `BRK.A`, `BACpK`; also used as the form's JSON-schema pattern."""
 
+INDEX_PATTERN = r"^I:[A-Z][A-Z0-9]{0,14}$"
+"""Indices: `I:VIX`."""
+
 _PATTERNS: Final[dict[Family, re.Pattern[str]]] = {
     "equity": re.compile(TICKER_PATTERN),
     # OCC: root (a digit in it marks an adjusted contract), YYMMDD, call or put, strike in thousandths of a dollar.
     "option": re.compile(r"O:[A-Z][A-Z0-9]{0,5}[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[CP][0-9]{8}"),
-    "index": re.compile(r"I:[A-Z][A-Z0-9]{0,14}"),
+    "index": re.compile(INDEX_PATTERN),
 }
 _ALLOWED: Final[dict[Family, str]] = {
     "equity": "a capital letter, then letters and digits, at most one suffix: SPY, BRK.A",

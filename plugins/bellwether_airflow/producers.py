@@ -17,12 +17,13 @@ from airflow.sdk import DAG, Asset, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from bellwether.config import MOST_AIRFLOW_RETRIES, Config
-from bellwether.due import DELAY_MINUTES
+from bellwether.due import DUE
 from bellwether.errors import ConfigError
 from bellwether.logging import get_logger
-from bellwether.tickers import TICKER_PATTERN
+from bellwether.producers import DAG_OF
+from bellwether.tickers import INDEX_PATTERN, TICKER_PATTERN
 from bellwether_airflow import connections
-from bellwether_airflow.assets import EQUITIES, SESSION_READY
+from bellwether_airflow.assets import EQUITIES, INDICES, SESSION_READY
 from bellwether_airflow.notifiers.alert import FAILURES_KEY, Alert, note_failure
 from bellwether_airflow.retry import BellwetherRetryPolicy, tries_since_clear
 from bellwether_airflow.runs import session_of
@@ -45,35 +46,49 @@ class Producer:
     Attributes
     ----------
     dataset
-        What it publishes; also names its DAG `<dataset>_daily`, its pool `publish_<dataset>` and its row in
+        What it publishes; also names its pool `publish_<dataset>`, its DAG in `bellwether.producers` and its row in
         `bellwether.due`.
     asset
         Emitted when a partition changed.
+    subject
+        Pattern of what the form takes as tickers.
+    examples
+        Of them, for the form.
     """
 
     dataset: str
     asset: Asset
+    subject: str = TICKER_PATTERN
+    examples: str = "SPY or BRK.A"
 
 
-PRODUCERS = {row.dataset: row for row in (Producer("equities", EQUITIES),)}
-
-_FORM = {
-    "tickers": Param(
-        [],
-        type="array",
-        items={"type": "string", "pattern": TICKER_PATTERN},
-        uniqueItems=True,
-        title="Tickers",
-        description="Fetch only these, one per line, like SPY or BRK.A; their rows replace those published. "
-        "Empty: every ticker of the universe that the ledger does not call complete.",
-    ),
-    "force": Param(
-        default=False,
-        type="boolean",
-        title="Fetch again",
-        description="Fetch tickers again that are complete. Clearing a run does so by itself.",
-    ),
+PRODUCERS = {
+    row.dataset: row
+    for row in (
+        Producer("equities", EQUITIES),
+        Producer("indices", INDICES, INDEX_PATTERN, "I:VIX"),
+    )
 }
+
+
+def _form(row: Producer) -> dict[str, Param]:
+    return {
+        "tickers": Param(
+            [],
+            type="array",
+            items={"type": "string", "pattern": row.subject},
+            uniqueItems=True,
+            title="Tickers",
+            description=f"Fetch only these, one per line, like {row.examples}; their rows replace those published. "
+            "Empty: every ticker of the universe that the ledger does not call complete.",
+        ),
+        "force": Param(
+            default=False,
+            type="boolean",
+            title="Fetch again",
+            description="Fetch tickers again that are complete. Clearing a run does so by itself.",
+        ),
+    }
 
 
 def daily_producer(dataset: str, doc_md: str) -> DAG:
@@ -88,12 +103,12 @@ def daily_producer(dataset: str, doc_md: str) -> DAG:
     """
     row = PRODUCERS[dataset]
     with DAG(
-        dag_id=f"{dataset}_daily",
-        schedule=SessionTimetable(delay_minutes=DELAY_MINUTES[dataset]),
+        dag_id=DAG_OF[dataset],
+        schedule=SessionTimetable(DUE[dataset]),
         start_date=_HISTORY_BEGINS,
         catchup=False,
         max_active_runs=3,
-        params=_FORM,
+        params=_form(row),
         tags=["bellwether", "producer", dataset],
         doc_md=doc_md,
         on_failure_callback=Alert(row.dataset),
@@ -132,9 +147,10 @@ def plan(dataset: str) -> list[dict[str, Any]]:
     context = get_current_context()
     params = context["params"]
     # Airflow passes over what is not in the form: a misspelt `ticker` would run the whole universe.
-    unknown = sorted(set(context["dag_run"].conf or {}) - set(_FORM))
+    form = _form(PRODUCERS[dataset])
+    unknown = sorted(set(context["dag_run"].conf or {}) - set(form))
     if unknown:
-        msg = f"unknown parameter {', '.join(unknown)}; there are {' and '.join(_FORM)}"
+        msg = f"unknown parameter {', '.join(unknown)}; there are {' and '.join(form)}"
         raise ConfigError(msg)
     batches = plan_session(
         connections.lake(),
@@ -159,7 +175,7 @@ def ingest(batch: dict[str, Any]) -> dict[str, Any]:
     from bellwether.ingest.fetch import fetch_batch
 
     [asked] = _batches([batch])
-    summary = fetch_batch(connections.lake(), connections.vendor(), Config.load().retry_policy, asked)
+    summary = fetch_batch(connections.lake(), connections.vendor(), Config.load(), asked)
     return dict(msgspec.to_builtins(summary))
 
 

@@ -17,13 +17,14 @@ from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, T
 from airflow.utils.types import DagRunType
 
 from bellwether.clock import Clock, SystemClock
+from bellwether.due import Due
 from bellwether.errors import NotASession
 
 if TYPE_CHECKING:
     from bellwether.calendar import SessionCalendar
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
-_POST_CLOSE: Final = time(20, 0)  # for the texts shown at parse time only; the calendar decides
+_USUALLY: Final = {"pre_open": time(4), "open": time(9, 30), "close": time(16), "post_close": time(20)}
 _clock: Clock = SystemClock()
 
 
@@ -56,23 +57,23 @@ def _calendar() -> "SessionCalendar":
 
 
 class SessionTimetable(Timetable):
-    """One run per trading session, once its extended hours are over.
+    """One run per trading session, once it is due.
 
-    Holidays and weekends never make a run; half days do, at the usual time, since extended hours end at
-    20:00 New York on every session. Partition keys are `YYYY-MM-DD`.
+    Holidays and weekends never make a run; half days do: earlier where the close decides, at the usual time where the
+    end of extended hours does, 20:00 New York on every session. Partition keys are `YYYY-MM-DD`.
 
     Parameters
     ----------
-    delay_minutes
-        Minutes after the end of extended hours at which the session's run is due: 15 means 20:15 New York.
+    due
+        When a session's run is due.
     """
 
     partitioned = True
     # Partitioned runs have neither data interval nor logical date; without this the grid orders them by creation.
     run_ordering: Sequence[str] = ("partition_date", "run_after")
 
-    def __init__(self, delay_minutes: int) -> None:
-        self.delay_minutes = delay_minutes
+    def __init__(self, due: Due) -> None:
+        self.due = due
         self.description = f"Every NYSE session, at {self._due_text()}; no run on weekends and holidays"
 
     @property
@@ -82,12 +83,12 @@ class SessionTimetable(Timetable):
 
     def serialize(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values."""
-        return {"delay_minutes": self.delay_minutes}
+        return {"bound": self.due.bound, "minutes": self.due.minutes}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Self:
         """Return the timetable `serialize` described."""
-        return cls(delay_minutes=data["delay_minutes"])
+        return cls(Due(data["bound"], data["minutes"]))
 
     def next_dagrun_info_v2(
         self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
@@ -95,7 +96,7 @@ class SessionTimetable(Timetable):
         """Return the run of the next session, or None where the DAG's end date or the known calendar ends.
 
         With catchup that is the session after the last run's (at first, the first session of the DAG); without,
-        sessions missed meanwhile are left out and the last completed one is next.
+        sessions missed meanwhile are left out and the last one due is next.
         """
         calendar = _calendar()
         starts: list[date] = []
@@ -104,7 +105,7 @@ class SessionTimetable(Timetable):
         if restriction.earliest is not None:
             starts.append(self.localize_partition_datetime(restriction.earliest).date())
         if not restriction.catchup or not starts:
-            starts.append(self._last_completed())
+            starts.append(self._last_due())
         end = self.localize_partition_datetime(restriction.latest).date() if restriction.latest else calendar.last
         candidates = calendar.sessions(max(starts), end)
         return self._run(candidates[0]) if candidates else None
@@ -122,20 +123,20 @@ class SessionTimetable(Timetable):
         sessions away from the schedule.
         """
         first, last = (self.localize_partition_datetime(bound).date() for bound in (earliest, latest))
-        yield from map(self._run, _calendar().sessions(first, min(last, self._last_completed())))
+        yield from map(self._run, _calendar().sessions(first, min(last, self._last_due())))
 
     def localize_partition_datetime(self, dt: datetime) -> pendulum.DateTime:
         """Return the partition date of the day `dt` reads, whatever its hour: windows are of whole days."""
         return partition_date(dt.date())
 
     def resolve_partition_date(self, partition_key: str | None) -> datetime | None:
-        """Return the partition date of a key; without a key, that of the last completed session.
+        """Return the partition date of a key; without a key, that of the last session due.
 
         So a run triggered by hand without a key is of that session from its beginning, also when it is
         cleared days later.
         """
         if partition_key is None:
-            return partition_date(self._last_completed())
+            return partition_date(self._last_due())
         return self._decode_partition_date(partition_key)
 
     def infer_manual_data_interval(self, *, run_after: pendulum.DateTime) -> DataInterval:
@@ -161,38 +162,36 @@ class SessionTimetable(Timetable):
 
     def _decode_partition_date(self, partition_key: str) -> pendulum.DateTime:
         session = parse_key(partition_key)
-        last = self._last_completed()
+        last = self._last_due()
         if session > last:
-            due = f"due {self._due_text()}"
-            msg = f"session {session} is not completed yet ({due}); the last completed one is {last}"
+            due = self._due_text()
+            msg = f"session {session} is not due yet ({due}); the last one due is {last}"
             raise InvalidPartitionKeyError(msg)
         return partition_date(session)
 
-    def _last_completed(self, now: datetime | None = None) -> date:
-        return _calendar().last_completed(now or _clock.now(), self._delay)
+    def _last_due(self, now: datetime | None = None) -> date:
+        return _calendar().last_due(now or _clock.now(), self.due)
 
     def _session_of(self, run: DagRunInfo) -> date:
         if run.partition_date is not None:
             return run.partition_date.date()
         # "Clear partitions" erased it; forgetting the run would make catchup begin again at the DAG's start.
-        return self._last_completed(run.run_after)
+        return self._last_due(run.run_after)
 
     def _run(self, session: date) -> DagRunInfo:
         return DagRunInfo(
-            run_after=pendulum.instance(_calendar().hours(session).post_close + self._delay),
+            run_after=pendulum.instance(self.due(_calendar().hours(session))),
             data_interval=None,
             partition_date=partition_date(session),
             partition_key=session.isoformat(),
         )
 
-    @property
-    def _delay(self) -> timedelta:
-        return timedelta(minutes=self.delay_minutes)
-
     def _due_text(self) -> str:
-        due = datetime.combine(date.min, _POST_CLOSE) + self._delay
+        # The calendar is too heavy for a text shown at parse time; on half days the close comes earlier.
+        due = datetime.combine(date.min, _USUALLY[self.due.bound]) + timedelta(minutes=self.due.minutes)
         days_later = (due.date() - date.min).days
-        return f"{due:%H:%M} New York" + (f", {days_later} d later" if days_later else "")
+        half_days = ", earlier on half days" if self.due.bound == "close" else ""
+        return f"{due:%H:%M} New York" + (f", {days_later} d later" if days_later else "") + half_days
 
 
 class SessionMapper(IdentityMapper):

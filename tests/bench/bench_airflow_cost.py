@@ -51,7 +51,7 @@ for session in map(date.fromisoformat, sessions):
     stage = Stage(lake, "equities", session, "bare")
     tables, coverage = [], {}
     for batch in batches:
-        fetch_batch(lake, rest, config.retry_policy, batch)
+        fetch_batch(lake, rest, config, batch)
         table, record = stage.read_batch(batch.index)
         tables.append(table)
         coverage |= record.coverage

@@ -12,11 +12,12 @@ from airflow.timetables.base import DagRunInfo, TimeRestriction
 from airflow.utils.types import DagRunType
 
 from bellwether.clock import SimulatedClock
+from bellwether.due import DUE, Due
 from bellwether_airflow import timetables
 from bellwether_airflow.timetables import SessionMapper, SessionTimetable, partition_date
 
 SetClock = Callable[[str], None]
-TIMETABLE = SessionTimetable(delay_minutes=15)
+TIMETABLE = SessionTimetable(DUE["equities"])
 BLACK_FRIDAY_EVENING = "2025-11-29T01:15:00+00:00"  # 20:15 New York: the half day is due now
 
 
@@ -171,8 +172,7 @@ class TestKeys:
         with pytest.raises(InvalidPartitionKeyError) as refusal:
             TIMETABLE.resolve_partition_date(later.partition_key)
         assert str(refusal.value) == (
-            f"session {later.partition_key} is not completed yet (due 20:15 New York);"
-            f" the last completed one is {completed}"
+            f"session {later.partition_key} is not due yet (20:15 New York); the last one due is {completed}"
         )
 
     def test_the_utc_date_of_the_partition_date_is_the_session(self, at: SetClock) -> None:
@@ -191,27 +191,28 @@ class TestKeys:
 
 class TestInAirflow:
     def test_timetable_and_mapper_survive_the_serialization_of_dags(self) -> None:
-        encoded = encode_timetable(SessionTimetable(delay_minutes=930))
+        encoded = encode_timetable(SessionTimetable(Due("close", 930)))
         assert encoded == {
             "__type": "bellwether_airflow.timetables.SessionTimetable",
-            "__var": {"delay_minutes": 930},
+            "__var": {"bound": "close", "minutes": 930},
         }
         decoded = decode_timetable(encoded)
         assert isinstance(decoded, SessionTimetable)
-        assert decoded.serialize() == {"delay_minutes": 930}
+        assert decoded.serialize() == {"bound": "close", "minutes": 930}
         assert isinstance(decode_partition_mapper(encode_partition_mapper(SessionMapper())), SessionMapper)
 
     @pytest.mark.parametrize(
-        ("delay_minutes", "summary"),
+        ("due", "summary"),
         [
-            (0, "Sessions, 20:00 New York"),
-            (15, "Sessions, 20:15 New York"),
-            (240, "Sessions, 00:00 New York, 1 d later"),
-            (930, "Sessions, 11:30 New York, 1 d later"),
+            (Due("post_close", 0), "Sessions, 20:00 New York"),
+            (Due("post_close", 15), "Sessions, 20:15 New York"),
+            (Due("post_close", 240), "Sessions, 00:00 New York, 1 d later"),
+            (Due("close", -10), "Sessions, 15:50 New York, earlier on half days"),
+            (Due("open", 20), "Sessions, 09:50 New York"),
         ],
     )
-    def test_the_list_of_dags_shows_when_runs_are_due(self, delay_minutes: int, summary: str) -> None:
-        timetable = SessionTimetable(delay_minutes)
+    def test_the_list_of_dags_shows_when_runs_are_due(self, due: Due, summary: str) -> None:
+        timetable = SessionTimetable(due)
         assert timetable.summary == summary
         assert summary.removeprefix("Sessions, ") in timetable.description
 

@@ -1,12 +1,13 @@
 """What an operator does through Airflow's REST API, and what comes of it: runs, partitions, events, consolidation."""
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date
 
 import pytest
 
 from bellwether.calendar import get_calendar
 from bellwether.clock import SystemClock
+from bellwether.due import DUE
 from bellwether.lake import Coverage, Manifest, paths, read
 from bellwether.localstack import ApiError, Run
 from bellwether.simulator.faults import Fault
@@ -16,7 +17,6 @@ from tests.sink import Sink
 # Thanksgiving, the half day after it, and a weekend lie in between.
 WEDNESDAY, HALF_DAY, MONDAY = date(2025, 11, 26), date(2025, 11, 28), date(2025, 12, 1)
 SESSION = date(2025, 7, 1)
-DUE = timedelta(minutes=15)  # after the end of extended hours
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -61,7 +61,7 @@ def heard(operated: Producers, session: date) -> tuple[int, int, list[str]]:
 
 
 def test_unpaused_it_captures_the_last_completed_session(operated: Producers, scheduled: Run) -> None:
-    last = get_calendar().last_completed(SystemClock().now(), DUE)
+    last = get_calendar().last_due(SystemClock().now(), DUE["equities"])
     assert (scheduled.partition_key, scheduled.state) == (str(last), "success")
     assert f"scheduled__{last}__" in scheduled.dag_run_id
 
@@ -130,11 +130,11 @@ def test_without_a_key_it_is_the_last_completed_session(operated: Producers, sch
         pytest.param("2025-11-29", "nearest: 2025-11-28, 2025-12-01", id="weekend"),
         pytest.param("banana", "give an XNYS trading day as YYYY-MM-DD", id="banana"),
         pytest.param("2099-01-05", "lies outside the known XNYS sessions", id="far future"),
-        pytest.param("next", "the last completed one is {last}", id="not over yet"),
+        pytest.param("next", "the last one due is {last}", id="not over yet"),
     ],
 )
 def test_a_bad_key_is_refused_with_what_is_allowed(operated: Producers, key: str, allowed: str) -> None:
-    last = get_calendar().last_completed(SystemClock().now(), DUE)
+    last = get_calendar().last_due(SystemClock().now(), DUE["equities"])
     key = str(get_calendar().next(last)) if key == "next" else key
     runs = operated.api.runs(PRODUCER)
     with pytest.raises(ApiError) as refusal:

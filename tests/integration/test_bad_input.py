@@ -189,8 +189,8 @@ def test_a_universe_that_cannot_be_meant_is_refused_before_anything_is_asked(
 @pytest.mark.parametrize(
     ("start", "end", "words"),
     [
-        ("2025-07-04", "2025-07-06", "no completed session from 2025-07-04 to 2025-07-06"),
-        ("2099-01-05", "2099-01-05", "the last completed one is"),
+        ("2025-07-04", "2025-07-06", "no session of equities is due from 2025-07-04 to 2025-07-06"),
+        ("2099-01-05", "2099-01-05", "the last due is"),
     ],
     ids=["a holiday and its weekend", "the future"],
 )

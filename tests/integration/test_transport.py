@@ -275,7 +275,7 @@ from bellwether.sources.rest import PolygonRest
 url, key, folder, session = sys.argv[1:]
 aggregates.PAGE_LIMIT = 300
 batch = Batch("equities", date.fromisoformat(session), "s1", 0, ("QQQ", "SPY"))
-fetch_batch(Lake.open(Path(folder), simulated=True), PolygonRest(url, key), RetryPolicies(), batch)
+fetch_batch(Lake.open(Path(folder), simulated=True), PolygonRest(url, key), Config(), batch)
 """
 
 

@@ -29,7 +29,7 @@ from bellwether.doctor.entitlement import (
 )
 from bellwether.doctor.finding import Finding, exit_code, ok, problem, unknown, warning
 from bellwether.doctor.vendor import Vendor
-from bellwether.due import delay
+from bellwether.due import DUE
 from bellwether.errors import BadResponse, ConfigError, Unauthorized, VendorError
 from bellwether.sources import endpoints
 from bellwether.sources.endpoints import Endpoint
@@ -126,7 +126,7 @@ def _answers(vendor: Vendor, access: VendorAccess, config: Config, ticker: str) 
     except VendorError as error:
         yield problem("market status", str(error), "nothing else was asked")
         return
-    session = get_calendar().last_completed(now, delay("equities"))
+    session = get_calendar().last_due(now, DUE["equities"])
     subject = Subject(ticker, session, now.astimezone(NEW_YORK).date())
     for probe in SURVEY:
         result = probe.put(vendor.ask, subject)

@@ -43,7 +43,7 @@ def plan(lake: Lake, url: str, session: date, run_id: str, tickers: Sequence[str
 def fetch(lake: Lake, url: str, batch: Batch) -> Any:
     """Fetch and stage one batch."""
     config = Config.load()
-    return msgspec.to_builtins(fetch_batch(lake, _vendor(url, config), config.retry_policy, batch))
+    return msgspec.to_builtins(fetch_batch(lake, _vendor(url, config), config, batch))
 
 
 def _vendor(url: str, config: Config) -> PolygonRest:

@@ -1,10 +1,11 @@
 """Sessions, hours and named odd days."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import pytest
 
 from bellwether.calendar import NEW_YORK, get_calendar
+from bellwether.due import Due
 from bellwether.errors import NotASession
 
 CALENDAR = get_calendar()
@@ -99,6 +100,6 @@ def test_previous_and_next_end_where_the_calendar_ends() -> None:
         ("2025-12-02T01:00:00", 60 * 72 + 1, date(2025, 11, 26)),
     ],
 )
-def test_last_completed_session(now: str, delay: int, expected: date) -> None:
+def test_last_session_due(now: str, delay: int, expected: date) -> None:
     instant = datetime.fromisoformat(now).replace(tzinfo=UTC)
-    assert CALENDAR.last_completed(instant, timedelta(minutes=delay)) == expected
+    assert CALENDAR.last_due(instant, Due("post_close", delay)) == expected

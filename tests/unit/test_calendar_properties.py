@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bellwether.calendar import NEW_YORK, get_calendar
+from bellwether.due import Bound, Due
 from bellwether.errors import NotASession
 
 CALENDAR = get_calendar()
@@ -49,14 +50,18 @@ def test_hours_are_in_order_on_the_exchange_date_whatever_the_offset(session: da
     assert hours.expected_minutes(extended=True) == 960
 
 
-@given(INSTANTS, st.integers(0, 3000))
-def test_the_last_completed_session_is_over_and_the_next_is_not(now: datetime, delay_minutes: int) -> None:
-    delay = timedelta(minutes=delay_minutes)
-    last = CALENDAR.last_completed(now, delay)
-    assert CALENDAR.hours(last).post_close + delay <= now
-    assert CALENDAR.hours(CALENDAR.next(last)).post_close + delay > now
+BOUNDS = st.sampled_from(["pre_open", "open", "close", "post_close"])
+
+
+@given(INSTANTS, BOUNDS, st.integers(-240, 3000))
+def test_the_last_session_due_is_due_and_the_next_is_not(now: datetime, bound: Bound, minutes: int) -> None:
+    due = Due(bound, minutes)
+    last = CALENDAR.last_due(now, due)
+    assert due(CALENDAR.hours(last)) <= now
+    assert due(CALENDAR.hours(CALENDAR.next(last))) > now
 
 
 @given(INSTANTS, st.integers(0, 10_000))
-def test_time_never_takes_a_completed_session_back(now: datetime, later_minutes: int) -> None:
-    assert CALENDAR.last_completed(now) <= CALENDAR.last_completed(now + timedelta(minutes=later_minutes))
+def test_time_never_takes_a_session_that_is_due_back(now: datetime, later_minutes: int) -> None:
+    due = Due("post_close", 0)
+    assert CALENDAR.last_due(now, due) <= CALENDAR.last_due(now + timedelta(minutes=later_minutes), due)

@@ -28,9 +28,10 @@ from bellwether.cli.options import (
 )
 from bellwether.config import Config
 from bellwether.errors import BellwetherError, ConfigError, VendorError
-from bellwether.ingest.fetch import FETCHERS, fetch_batch
+from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import failed_tickers, forgivable, publish_stage, validate_stage
 from bellwether.ingest.plan import Batch, plan_session
+from bellwether.ingest.sources import CAPTURED
 from bellwether.lake import Lake, paths
 from bellwether.lake.stage import Stage
 from bellwether.sources.rest import PolygonRest
@@ -44,7 +45,7 @@ _RESUME_WITHIN = timedelta(hours=12)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser.add_argument("dataset", choices=sorted(FETCHERS))
+    parser.add_argument("dataset", choices=CAPTURED)
     add_range(parser)
     add_lake(parser)
     parser.add_argument("--tickers", type=tickers, default=[], metavar="A,B", help="only these; default the universe")
@@ -124,7 +125,7 @@ class _SessionJob:
             staged = stage.read_batch(batch.index)
             if staged is None or staged[1].failed:
                 try:
-                    fetch_batch(self.lake, self.rest, self.config.retry_policy, batch)
+                    fetch_batch(self.lake, self.rest, self.config, batch)
                 except VendorError as error:
                     line = f"{self.session} {batch.name}: {error}; {error.advice}"
                     progress.console.print(line, style="yellow", highlight=False)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bellwether.cli.options import add_lake, add_range, lake_location, sessions_between
 from bellwether.config import Config
-from bellwether.ingest.fetch import FETCHERS
+from bellwether.ingest.sources import CAPTURED
 from bellwether.ingest.universe import named_universe
 from bellwether.lake import Lake
 from bellwether.lake.coverage import SessionCoverage, session_coverage
@@ -18,7 +18,7 @@ from bellwether.lake.coverage import SessionCoverage, session_coverage
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser.add_argument("dataset", choices=sorted(FETCHERS), nargs="?", default="equities")
+    parser.add_argument("dataset", choices=CAPTURED, nargs="?", default="equities")
     add_range(parser)
     add_lake(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object per session and ticker")
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     """Run the command; 0 when every required ticker of every session is proven, 1 otherwise."""
     where = lake_location(args.lake, config)
     lake = Lake.open(where.root, options=where.options)
-    named = named_universe(config.source(args.dataset).universe)
+    named = named_universe(config, args.dataset)
     known = [
         session_coverage(lake, args.dataset, session, named)
         for session in sessions_between(lake, args.dataset, args.start, args.end)

@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -19,17 +19,19 @@ from bellwether.calendar import get_calendar
 from bellwether.cli.stack import demo_home, show_address, simulator_arguments
 from bellwether.clock import SystemClock
 from bellwether.config import Config
+from bellwether.due import Due
 from bellwether.errors import BellwetherError
 from bellwether.ingest.universe import named_universe
 from bellwether.lake import Lake
 from bellwether.lake.coverage import session_coverage
 from bellwether.localstack import AirflowApi, AlreadyRunning, LocalStack, Run, StackStateFile, TaskInstance, stop
 from bellwether.localstack.environment import project_root
+from bellwether.producers import DATASETS_OF
 
 _PREFERRED_PORT = 8080
 _SESSIONS = 5
 # By then every source of a session is due, whatever its own delay.
-_DUE = timedelta(hours=1)
+_DUE = Due("post_close", 60)
 _TIMEOUT_S = 600.0
 _POLL_S = 1.0
 
@@ -72,7 +74,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 def last_sessions() -> list[date]:
     """Return the last five completed sessions, ascending."""
     calendar = get_calendar()
-    sessions = [calendar.last_completed(SystemClock().now(), _DUE)]
+    sessions = [calendar.last_due(SystemClock().now(), _DUE)]
     while len(sessions) < _SESSIONS:
         sessions.insert(0, calendar.previous(sessions[0]))
     return sessions
@@ -104,10 +106,9 @@ def result_table(lake: Lake, config: Config, runs: SessionRuns) -> Table:
     table = Table("session", "dataset", "state", title="Published")
     for name in ("rows", "quarantined", "seconds"):
         table.add_column(name, justify="right")
-    for (dag_id, session), run in sorted(runs.items(), key=lambda item: item[0][::-1]):
-        dataset = dag_id.removesuffix("_daily")
-        named = named_universe(config.source(dataset).universe)
-        known = session_coverage(lake, dataset, date.fromisoformat(session), named)
+    rows = sorted((session, dataset, run) for (dag_id, session), run in runs.items() for dataset in DATASETS_OF[dag_id])
+    for session, dataset, run in rows:
+        known = session_coverage(lake, dataset, date.fromisoformat(session), named_universe(config, dataset))
         table.add_row(
             session,
             dataset,

@@ -9,7 +9,7 @@ from datetime import date
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.connections import ConnectionFields, from_environment
-from bellwether.due import delay
+from bellwether.due import DUE
 from bellwether.errors import ConfigError, NotASession
 from bellwether.lake import Lake
 from bellwether.lake.location import Location, default_location
@@ -142,10 +142,10 @@ def sessions_between(lake: Lake, dataset: str, start: date, end: date) -> list[d
         There is none.
     """
     calendar = get_calendar()
-    last = calendar.last_completed(lake.clock.now(), delay(dataset))
+    last = calendar.last_due(lake.clock.now(), DUE[dataset])
     sessions = calendar.sessions(start, min(end, last))
     if not sessions:
-        msg = f"no completed session from {start} to {end}; the last completed one is {last}"
+        msg = f"no session of {dataset} is due from {start} to {end}; the last due is {last}"
         raise ConfigError(msg)
     return sessions
 

@@ -9,8 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bellwether.cli.options import add_lake, add_range, lake_location, sessions_between
 from bellwether.config import Config
 from bellwether.errors import LakeError, QualityError
-from bellwether.ingest.fetch import FETCHERS
 from bellwether.ingest.replay import audit_session, replay_session
+from bellwether.ingest.sources import CAPTURED
 from bellwether.lake import Lake
 
 _MOST_NAMED = 5
@@ -18,7 +18,7 @@ _MOST_NAMED = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser.add_argument("dataset", choices=sorted(FETCHERS))
+    parser.add_argument("dataset", choices=CAPTURED)
     add_range(parser)
     add_lake(parser)
     what = parser.add_mutually_exclusive_group()
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
             progress.update(overall, description=f"{args.dataset} {session}")
             try:
                 if args.check:
-                    problems += _lines(session, audit_session(lake, args.dataset, session))
+                    problems += _lines(session, audit_session(lake, config, args.dataset, session))
                 else:
                     done = replay_session(lake, config, args.dataset, session, accept_loss=args.accept_loss)
                     problems += _lines(session, done.problems)

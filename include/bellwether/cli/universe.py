@@ -11,7 +11,7 @@ from bellwether.cli.options import add_lake, add_session, lake_location, vendor_
 from bellwether.clock import SystemClock
 from bellwether.config import Config
 from bellwether.errors import ConfigError
-from bellwether.ingest.fetch import FETCHERS
+from bellwether.ingest.sources import CAPTURED
 from bellwether.ingest.universe import named_universe, resolve
 from bellwether.lake import Lake, Universe
 from bellwether.lake.coverage import stored_universe
@@ -19,7 +19,7 @@ from bellwether.lake.coverage import stored_universe
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser.add_argument("dataset", choices=sorted(FETCHERS), nargs="?", default="equities")
+    parser.add_argument("dataset", choices=CAPTURED, nargs="?", default="equities")
     add_session(parser)
     add_lake(parser)
     parser.add_argument(
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 def _resolved(args: argparse.Namespace, config: Config) -> Universe:
     spec = config.source(args.dataset).universe
-    if (named := named_universe(spec)) is not None:
+    if (named := named_universe(config, args.dataset)) is not None:
         return named
     universe, _ = resolve(spec, vendor_access(args.url).connect(config), args.session, SystemClock().now())
     return universe
@@ -57,7 +57,7 @@ def _resolved(args: argparse.Namespace, config: Config) -> Universe:
 def _stored(args: argparse.Namespace, config: Config) -> Universe:
     where = lake_location(args.lake, config)
     lake = Lake.open(where.root, options=where.options)
-    stored = stored_universe(lake, args.dataset, args.session) or named_universe(config.source(args.dataset).universe)
+    stored = stored_universe(lake, args.dataset, args.session) or named_universe(config, args.dataset)
     if stored is None:
         msg = f"no universe is stored for {args.session}: its rule is resolved when it is planned, or by --resolve"
         raise ConfigError(msg)

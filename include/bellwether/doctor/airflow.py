@@ -9,11 +9,12 @@ from datetime import date
 
 import msgspec
 
-from bellwether.calendar import NEW_YORK
+from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.doctor.finding import Finding, ok, problem, unknown, warning
 from bellwether.doctor.schedule import Schedule
-from bellwether.due import delay
+from bellwether.due import DUE
 from bellwether.localstack import AirflowApi, ApiError, Dag
+from bellwether.producers import DAG_OF
 
 _TAG = "bellwether"
 _DEFAULT_POOL = "default_pool"
@@ -178,12 +179,11 @@ class DagFacts:
 
 def schedule_of(api: AirflowApi, dataset: str, facts: AirflowFacts) -> DagFacts | None:
     """Return what the daily DAG of a dataset has done and will do; None where Airflow has no such DAG."""
-    dag_id = f"{dataset}_daily"
+    dag_id = DAG_OF[dataset]
     if dag_id not in {dag.dag_id for dag in facts.dags}:
         return None
     plans = api.schedule(dag_id)
     due = plans.next_dagrun_run_after
-    # A run is due that long after its session's evening, perhaps on the next day.
-    next_session = (due - delay(dataset)).astimezone(NEW_YORK).date() if due else None
+    next_session = get_calendar().last_due(due, DUE[dataset]) if due else None
     begins = plans.start_date.astimezone(NEW_YORK).date() if plans.catchup and plans.start_date else None
     return DagFacts(Schedule(dag_id, api.runs(dag_id), next_session), begins)

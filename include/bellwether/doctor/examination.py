@@ -16,7 +16,7 @@ from bellwether.config import Config
 from bellwether.doctor import airflow, cost, entitlement, lake, plan, schedule, settings, vendor
 from bellwether.doctor.entitlement import Result, Subject, Verdict
 from bellwether.doctor.finding import Finding, ok, problem, unknown
-from bellwether.due import delay
+from bellwether.due import DUE
 from bellwether.errors import LakeError
 from bellwether.ingest.universe import named_universe
 from bellwether.lake import Universe
@@ -97,7 +97,7 @@ class Examination:
 
     @property
     def _named(self) -> Universe | None:
-        return named_universe(self.config.source(DATASET).universe)
+        return named_universe(self.config, DATASET)
 
     def _tickers(self) -> int | None:
         """Return how many tickers a session has: those named, else as many as the last session published had."""
@@ -134,7 +134,7 @@ class Examination:
         now = status.server_time
         subject = Subject(
             self._ticker(access),
-            get_calendar().last_completed(now, delay(DATASET)),
+            get_calendar().last_due(now, DUE[DATASET]),
             now.astimezone(NEW_YORK).date(),
         )
         results = {}
@@ -172,7 +172,7 @@ class Examination:
     def _cost_findings(self) -> Iterator[Finding]:
         calendar = get_calendar()
         today = self.clock.now().astimezone(NEW_YORK).date()
-        end = self.end or calendar.last_completed(self.clock.now(), delay(DATASET))
+        end = self.end or calendar.last_due(self.clock.now(), DUE[DATASET])
         start = self.start or self._default_start(today)
         try:
             estimate = self._estimate(len(calendar.sessions(start, end)))
@@ -230,7 +230,7 @@ class Examination:
     def _due(self, published: list[date], will_do: airflow.DagFacts | None) -> list[date]:
         """Return the sessions to look at: those asked for, else the last thirty since the capture began."""
         calendar = get_calendar()
-        last = calendar.last_completed(self.clock.now(), delay(DATASET))
+        last = calendar.last_due(self.clock.now(), DUE[DATASET])
         if self.start:
             return calendar.sessions(self.start, min(self.end or last, last))
         begins = published[:1] + ([will_do.catches_up_from] if will_do and will_do.catches_up_from else [])

@@ -14,11 +14,10 @@ import pyarrow.compute as pc
 
 from bellwether.calendar import get_calendar
 from bellwether.clock import Clock
-from bellwether.config import RetryPolicies
+from bellwether.config import Config, RetryPolicies
 from bellwether.errors import (
     ConnectionFailed,
     NotEntitled,
-    NotFound,
     NotPublishedYet,
     OutsideHistory,
     RateLimited,
@@ -30,17 +29,17 @@ from bellwether.ingest import rawfiles
 from bellwether.ingest.haul import Haul
 from bellwether.ingest.pages import StagedPages
 from bellwether.ingest.plan import Batch
+from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake, TickerCoverage
 from bellwether.lake.stage import BatchRecord, Stage
 from bellwether.logging import get_logger
-from bellwether.sources import equities
+from bellwether.schemas import FORMS
 from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
+from bellwether.sources.source import Answer
 from bellwether.sources.walk import PageLog
 
 log = get_logger(__name__)
-
-FETCHERS = {"equities": equities.fetch}
 
 # What is wrong with the key, the line or the hour is wrong for every ticker: asking on would only burn requests.
 _STOPS_THE_BATCH = (Unauthorized, NotEntitled, NotPublishedYet, RateLimited, ConnectionFailed)
@@ -64,17 +63,27 @@ class _Try:
     batch: Batch
     clock: Clock
     haul: Haul
+    is_required: bool
     pages: list[RawPage] = field(default_factory=list)
     errors: dict[str, VendorError] = field(default_factory=dict)
+    stopped: VendorError | None = None
     api_calls: int = 0
 
-    def fail(self, ticker: str, reason: str) -> None:
+    def is_settled_by(self, error: VendorError) -> bool:
+        """Return whether there is nothing to wait for: the dataset is optional and the plan does not include it."""
+        return isinstance(error, NotEntitled) and not self.is_required
+
+    def fail(self, ticker: str, error: VendorError, reason: str) -> None:
+        """Note what an error means for a ticker."""
         self.haul.coverage[ticker] = TickerCoverage(
-            Coverage.FAILED, stage_id=self.batch.stage_id, fetched_utc=self.clock.now(), reason=reason
+            Coverage.NOT_ENTITLED if self.is_settled_by(error) else Coverage.FAILED,
+            stage_id=self.batch.stage_id,
+            fetched_utc=self.clock.now(),
+            reason=reason,
         )
 
 
-def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Batch) -> BatchSummary:
+def fetch_batch(lake: Lake, rest: PolygonRest, config: Config, batch: Batch) -> BatchSummary:
     """Fetch, keep and stage one batch.
 
     Parameters
@@ -83,8 +92,8 @@ def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Ba
         Where raw responses and the stage go.
     rest
         The vendor.
-    retries
-        Decides which of several failures is raised: the one most worth another try.
+    config
+        How the dataset is captured, and which of several failures is raised: the one most worth another try.
     batch
         What to fetch. Tickers an earlier, failed try of the same batch has proven are not fetched again; a
         batch that had succeeded is fetched anew, since only a person can have asked for that.
@@ -104,8 +113,8 @@ def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Ba
     if earlier is not None and not earlier[1].failed:
         earlier = None
         page_log.clear()
-    attempt = _Try(batch, lake.clock, Haul(batch.dataset, hours))
-    haul = attempt.haul
+    haul = Haul(source_of(config, batch.dataset), hours)
+    attempt = _Try(batch, lake.clock, haul, config.source(batch.dataset).required)
     if earlier is not None:
         haul.tables.append(earlier[0])
         haul.coverage |= {t: known for t, known in earlier[1].coverage.items() if known.state.is_proven}
@@ -126,7 +135,7 @@ def fetch_batch(lake: Lake, rest: PolygonRest, retries: RetryPolicies, batch: Ba
     stage.write_batch(batch.index, table, record)
     reach("fetch.staged", batch.session)
     if attempt.errors:
-        raise _worst(attempt.errors, retries, len(batch.tickers))
+        raise _worst(attempt.errors, config.retry_policy, len(batch.tickers))
     page_log.clear()
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     log.info("staged", batch=batch.name, rows=table.num_rows, api_calls=record.api_calls)
@@ -141,28 +150,27 @@ def _stops_the_batch(error: VendorError) -> bool:
 
 def _fetch_ticker(rest: PolygonRest, ticker: str, page_log: PageLog, attempt: _Try) -> None:
     batch, haul = attempt.batch, attempt.haul
-    stopped = next((e for e in attempt.errors.values() if _stops_the_batch(e)), None)
-    if stopped is not None:
-        attempt.fail(ticker, f"not tried after: {stopped.message}")
+    if attempt.stopped is not None:
+        attempt.fail(ticker, attempt.stopped, f"not tried after: {attempt.stopped.message}")
         return
+    answers: list[Answer] = []
     try:
-        answer = FETCHERS[batch.dataset](rest, ticker, haul.hours, page_log)
-    except NotFound as error:
-        attempt.api_calls += error.api_calls
-        attempt.pages += error.pages
-        haul.take_unknown(ticker, error, error.pages[0].received_utc, batch.stage_id)
-        return
+        for answer in haul.source.ask(rest, ticker, haul.hours, page_log):
+            answers.append(answer)
+            attempt.api_calls += answer.api_calls
+            attempt.pages += answer.pages
     except VendorError as error:
         log.warning("ticker failed", batch=batch.name, ticker=ticker, error=str(error))
         attempt.api_calls += error.api_calls
-        attempt.errors[ticker] = error
+        if _stops_the_batch(error):
+            attempt.stopped = error
         if isinstance(error, NotPublishedYet) and error.retry_after_s is None:
             error.retry_after_s = _until_end_of_day_s(attempt)
-        attempt.fail(ticker, f"{type(error).__name__}: {error.message}")
+        if not attempt.is_settled_by(error):
+            attempt.errors[ticker] = error
+        attempt.fail(ticker, error, f"{type(error).__name__}: {error.message}")
         return
-    attempt.api_calls += answer.api_calls
-    attempt.pages += answer.pages
-    haul.take(answer, batch.stage_id)
+    haul.take(ticker, answers, batch.stage_id)
 
 
 def _until_end_of_day_s(attempt: _Try) -> float | None:
@@ -178,7 +186,7 @@ def _worst(errors: dict[str, VendorError], retries: RetryPolicies, asked: int) -
     return error
 
 
-def rows_by_ticker(table: pa.Table) -> dict[str, int]:
-    """Return the number of rows of each ticker in a table."""
-    counts = pc.value_counts(table["ticker"].combine_chunks())
+def rows_by_subject(table: pa.Table, dataset: str) -> dict[str, int]:
+    """Return the number of rows of each subject in a table."""
+    counts = pc.value_counts(table[FORMS[dataset].subject].combine_chunks())
     return {entry["values"]: entry["counts"] for entry in counts.to_pylist()}

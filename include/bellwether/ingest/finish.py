@@ -10,7 +10,7 @@ from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.errors import LakeError, NothingProven, QualityError
 from bellwether.faultpoints import reach
-from bellwether.ingest.fetch import rows_by_ticker
+from bellwether.ingest.fetch import rows_by_subject
 from bellwether.ingest.plan import Batch
 from bellwether.lake import Coverage, Lake, TickerCoverage, paths
 from bellwether.lake.coverage import record_failures, stored_universe
@@ -67,7 +67,7 @@ def validate_stage(lake: Lake, batches: Sequence[Batch]) -> ValidatedRecord:
         msg = f"{plan.dataset} {plan.session}: {reason}; nothing was published"
         raise QualityError(msg)
     validated = ValidatedRecord(
-        coverage=_after_quarantine(record.coverage, verdict.good, verdict.quarantined),
+        coverage=_after_quarantine(plan.dataset, record.coverage, verdict.good, verdict.quarantined),
         api_calls=record.api_calls,
         raw=record.raw,
         timings_s={"fetch_s": round(record.seconds, 3), "validate_s": round(verdict.seconds, 3)},
@@ -163,9 +163,9 @@ def _collect(stage: Stage, batches: Sequence[Batch]) -> tuple[pa.Table, BatchRec
 
 
 def _after_quarantine(
-    coverage: dict[str, TickerCoverage], good: pa.Table, quarantined: pa.Table
+    dataset: str, coverage: dict[str, TickerCoverage], good: pa.Table, quarantined: pa.Table
 ) -> dict[str, TickerCoverage]:
-    kept, refused = rows_by_ticker(good), rows_by_ticker(quarantined)
+    kept, refused = rows_by_subject(good, dataset), rows_by_subject(quarantined, dataset)
     return {
         ticker: TickerCoverage(
             Coverage.PARTIAL if ticker in kept else Coverage.QUARANTINED,

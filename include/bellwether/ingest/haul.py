@@ -1,9 +1,10 @@
-"""What answers come to: rows past the gate, and the coverage of each ticker.
+"""What answers come to: rows past the gate, and the coverage of each subject.
 
 Answers that just came (`fetch`) and answers that were kept (`replay`) pass through here alike, so that both say the
 same of the same bytes. This room knows neither the vendor nor the lake's files.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,20 +15,23 @@ from bellwether.errors import NotFound, QualityError
 from bellwether.lake import Coverage, TickerCoverage
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import staged_schema
-from bellwether.sources.aggregates import Aggregates
+from bellwether.sources.listing import Listing
+from bellwether.sources.source import Answer, Source
 
 
 @dataclass
 class Haul:
-    """What the answers of some tickers have come to so far.
+    """What the answers about some subjects have come to so far.
 
     Attributes
     ----------
+    source
+        Reads the answers.
     tables
         Rows past the gate, with the staged schema.
     """
 
-    dataset: str
+    source: Source
     hours: SessionHours
     tables: list[pa.Table] = field(default_factory=list)
     coverage: dict[str, TickerCoverage] = field(default_factory=dict)
@@ -35,37 +39,48 @@ class Haul:
     @property
     def table(self) -> pa.Table:
         """All rows."""
-        return pa.concat_tables([staged_schema(self.dataset).empty_table(), *self.tables])
+        return pa.concat_tables([staged_schema(self.source.dataset).empty_table(), *self.tables])
 
-    def take(self, answer: Aggregates, stage_id: str) -> None:
-        """Pass an answer's bars through the gate and note what it proves.
+    def take(self, subject: str, answers: Sequence[Answer], stage_id: str) -> None:
+        """Pass the rows of all answers about a subject through the gate and note what they prove.
 
         Raises
         ------
         QualityError
-            The transport delivered other columns than the schema's.
+            The source delivered other columns than the schema's.
         """
-        report = check_batch(answer.table, self.hours, self.dataset)
+        fetched_utc = fetched(answers)
+        try:
+            table = self.source.rows(subject, answers, self.hours)
+        except NotFound as error:
+            self.coverage[subject] = TickerCoverage(
+                Coverage.UNKNOWN_TICKER,
+                stage_id=stage_id,
+                fetched_utc=fetched_utc,
+                reason=f"{error.message} [request {error.request_id}]",
+            )
+            return
+        report = check_batch(table, self.hours, self.source.dataset)
         if report.errors:
-            msg = f"{self.dataset} {answer.ticker}: {'; '.join(report.errors)}"
+            msg = f"{self.source.dataset} {subject}: {'; '.join(report.errors)}"
             raise QualityError(msg)
         self.tables.append(report.table)
         rows = report.table.num_rows
-        self.coverage[answer.ticker] = TickerCoverage(
+        self.coverage[subject] = TickerCoverage(
             Coverage.COMPLETE if rows else Coverage.EMPTY,
             rows=rows,
-            duplicates_dropped=report.duplicates_dropped,
-            stage_id=stage_id,
-            # Pages of an earlier try make an answer as old as the first of them.
-            fetched_utc=answer.pages[0].received_utc,
-            reason="" if rows else "the vendor answered with no bars",
-        )
-
-    def take_unknown(self, ticker: str, error: NotFound, fetched_utc: datetime, stage_id: str) -> None:
-        """Note that the vendor knows no such ticker."""
-        self.coverage[ticker] = TickerCoverage(
-            Coverage.UNKNOWN_TICKER,
+            duplicates_dropped=report.duplicates_dropped + overlaps(answers),
             stage_id=stage_id,
             fetched_utc=fetched_utc,
-            reason=f"{error.message} [request {error.request_id}]",
+            reason="" if rows else "the vendor answered with no rows",
         )
+
+
+def overlaps(answers: Sequence[Answer]) -> int:
+    """Return how many rows came on two pages."""
+    return sum(answer.duplicates_dropped for answer in answers if isinstance(answer, Listing))
+
+
+def fetched(answers: Sequence[Answer]) -> datetime:
+    """Return when answers came: pages of an earlier try make them as old as the first of them."""
+    return min(page.received_utc for answer in answers for page in answer.pages)

@@ -7,7 +7,7 @@ import msgspec
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
-from bellwether.due import DELAY_MINUTES, delay
+from bellwether.due import DUE
 from bellwether.errors import ConfigError, NotASession
 from bellwether.ingest.universe import session_universe
 from bellwether.lake import Lake
@@ -82,9 +82,8 @@ def plan_session(
     """
     check_due(lake, dataset, session)
     remove_old_stages(lake, dataset, session, timedelta(days=config.settings.lake.stage_keep_days))
-    spec = config.source(dataset).universe
     anew = force and not tickers
-    universe = session_universe(lake, spec, rest, dataset, session, stage_id=stage_id, anew=anew)
+    universe = session_universe(lake, config, rest, dataset, session, stage_id=stage_id, anew=anew)
     if strangers := sorted(set(tickers) - set(universe.tickers)):
         msg = (
             f"not in the universe of {dataset} on {session}: {shown(strangers)}; it holds {shown(universe.tickers)}. "
@@ -112,8 +111,8 @@ def check_due(lake: Lake, dataset: str, session: date) -> None:
     NotASession
         It is not over, or was a moment ago; the message names the last session that can be captured.
     """
-    calendar, now = get_calendar(), lake.clock.now()
-    if calendar.hours(session).post_close + delay(dataset) > now:
-        last = calendar.last_completed(now, delay(dataset))
-        msg = f"{session} is not due before {DELAY_MINUTES[dataset]} minutes after its end; the last due is {last}"
+    calendar, now, due = get_calendar(), lake.clock.now(), DUE[dataset]
+    if due(calendar.hours(session)) > now:
+        last = calendar.last_due(now, due)
+        msg = f"{dataset} of {session} are not due until {due}; the last session due is {last}"
         raise NotASession(msg)

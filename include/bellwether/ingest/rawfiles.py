@@ -15,34 +15,33 @@ import pyarrow as pa
 
 from bellwether.errors import LakeError
 from bellwether.lake import Lake, paths
-from bellwether.sources import aggregates
 from bellwether.sources.raw import RawPage, digest, from_table, to_table
 from bellwether.sources.replay import chains
+from bellwether.sources.source import Source
 
 _REMEDY = "restore it; or delete it and fetch its tickers again"
 
 
 @dataclass(frozen=True)
 class StoredAnswer:
-    """The pages of one answer about one ticker's bars.
+    """The answers about one subject that one try of a batch had got.
 
     Attributes
     ----------
     stage_id
         The stage of the run that asked.
-    window_ms
-        First and last bar start asked for, Unix ms UTC.
+    chains
+        The pages of each answer.
     """
 
-    ticker: str
+    subject: str
     stage_id: str
-    window_ms: tuple[int, int]
-    pages: list[RawPage]
+    chains: list[list[RawPage]]
 
     @property
     def fetched_utc(self) -> datetime:
-        """When the first page had come; the `fetched_utc` of the coverage it proves."""
-        return self.pages[0].received_utc
+        """When the first page had come; the `fetched_utc` of the coverage they prove."""
+        return min(page.received_utc for chain in self.chains for page in chain)
 
 
 @dataclass(frozen=True)
@@ -80,11 +79,13 @@ def names(lake: Lake, dataset: str, session: date) -> list[str]:
     return sorted(str(key.relative_to(folder)) for key in keys if key.suffix == ".parquet")
 
 
-def read(lake: Lake, dataset: str, session: date, name: str, expected: str | None = None) -> RawFile | None:
+def read(lake: Lake, source: Source, session: date, name: str, expected: str | None = None) -> RawFile | None:
     """Return a raw file; None if there is none.
 
     Parameters
     ----------
+    source
+        Whose answers they are.
     name
         `stage_id/file`.
     expected
@@ -95,13 +96,13 @@ def read(lake: Lake, dataset: str, session: date, name: str, expected: str | Non
     LakeError
         It is damaged, or not what was recorded.
     """
-    key = paths.raws(dataset, session) / name
+    key = paths.raws(source.dataset, session) / name
     try:
         table = lake.read_parquet(key)
         if table is None:
             return None
         pages = from_table(table)
-        answers = [_stored(chain, name) for chain in chains(pages) if chain[0].request.endpoint == aggregates.NAME]
+        answers = _by_subject(source, pages, name)
     except (pa.ArrowException, OSError, msgspec.MsgspecError, KeyError, ValueError) as error:
         msg = f"{lake.storage.url(key)} is damaged ({error}); {_REMEDY}"
         raise LakeError(msg) from error
@@ -115,8 +116,9 @@ def read(lake: Lake, dataset: str, session: date, name: str, expected: str | Non
     return RawFile(name, found, answers)
 
 
-def _stored(pages: list[RawPage], name: str) -> StoredAnswer:
-    asked = pages[0].request.arguments
-    aggregates.BarChain.of(pages[0].request)  # refuses what is no such request
-    window_ms = int(asked["from_ms"]), int(asked["to_ms"])
-    return StoredAnswer(asked["ticker"], PurePosixPath(name).parts[0], window_ms, pages)
+def _by_subject(source: Source, pages: Sequence[RawPage], name: str) -> list[StoredAnswer]:
+    found: dict[str, list[list[RawPage]]] = {}
+    for chain in chains(pages):
+        found.setdefault(source.subject_of(chain[0].request), []).append(chain)
+    stage_id = PurePosixPath(name).parts[0]
+    return [StoredAnswer(subject, stage_id, answers) for subject, answers in found.items()]

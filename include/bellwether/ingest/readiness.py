@@ -1,6 +1,7 @@
 """Whether a session should be announced: all required inputs stand, and gold does not record them yet.
 
-An input stands when it is published and lacks no required ticker of its universe; best-effort ones hold nobody up.
+A required input stands when it is published and lacks no required ticker of its universe; best-effort ones hold nobody
+up. An optional input is waited for by nobody, and counts from its publication on: then the session is announced again.
 
 Comparing with what gold records, rather than with the publish just done, keeps the announcement when
 a process dies between swap and success, and stays silent when nothing changed.
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from bellwether.config import Config
+from bellwether.ingest.sources import CAPTURED
 from bellwether.ingest.universe import named_universe
 from bellwether.lake import Lake
 from bellwether.lake.coverage import session_coverage
@@ -30,7 +32,7 @@ class Readiness:
     why
         The reason, for people.
     inputs
-        Revision of every required dataset that is published.
+        Revision of every dataset that stands, optional ones included.
     """
 
     announce: bool
@@ -42,9 +44,13 @@ def readiness(lake: Lake, config: Config, session: date) -> Readiness:
     """Decide whether a session should be announced to consolidation."""
     inputs: dict[str, str] = {}
     lacking: list[str] = []
-    for dataset in config.sources.required():
-        known = session_coverage(lake, dataset, session, named_universe(config.source(dataset).universe))
-        if known.manifest is None:
+    required = config.sources.required()
+    for dataset in CAPTURED:
+        known = session_coverage(lake, dataset, session, named_universe(config, dataset))
+        if dataset not in required:
+            if known.manifest is not None:
+                inputs[dataset] = known.manifest.revision
+        elif known.manifest is None:
             lacking.append(f"{dataset} is not published")
         elif blocking := known.blocking:
             lacking.append(f"{dataset} lacks {shown(blocking)}")

@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from operator import attrgetter
-from typing import cast
 
 import msgspec
 
@@ -19,15 +18,14 @@ from bellwether.config import Config
 from bellwether.errors import LakeError, NotFound, NothingProven, QualityError, VendorError
 from bellwether.ingest import rawfiles
 from bellwether.ingest.finish import publish_stage, validate_stage
-from bellwether.ingest.haul import Haul
+from bellwether.ingest.haul import Haul, overlaps
 from bellwether.ingest.plan import Batch
 from bellwether.ingest.rawfiles import RawFile, StoredAnswer
+from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage, paths
 from bellwether.lake.stage import BatchRecord, Stage
-from bellwether.sources import equities
-from bellwether.sources.aggregates import Aggregates
-from bellwether.sources.bars import iso
 from bellwether.sources.replay import replay
+from bellwether.sources.source import Answer, Source
 
 RUN_ID = "bellwether replay-raw"
 
@@ -62,7 +60,7 @@ class _Round:
     inputs
         The raw files they stand in, for the manifest.
     answers
-        By ticker, the newest first.
+        By subject, the newest first.
     beside
         Coverage that no answer proves, to be published with them.
     """
@@ -88,22 +86,23 @@ def replay_session(lake: Lake, config: Config, dataset: str, session: date, *, a
     with lake.storage.locked(paths.stages(dataset, session)):  # as a backfill does: two would do the work twice
         published = lake.manifest(dataset, session)
         known = published or _remembered(lake, dataset, session)
-        recorded, lacking = _recorded(lake, known) if known else (_Round({}, {}), {})
+        source = source_of(config, dataset)
+        recorded, lacking = _recorded(lake, source, known) if known else (_Round({}, {}), {})
         rounds = [recorded]
         if known and published is None:
             rounds = [replace(recorded, beside={t: k for t, k in known.coverage.items() if not _has_raw(k)})]
         if published is None:
-            rounds += _by_run(lake, dataset, session)
+            rounds += _by_run(lake, source, session)
         if not lacking and not any(each.answers for each in rounds):
             msg = f"{dataset} {session}: there are no raw responses; `bellwether backfill` fetches the session"
             raise LakeError(msg)
-        job = _Job(lake, config, dataset, session, accept_loss=accept_loss)
+        job = _Job(lake, config, source, session, accept_loss=accept_loss)
         for each in rounds:
             job.publish(each)
         return Replayed(job.changed, dict(sorted((job.problems | lacking).items())))
 
 
-def audit_session(lake: Lake, dataset: str, session: date) -> dict[str, str]:
+def audit_session(lake: Lake, config: Config, dataset: str, session: date) -> dict[str, str]:
     """Return the published tickers whose raw responses do not prove what is published, with the reason.
 
     Raises
@@ -115,28 +114,33 @@ def audit_session(lake: Lake, dataset: str, session: date) -> dict[str, str]:
     if manifest is None:
         return {}
     hours = get_calendar().hours(session)
-    recorded, problems = _recorded(lake, manifest)
+    source = source_of(config, dataset)
+    recorded, problems = _recorded(lake, source, manifest)
     for ticker, [stored] in recorded.answers.items():
         known = manifest.coverage[ticker]
         claimed = known.rows + known.quarantined_rows + known.duplicates_dropped
+        is_known = True
         try:
-            answer = _answer(stored, hours)
+            answers = _answers(source, stored, hours)
+            found = source.rows(ticker, answers, hours).num_rows + overlaps(answers)
+        except NotFound:
+            is_known, found = False, 0
         except _UNREADABLE as error:
             problems[ticker] = _why_unreadable(stored, error)
             continue
-        found = 0 if isinstance(answer, NotFound) else answer.table.num_rows
-        if isinstance(answer, NotFound) != (known.state is Coverage.UNKNOWN_TICKER) or found != claimed:
-            problems[ticker] = f"published as {known.state.value} of {claimed} bars, but the raw answer has {found}"
+        if is_known != (known.state is not Coverage.UNKNOWN_TICKER) or found != claimed:
+            problems[ticker] = f"published as {known.state.value} of {claimed} rows, but the raw answer has {found}"
     return dict(sorted(problems.items()))
 
 
 class _Job:
     """The replay of one session, round by round."""
 
-    def __init__(self, lake: Lake, config: Config, dataset: str, session: date, *, accept_loss: bool) -> None:
+    def __init__(self, lake: Lake, config: Config, source: Source, session: date, *, accept_loss: bool) -> None:
         self._lake = lake
         self._config = config
-        self._dataset = dataset
+        self._source = source
+        self._dataset = source.dataset
         self._session = session
         self._accept_loss = accept_loss
         self._settled: dict[str, TickerCoverage] = {}
@@ -146,7 +150,7 @@ class _Job:
     def publish(self, each: _Round) -> None:
         """Pass a round's answers through gate, suite and publication; note what went wrong."""
         started_s = time.perf_counter()
-        haul = Haul(self._dataset, get_calendar().hours(self._session))
+        haul = Haul(self._source, get_calendar().hours(self._session))
         for ticker, answers in each.answers.items():
             if newer := [answer for answer in answers if self._is_news(answer)]:
                 self._take(ticker, newer, haul)
@@ -168,7 +172,7 @@ class _Job:
             stage.remove()
 
     def _is_news(self, answer: StoredAnswer) -> bool:
-        known = self._settled.get(answer.ticker)
+        known = self._settled.get(answer.subject)
         if known is None or known.fetched_utc is None or not _has_raw(known):
             return True
         return known.fetched_utc < answer.fetched_utc
@@ -177,14 +181,10 @@ class _Job:
         self.problems.pop(ticker, None)
         for stored in answers:
             try:
-                answer = _answer(stored, haul.hours)
+                haul.take(ticker, _answers(self._source, stored, haul.hours), stored.stage_id)
             except _UNREADABLE as error:
                 self.problems.setdefault(ticker, _why_unreadable(stored, error))
                 continue
-            if isinstance(answer, NotFound):
-                haul.take_unknown(ticker, answer, stored.fetched_utc, stored.stage_id)
-            else:
-                haul.take(answer, stored.stage_id)
             return
 
     def _finish(self, stage: Stage, tickers: tuple[str, ...]) -> None:
@@ -206,13 +206,13 @@ class _Job:
             self._lake.storage.delete(paths.quarantine(self._dataset, self._session, stage.stage_id))
 
 
-def _recorded(lake: Lake, manifest: Manifest) -> tuple[_Round, dict[str, str]]:
+def _recorded(lake: Lake, source: Source, manifest: Manifest) -> tuple[_Round, dict[str, str]]:
     """Return the answers that a manifest names, and the tickers whose answer is gone."""
     dataset, session = manifest.dataset, manifest.session
-    files = [rawfiles.read(lake, dataset, session, name, expected) for name, expected in manifest.inputs.items()]
+    files = [rawfiles.read(lake, source, session, name, expected) for name, expected in manifest.inputs.items()]
     found = [file for file in files if file is not None]
     proofs: dict[tuple[str, str, datetime | None], StoredAnswer] = {
-        (answer.ticker, answer.stage_id, answer.fetched_utc): answer for file in found for answer in file.answers
+        (answer.subject, answer.stage_id, answer.fetched_utc): answer for file in found for answer in file.answers
     }
     answers: dict[str, list[StoredAnswer]] = {}
     lacking: dict[str, str] = {}
@@ -228,11 +228,11 @@ def _recorded(lake: Lake, manifest: Manifest) -> tuple[_Round, dict[str, str]]:
     return _Round({file.name: file.digest for file in found}, answers), lacking
 
 
-def _by_run(lake: Lake, dataset: str, session: date) -> list[_Round]:
+def _by_run(lake: Lake, source: Source, session: date) -> list[_Round]:
     """Return all answers there are of a session, in one round for each run, by the time of its last answer."""
     found: dict[str, list[RawFile]] = {}
-    for name in rawfiles.names(lake, dataset, session):
-        file = rawfiles.read(lake, dataset, session, name)
+    for name in rawfiles.names(lake, source.dataset, session):
+        file = rawfiles.read(lake, source, session, name)
         if file is not None and file.answers:
             found.setdefault(file.answers[0].stage_id, []).append(file)
     last_first = sorted(
@@ -242,7 +242,7 @@ def _by_run(lake: Lake, dataset: str, session: date) -> list[_Round]:
     )
     by_run: dict[str, dict[str, list[StoredAnswer]]] = {}
     for answer in last_first:
-        by_run.setdefault(answer.stage_id, {}).setdefault(answer.ticker, []).append(answer)
+        by_run.setdefault(answer.stage_id, {}).setdefault(answer.subject, []).append(answer)
     return [
         _Round({file.name: file.digest for file in found[stage_id]}, answers)
         for stage_id, answers in reversed(by_run.items())
@@ -261,10 +261,12 @@ def _remembered(lake: Lake, dataset: str, session: date) -> Manifest | None:
 
 
 def _has_raw(known: TickerCoverage) -> bool:
-    return known.state.is_proven or known.state is Coverage.QUARANTINED
+    # That a plan lacks a dataset is said in a refusal, of which no page is kept.
+    proves = known.state.is_proven and known.state is not Coverage.NOT_ENTITLED
+    return proves or known.state is Coverage.QUARANTINED
 
 
-def _answer(stored: StoredAnswer, hours: SessionHours) -> Aggregates | NotFound:
+def _answers(source: Source, stored: StoredAnswer, hours: SessionHours) -> list[Answer]:
     """Return what pages say.
 
     Raises
@@ -274,20 +276,17 @@ def _answer(stored: StoredAnswer, hours: SessionHours) -> Aggregates | NotFound:
     LakeError
         They are an answer to another question than would be asked today.
     """
-    from_ms, to_ms = equities.window_ms(hours)
-    if stored.window_ms[0] > from_ms or stored.window_ms[1] < to_ms:
-        msg = f"asked for {_span(*stored.window_ms)}, while the session is {_span(from_ms, to_ms)}"
-        raise LakeError(msg)
-    try:
-        return cast("Aggregates", replay(stored.pages))
-    except NotFound as error:
-        return error
+    answers: list[Answer] = []
+    for pages in stored.chains:
+        source.check_asked(pages[0].request, hours)
+        try:
+            answers.append(replay(pages))
+        except NotFound as error:
+            error.pages = tuple(pages)
+            answers.append(error)
+    return answers
 
 
 def _why_unreadable(stored: StoredAnswer, error: Exception) -> str:
     fetched = f"{stored.fetched_utc:%Y-%m-%d %H:%M:%S} UTC"
     return f"the raw answer of {fetched} (run {stored.stage_id}) cannot be used: {error}; {_FETCH_AGAIN}"
-
-
-def _span(from_ms: int, to_ms: int) -> str:
-    return f"{iso(from_ms)} to {iso(to_ms)}"

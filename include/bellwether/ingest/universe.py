@@ -10,6 +10,7 @@ from itertools import chain
 
 from msgspec import structs
 
+from bellwether.config import Config
 from bellwether.errors import ConfigError
 from bellwether.ingest import rawfiles
 from bellwether.ingest.pages import StagedPages
@@ -31,7 +32,7 @@ _RAW_FOLDER = _STAGE = "universe"
 
 def session_universe(
     lake: Lake,
-    spec: UniverseSpec,
+    config: Config,
     rest: PolygonRest,
     dataset: str,
     session: date,
@@ -45,8 +46,8 @@ def session_universe(
     ----------
     lake
         Where it is stored.
-    spec
-        What the configuration says.
+    config
+        What is to be captured.
     rest
         The vendor; a list never asks it.
     stage_id
@@ -61,6 +62,7 @@ def session_universe(
     VendorError
         The rule could not be resolved.
     """
+    spec = config.source(dataset).universe
     stored = stored_universe(lake, dataset, session)
     can_differ = anew and not isinstance(spec, TickerList)
     if stored is not None and stored.spec_hash == spec.hash and not can_differ:
@@ -111,8 +113,9 @@ def resolve(
     return universe, found.pages
 
 
-def named_universe(spec: UniverseSpec) -> Universe | None:
-    """Return the tickers of a list; None for a rule, which only the vendor can resolve."""
+def named_universe(config: Config, dataset: str) -> Universe | None:
+    """Return the tickers of a dataset's list; None for a rule, which only the vendor can resolve."""
+    spec = config.source(dataset).universe
     return _listed(spec, None) if isinstance(spec, TickerList) else None
 
 

@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.config import RetryPolicies
-from bellwether.due import delay
+from bellwether.due import DUE
 from bellwether.errors import NotPublishedYet, VendorError
 
 
@@ -45,6 +45,6 @@ def wait_until(
 
 def _appearances(dataset: str, session: date) -> tuple[datetime, datetime]:
     """Return when a session's data may first exist: when due, and at the end of the day the vendor speaks of."""
-    post_close = get_calendar().hours(session).post_close
+    due = DUE[dataset](get_calendar().hours(session))
     end_of_day = datetime.combine(session + timedelta(days=1), time(), NEW_YORK)
-    return post_close + delay(dataset), end_of_day.astimezone(post_close.tzinfo)
+    return due, end_of_day.astimezone(due.tzinfo)

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import structs
 
 from bellwether.calendar import get_calendar
-from bellwether.due import delay
+from bellwether.due import DUE
 from bellwether.errors import LakeError
 from bellwether.lake import paths
 from bellwether.lake.lake import Lake
@@ -103,7 +103,7 @@ def session_coverage(lake: Lake, dataset: str, session: date, named: Universe | 
     manifest = lake.manifest(dataset, session)
     known = dict(manifest.coverage) if manifest else _failures(lake, dataset, session)
     stored = _recorded_universe(lake, dataset, session) or (manifest.universe if manifest else None)
-    is_due = get_calendar().hours(session).post_close + delay(dataset) <= lake.clock.now()
+    is_due = DUE[dataset](get_calendar().hours(session)) <= lake.clock.now()
     # Partitions published before universes were stored are judged by the tickers they hold.
     universe = _with_added(stored, named) if stored or named else Universe(tuple(sorted(known)))
     tickers = dict.fromkeys(universe.tickers, _untouched(is_due=is_due)) | known

@@ -23,7 +23,7 @@ from bellwether.lake.layout import FileLayout
 from bellwether.lake.manifest import METADATA_KEY, Manifest, TickerCoverage, Universe, encode
 from bellwether.lake.revisions import revision_of
 from bellwether.logging import get_logger
-from bellwether.schemas import SCHEMA_VERSION, SCHEMAS, SORT_KEY
+from bellwether.schemas import FORMS, SCHEMA_VERSION
 
 # Every round means that another publisher finished its own; so many in a row mean something else is wrong.
 MOST_ROUNDS = 100
@@ -161,7 +161,8 @@ def _why_refused(known: TickerCoverage, published: TickerCoverage, *, accept_los
 def _merge(
     lake: Lake, submission: Submission, current: Published | None, refused: dict[str, str]
 ) -> tuple[pa.Table, Manifest]:
-    schema = SCHEMAS[submission.dataset]
+    form = FORMS[submission.dataset]
+    schema, subject = form.schema, form.subject
     published, before = (current.table, current.manifest.coverage) if current else (schema.empty_table(), {})
     accepted = {ticker: known for ticker, known in submission.coverage.items() if ticker not in refused}
     coverage = dict(sorted((before | accepted).items()))
@@ -172,10 +173,10 @@ def _merge(
         )
         raise NothingProven(msg)
     replaced = pa.array(sorted(accepted), pa.string())
-    kept = published.filter(pc.invert(pc.is_in(published["ticker"], value_set=replaced)))
-    arriving = submission.table.filter(pc.is_in(submission.table["ticker"], value_set=replaced))
+    kept = published.filter(pc.invert(pc.is_in(published[subject], value_set=replaced)))
+    arriving = submission.table.filter(pc.is_in(submission.table[subject], value_set=replaced))
     table = pa.concat_tables([kept.cast(schema), arriving.cast(schema)])
-    table = table.sort_by([(column, "ascending") for column in SORT_KEY]).combine_chunks()
+    table = table.sort_by([(column, "ascending") for column in form.key]).combine_chunks()
     stages = {known.stage_id for known in coverage.values()}
     earlier = current.manifest.inputs if current else {}
     inputs = {path: digest for path, digest in earlier.items() if path.split("/")[0] in stages} | submission.inputs

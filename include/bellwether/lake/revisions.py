@@ -50,6 +50,10 @@ def _canonical(array: pa.Array) -> list[NDArray[Any]]:
         return [np.frombuffer(text, dtype=np.uint8), lengths]
     if pa.types.is_timestamp(kind):
         array = array.cast(pa.int64())
+    elif pa.types.is_date32(kind):
+        array = array.cast(pa.int32())
+    elif pa.types.is_boolean(kind):
+        array = array.cast(pa.uint8())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         msg = f"no canonical bytes for a column of type {kind}"
         raise TypeError(msg)

@@ -1,26 +1,18 @@
-"""What the gate and the suite do alike, in Arrow: schema check, order, duplicates, derived columns.
+"""What the gate and the suite do alike, in Arrow: schema check, order, duplicates, spelling.
 
 It brings a table into the form both judge and spells verdicts in one way; it judges no row itself.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.errors import ConfigError
 from bellwether.quality.reasons import RowReason
-from bellwether.schemas import SCHEMAS, SORT_KEY
+from bellwether.schemas import FORMS, SCHEMAS
 
-if TYPE_CHECKING:  # the calendar loads pandas, which the gate must not
-    from bellwether.calendar import SessionHours
-
-PRICES = ("open", "high", "low", "close")
-DERIVED_COLUMNS = ("ms_past_minute", "has_sub_penny_price")
 REASON_COLUMN = "reason"
-_MINUTE_MS = 60_000
-_CENT_TOLERANCE = 1e-6  # in cents: far above the float error of a real price, far below the finest print ($0.0001)
 
 
 def schema_of(dataset: str) -> pa.Schema:
@@ -67,7 +59,7 @@ def schema_errors(table: pa.Table, dataset: str) -> list[str]:
 
 
 def normalise(table: pa.Table, dataset: str) -> tuple[pa.Table, int]:
-    """Sort by (ticker, ts), drop all but one of identical rows, and give it the staged schema.
+    """Sort by key, drop all but one of identical rows, and give it the staged schema.
 
     Parameters
     ----------
@@ -82,21 +74,24 @@ def normalise(table: pa.Table, dataset: str) -> tuple[pa.Table, int]:
         The table, one chunk per column, and the number of rows dropped.
     """
     table = pa.Table.from_arrays([column_of(table, name) for name in table.column_names], schema=staged_schema(dataset))
-    if is_sorted_unique(table):
+    key = FORMS[dataset].key
+    if _is_sorted_unique([column_of(table, name) for name in key]):
         return table, 0
     # Rows of one key that differ are left for quarantine, in an order that does not depend on their arrival.
     distinct = table.group_by(table.column_names, use_threads=False).aggregate([])
-    by_key_first = [*SORT_KEY, *(name for name in table.column_names if name not in SORT_KEY)]
+    by_key_first = [*key, *(name for name in table.column_names if name not in key)]
     return distinct.sort_by([(name, "ascending") for name in by_key_first]).combine_chunks(), len(table) - len(distinct)
 
 
-def is_sorted_unique(table: pa.Table) -> bool:
-    """Return whether the keys (ticker, ts) strictly ascend and none is null; neighbours tell it in one pass."""
-    ticker, ts = (column_of(table, name) for name in SORT_KEY)
-    if ticker.null_count or ts.null_count:
+def _is_sorted_unique(key: Sequence[pa.Array]) -> bool:
+    """Return whether the keys strictly ascend and none is null; neighbours tell it in one pass."""
+    if any(column.null_count for column in key):
         return False
-    tickers = neighbours(ticker)
-    ascends = pc.or_(pc.less(*tickers), pc.and_(pc.equal(*tickers), pc.less(*neighbours(ts))))
+    *others, last = key
+    ascends = pc.less(*neighbours(last))
+    for column in reversed(others):
+        pair = neighbours(column)
+        ascends = pc.or_(pc.less(*pair), pc.and_(pc.equal(*pair), ascends))
     return bool(pc.all(ascends, min_count=0).as_py())
 
 
@@ -109,52 +104,6 @@ def column_of(table: pa.Table, name: str) -> pa.Array:
     """Return a column as one array, without a copy where it is one chunk already."""
     column = table[name]
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def ms_past_minute(ts: pa.Array) -> pa.Array:
-    """Return the milliseconds of each time beyond its whole minute, int64; null stays null."""
-    since_epoch = ts.cast(pa.int64())
-    return pc.subtract(since_epoch, pc.multiply(pc.divide(since_epoch, _MINUTE_MS), _MINUTE_MS))
-
-
-def has_sub_penny_price(table: pa.Table) -> pa.Array:
-    """Return for each row whether a price of $1 or more is no whole number of cents; null counts as no.
-
-    Below $1 quotes in fractions of a cent are allowed (SEC rule 612).
-    """
-    return any_of(*(_sub_penny(column_of(table, name)) for name in PRICES))
-
-
-def _sub_penny(price: pa.Array) -> pa.Array:
-    cents = pc.multiply(price, 100.0)
-    distance = pc.abs(pc.subtract(cents, pc.round(cents)))
-    return pc.and_(pc.greater_equal(price, 1.0), pc.greater(distance, _CENT_TOLERANCE))
-
-
-def with_derived(table: pa.Table) -> pa.Table:
-    """Return the table with `DERIVED_COLUMNS` appended: what the suite needs and GX cannot compute on pandas."""
-    derived = (ms_past_minute(column_of(table, "ts")), has_sub_penny_price(table))
-    for name, values in zip(DERIVED_COLUMNS, derived, strict=True):
-        table = table.append_column(name, values)
-    return table
-
-
-def missing_regular_minutes(table: pa.Table, good: pa.Table, hours: "SessionHours") -> int:
-    """Return how many minutes of regular trading have no good row, summed over the tickers of `table`.
-
-    Parameters
-    ----------
-    table
-        All rows judged; a ticker whose rows are all bad misses every minute.
-    good
-        The rows to be published: whole minutes, keys unique.
-    hours
-        Bounds of the session.
-    """
-    ts = good["ts"]
-    opened = pc.greater_equal(ts, pa.scalar(hours.open, ts.type))
-    regular = pc.sum(pc.and_(opened, pc.less(ts, pa.scalar(hours.close, ts.type)))).as_py() or 0
-    return int(pc.count_distinct(table["ticker"]).as_py() * hours.expected_minutes() - regular)
 
 
 def any_of(*masks: pa.Array) -> pa.Array:

@@ -39,5 +39,6 @@ class WarningName(StrEnum):
     SUB_PENNY_PRICE = "sub_penny_price"
     NULL_VWAP = "null_vwap"
     NULL_TRANSACTIONS = "null_transactions"
+    STALE_BAR = "stale_bar"
     MISSING_REGULAR_MINUTES = "missing_regular_minutes"
     DUPLICATES_DROPPED = "duplicates_dropped"

@@ -11,8 +11,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from bellwether.errors import ConfigError
-from bellwether.quality.prepare import DERIVED_COLUMNS, schema_of
+from bellwether.quality.prepare import schema_of
 from bellwether.quality.reasons import RowReason, TableReason, WarningName
+from bellwether.quality.rules import RULES
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -86,7 +87,7 @@ def _check_words(suite: SuiteFile, position: int, raw: dict[str, Any]) -> None:
         raise ConfigError(_complaint(suite, position, raw, f"meta.level must be one of {', '.join(REASONS_OF_LEVEL)}"))
     if meta.get("reason") not in list(reasons):
         raise ConfigError(_complaint(suite, position, raw, f"meta.reason must be one of {', '.join(reasons)}"))
-    known = {*schema_of(suite.dataset).names, *DERIVED_COLUMNS}
+    known = {*schema_of(suite.dataset).names, *RULES[suite.dataset].derived_columns}
     unknown = [name for name in columns_of(kwargs) if name not in known]
     if unknown:
         raise ConfigError(_complaint(suite, position, raw, f"{suite.dataset} has no column {', '.join(unknown)}"))

@@ -8,24 +8,25 @@ import logging
 import os
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bellwether.due import SPANS
 from bellwether.quality.prepare import (
     REASON_COLUMN,
-    missing_regular_minutes,
     normalise,
     quarantine_schema,
     schema_errors,
     schema_of,
     spell_reasons,
     staged_schema,
-    with_derived,
 )
 from bellwether.quality.reasons import TableReason, WarningName
+from bellwether.quality.rules import RULES
 from bellwether.quality.suite import SuiteFile, build_suite, columns_of, read_suite
 
 if TYPE_CHECKING:  # the calendar loads pandas before it is needed
@@ -48,7 +49,7 @@ class Verdict:
     quarantined
         Rows that break a row rule, with the text column `reason` (several joined by ", ").
     warnings
-        Count per `WarningName` over the good rows; every name is there.
+        Count per warning of the dataset, over the good rows.
     failures
         Table rules that failed, in words; each begins with its `TableReason` or with `error`.
     result
@@ -138,10 +139,8 @@ def validate_session(
     reasons = spell_reasons(_masks(outcomes, "row", len(table)), len(table))
     good, quarantined = _split(table, reasons, dataset)
     failures += _share_failure(len(quarantined), len(table), suite.max_quarantined_share)
-    warnings = _count_warnings(outcomes, reasons) | {
-        WarningName.MISSING_REGULAR_MINUTES.value: missing_regular_minutes(table, good, session_hours),
-        WarningName.DUPLICATES_DROPPED.value: duplicates_dropped,
-    }
+    warnings = _count_warnings(suite, outcomes, reasons) | RULES[dataset].counts(table, good, session_hours)
+    warnings[WarningName.DUPLICATES_DROPPED.value] = duplicates_dropped
     result = {
         "suite": suite.name,
         "dataset": dataset,
@@ -170,18 +169,24 @@ def _run(suite: SuiteFile, table: pa.Table, hours: "SessionHours", rows_expected
     asset = context.data_sources.add_pandas("staged").add_dataframe_asset(suite.dataset)
     definition = asset.add_batch_definition_whole_dataframe("session")
     # A fresh frame is indexed 0..n-1: the labels GX reports are positions in the table.
-    batch = definition.get_batch({"dataframe": with_derived(table).to_pandas()})
+    batch = definition.get_batch({"dataframe": RULES[suite.dataset].derived(table).to_pandas()})
     answer = batch.validate(
         build_suite(suite),
         # What is kept is a summary; the rows themselves are needed here, for the split.
         result_format="COMPLETE",
         expectation_parameters={
-            "pre_open": hours.pre_open,
-            "post_close": hours.post_close,
+            **_span(suite.dataset, hours),
             "rows_expected": rows_expected,
         },
     )
     return [_outcome(each) for each in answer.results]
+
+
+def _span(dataset: str, hours: "SessionHours") -> dict[str, datetime]:
+    if dataset not in SPANS:
+        return {}
+    start, end = SPANS[dataset](hours)
+    return {"span_start": start, "span_end": end}
 
 
 def _outcome(answer: "ExpectationValidationResult") -> _Outcome:
@@ -230,8 +235,9 @@ def _share_failure(quarantined: int, rows: int, max_share: float) -> list[str]:
     return [f"{TableReason.QUARANTINED_SHARE}: {numbers}"]
 
 
-def _count_warnings(outcomes: list[_Outcome], reasons: pa.Array) -> dict[str, int]:
+def _count_warnings(suite: SuiteFile, outcomes: list[_Outcome], reasons: pa.Array) -> dict[str, int]:
     masks = _masks(outcomes, "warning", len(reasons))
     good = reasons.is_null()
     counted = {name: pc.sum(pc.and_(mask, good)).as_py() or 0 for name, mask in masks.items()}
-    return {name.value: counted.get(name.value, 0) for name in WarningName}
+    names = {raw["meta"]["reason"] for raw in suite.expectations if raw["meta"]["level"] == "warning"}
+    return {name.value: counted.get(name.value, 0) for name in WarningName if name in names}

@@ -31,7 +31,7 @@ _PLANS_YEARS = (2, 5, 10, 15, 20)  # https://polygon.io/pricing: how far back th
 class Aggregates:
     """The bars of one ticker in one window.
 
-    `table` has schema `EQUITIES`, or `INDICES` for an index, and no rows where there were no trades.
+    `table` has schema `EQUITIES`, or `INDEX_BARS` for an index, and no rows where there were no trades.
     """
 
     ticker: str
@@ -78,7 +78,10 @@ class BarChain(Chain[Aggregates]):
 
     @classmethod
     def of(cls, request: Request) -> "BarChain":
-        """Return the chain of a request that was made before."""
+        """Return the chain of a request that was made before; `ValueError` for one that asked for no bars."""
+        if request.endpoint != NAME:
+            message = f"{request.endpoint} asks for no bars"
+            raise ValueError(message)
         arguments = request.arguments
         return cls(arguments["ticker"], int(arguments["from_ms"]), int(arguments["to_ms"]))
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from bellwether.errors import Truncated
-from bellwether.schemas import EQUITIES, INDICES, TIMESTAMP
+from bellwether.schemas import EQUITIES, INDEX_BARS, TIMESTAMP
 from bellwether.sources.body import decode, refusal
 
 _NO_COUNT = -(2**63)
@@ -82,7 +82,7 @@ def _row(*names: str) -> np.dtype[np.void]:
 _TRADED = _Form(
     msgspec.json.Decoder(_Page[_Bar]), _row("v", "vw", "o", "c", "h", "l", "t", "n"), Packer("=6d2q"), EQUITIES
 )
-_COMPUTED = _Form(msgspec.json.Decoder(_Page[_IndexBar]), _row("o", "c", "h", "l", "t"), Packer("=4dq"), INDICES)
+_COMPUTED = _Form(msgspec.json.Decoder(_Page[_IndexBar]), _row("o", "c", "h", "l", "t"), Packer("=4dq"), INDEX_BARS)
 
 
 def decode_aggregates(
@@ -105,7 +105,7 @@ def decode_aggregates(
     -------
     tuple of Envelope and pa.Table
         One row per bar, never earlier than the row before it, in schema `EQUITIES` for stocks and options (`vwap` and
-        `transactions` null where the vendor leaves them out), `INDICES` for indices. No rows only where the vendor
+        `transactions` null where the vendor leaves them out), `INDEX_BARS` for indices. No rows only where the vendor
         counts zero.
 
     Raises

@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from bellwether.tickers import check_ticker
+from bellwether.tickers import Family, check_ticker
 
 DEFAULT_TICKERS = ("AAPL", "AMZN", "GOOGL", "IWM", "JPM", "META", "MSFT", "NVDA", "QQQ", "SPY", "TSLA", "XOM")
 
@@ -43,12 +43,12 @@ def shown(names: Iterable[str]) -> str:
     return ", ".join(listed[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def malformed_among(names: Iterable[str]) -> dict[str, str]:
-    """Return the names that are no tickers, each with the reason."""
+def malformed_among(names: Iterable[str], family: Family = "equity") -> dict[str, str]:
+    """Return the names that are no tickers of a family, each with the reason."""
     reasons: dict[str, str] = {}
     for name in names:
         try:
-            check_ticker(name)
+            check_ticker(name, family)
         except ValueError as error:
             reasons[name] = str(error)
     return reasons
@@ -66,6 +66,7 @@ class NamedTickers(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    _family: ClassVar[Family] = "equity"
 
     required: tuple[str, ...] = ()
     best_effort: tuple[str, ...] = ()
@@ -79,7 +80,7 @@ class NamedTickers(BaseModel):
             msg = "YAML reads ON, OFF, YES, NO, TRUE and FALSE as truth values; quote a ticker of that name: 'ON'"
             raise ValueError(msg)
         names = sorted(str(ticker)[:40] for ticker in tickers)
-        if malformed := malformed_among(names):
+        if malformed := malformed_among(names, cls._family):
             _, *others = malformed
             msg = next(iter(malformed.values())) + (f"; nor are {shown(map(repr, others))}" if others else "")
             raise ValueError(msg)
@@ -140,6 +141,12 @@ class TickerList(NamedTickers):
     def origin(self) -> str:
         """Where the tickers come from, in words."""
         return "list" if self.file is None else f"file {self.file}"
+
+
+class IndexList(TickerList):
+    """Indices: `[I:VIX, I:SPX]`, or a file of them."""
+
+    _family: ClassVar[Family] = "index"
 
 
 class _Rule(NamedTickers):

@@ -34,7 +34,7 @@ URL = "http://vendor/x"
 
 
 def fetch(lake: Lake, vendor: FakeVendor) -> BatchSummary:
-    return fetch_batch(lake, vendor, RetryPolicies(), BATCH)  # type: ignore[arg-type]
+    return fetch_batch(lake, vendor, Config(), BATCH)  # type: ignore[arg-type]
 
 
 def staged(lake: Lake) -> tuple[pa.Table, BatchRecord]:
@@ -120,7 +120,7 @@ def test_of_several_failures_the_one_most_worth_another_try_is_raised(lake: Lake
     retries = RetryPolicies.model_validate({"errors": {"BadResponse": {"airflow_retries": 0}}})
     vendor.errors |= {"AAPL": BadResponse("odd", url=URL), "SPY": ServerError("500", url=URL)}
     with pytest.raises(ServerError, match="500"):
-        fetch_batch(lake, vendor, retries, BATCH)  # type: ignore[arg-type]
+        fetch_batch(lake, vendor, Config(retry_policy=retries), BATCH)  # type: ignore[arg-type]
 
 
 def test_identical_duplicates_are_dropped_and_counted_by_ticker(lake: Lake, vendor: FakeVendor) -> None:

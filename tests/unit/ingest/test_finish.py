@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from bellwether.config import Config, RetryPolicies
+from bellwether.config import Config
 from bellwether.errors import BadResponse, LakeError, QualityError
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import failed_tickers, forgivable, publish_stage, validate_stage
@@ -22,7 +22,7 @@ def capture(lake: Lake, config: Config, vendor: FakeVendor, stage_id: str = "s1"
     batches = plan_session(lake, config, vendor, "equities", SESSION, stage_id=stage_id, **options)
     for batch in batches:
         try:
-            fetch_batch(lake, vendor, RetryPolicies(), batch)  # type: ignore[arg-type]
+            fetch_batch(lake, vendor, Config(), batch)  # type: ignore[arg-type]
         except BadResponse:
             continue
     return batches

@@ -67,7 +67,10 @@ def test_a_long_universe_is_named_in_part(lake: Lake, config: Config) -> None:
 def test_a_session_that_is_not_due_is_refused(tmp_path: Path, config: Config, now: str, last_due: str) -> None:
     clock = SimulatedClock(datetime.fromisoformat(now).replace(tzinfo=UTC), speed=0)
     lake = Lake.open(tmp_path / "early", simulated=True, clock=clock)
-    message = f"2025-07-10 is not due before 15 minutes after its end; the last due is {last_due}"
+    message = (
+        "equities of 2025-07-10 are not due until 15 minutes after the end of extended hours; "
+        f"the last session due is {last_due}"
+    )
     with pytest.raises(NotASession, match=message):
         plan_session(lake, config, FakeVendor(), "equities", date(2025, 7, 10), stage_id="s9")
 

@@ -23,6 +23,7 @@ from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import column_of
 from bellwether.quality.validate import Verdict
 from bellwether.schemas import EQUITIES
+from bellwether.sources.minute_bars import MinuteBars
 from bellwether.sources.raw import RawPage, Request, from_table, to_table
 from tests.bucket import ROOT, Bucket
 from tests.builders import SESSION, bars
@@ -284,7 +285,7 @@ def test_a_raw_file_that_is_not_what_was_published_from_is_named_and_nothing_is_
 ) -> None:
     before = publish()
     change_raw(lake, lambda page: replace(page, body=page.body.replace(b'"v": ', b'"v": 1')))
-    for act in (lambda: again(lake, config), lambda: audit_session(lake, "equities", SESSION)):
+    for act in (lambda: again(lake, config), lambda: audit_session(lake, Config(), "equities", SESSION)):
         with pytest.raises(LakeError, match=r"raw/equities/session=2025-07-01/s1/b000-\w+.parquet is not what was"):
             act()
     assert in_force(lake) == before
@@ -329,7 +330,7 @@ def test_of_two_answers_the_newest_complete_one_is_taken_and_the_other_reported(
     before = publish()
     capture(lake, config, vendor, stage_id="s1", force=True)
     lose(lake, "clean", "state")
-    newest = max(page.received_utc for answer in stored(lake, "SPY") for page in answer.pages)
+    newest = max(page.received_utc for answer in stored(lake, "SPY") for [pages] in [answer.chains] for page in pages)
     change_raw(lake, lambda page: replace(page, number=1) if page.received_utc == newest else page)
     done = again(lake, config)
     assert list(done.problems) == ["SPY"]
@@ -372,14 +373,14 @@ class TestAudit:
     def test_a_good_session_and_one_never_published_have_no_problems(
         self, lake: Lake, publish: Publish, oddities: None
     ) -> None:
-        assert audit_session(lake, "equities", SESSION) == {}
+        assert audit_session(lake, Config(), "equities", SESSION) == {}
         publish()
-        assert audit_session(lake, "equities", SESSION) == {}
+        assert audit_session(lake, Config(), "equities", SESSION) == {}
 
     def test_every_ticker_without_its_answer_is_named(self, lake: Lake, publish: Publish) -> None:
         publish()
         lake.storage.delete(paths.raws("equities", SESSION) / rawfiles.names(lake, "equities", SESSION)[0])
-        assert list(audit_session(lake, "equities", SESSION)) == ["AAPL", "MSFT"]
+        assert list(audit_session(lake, Config(), "equities", SESSION)) == ["AAPL", "MSFT"]
 
     def test_an_answer_that_holds_other_bars_than_were_published_is_named(
         self, lake: Lake, publish: Publish, oddities: None, monkeypatch: pytest.MonkeyPatch
@@ -389,26 +390,28 @@ class TestAudit:
 
         def swapped(*arguments: object) -> object:
             file = read_file(*arguments)  # type: ignore[arg-type]
-            by_ticker = {answer.ticker: answer for answer in file.answers} if file else {}
+            by_ticker = {answer.subject: answer for answer in file.answers} if file else {}
             if "QQQ" not in by_ticker:
                 return file
-            pages = [replace(page, body=page.body.replace(b'"QQQ"', b'"SPY"')) for page in by_ticker["QQQ"].pages]
-            other = Request("aggregates", {**pages[0].request.arguments, "ticker": "SPY"})
-            spy = replace(
-                by_ticker["SPY"], pages=[replace(by_ticker["SPY"].pages[0], request=other, body=pages[0].body)]
-            )
+            [[page]] = by_ticker["QQQ"].chains
+            [[swapped_out]] = by_ticker["SPY"].chains
+            other = Request("aggregates", {**page.request.arguments, "ticker": "SPY"})
+            body = page.body.replace(b'"QQQ"', b'"SPY"')
+            spy = replace(by_ticker["SPY"], chains=[[replace(swapped_out, request=other, body=body)]])
             return replace(file, answers=[by_ticker["QQQ"], spy])
 
         monkeypatch.setattr(rawfiles, "read", swapped)
-        problems = audit_session(lake, "equities", SESSION)
-        assert problems == {"SPY": "published as partial of 60 bars, but the raw answer has 6"}
+        problems = audit_session(lake, Config(), "equities", SESSION)
+        assert problems == {"SPY": "published as partial of 60 rows, but the raw answer has 6"}
 
     def test_an_answer_that_cannot_be_used_is_named(self, lake: Lake, publish: Publish) -> None:
         publish()
         change_raw(lake, lambda page: replace(page, number=3))
-        assert "cannot be used" in audit_session(lake, "equities", SESSION)["SPY"]
+        assert "cannot be used" in audit_session(lake, Config(), "equities", SESSION)["SPY"]
 
 
 def stored(lake: Lake, ticker: str) -> list[StoredAnswer]:
-    files = [rawfiles.read(lake, "equities", SESSION, name) for name in rawfiles.names(lake, "equities", SESSION)]
-    return [answer for file in files if file for answer in file.answers if answer.ticker == ticker]
+    files = [
+        rawfiles.read(lake, MinuteBars("equities"), SESSION, name) for name in rawfiles.names(lake, "equities", SESSION)
+    ]
+    return [answer for file in files if file for answer in file.answers if answer.subject == ticker]

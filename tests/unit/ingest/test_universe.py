@@ -5,12 +5,14 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from bellwether.config import Config
 from bellwether.errors import ConfigError
 from bellwether.ingest.universe import named_universe, session_universe
 from bellwether.lake import Lake, Universe
 from bellwether.lake.coverage import stored_universe
-from bellwether.universe.spec import ActiveTickers, TickerList
+from bellwether.universe.spec import ActiveTickers, TickerList, UniverseSpec
 from tests.builders import SESSION, FakeReference
+from tests.unit.ingest.conftest import with_universe
 
 EVER, NEVER = date(2000, 1, 1), date(2100, 1, 1)
 NAMES = ("AAPL", "MSFT", "SPY")
@@ -21,8 +23,9 @@ def reference() -> FakeReference:
     return FakeReference([(name, "CS", EVER, NEVER) for name in NAMES])
 
 
-def settle(lake: Lake, spec: object, reference: FakeReference, **options: bool) -> Universe:
-    return session_universe(lake, spec, reference, "equities", SESSION, stage_id="s1", **options)  # type: ignore[arg-type]
+def settle(lake: Lake, spec: UniverseSpec, reference: FakeReference, **options: bool) -> Universe:
+    config = with_universe(Config(), spec)
+    return session_universe(lake, config, reference, "equities", SESSION, stage_id="s1", **options)  # type: ignore[arg-type]
 
 
 def test_a_list_is_stored_as_it_stands_and_asks_nobody(lake: Lake, reference: FakeReference) -> None:
@@ -88,5 +91,5 @@ def test_a_rule_that_leaves_nobody_to_be_required_is_refused(lake: Lake) -> None
 
 
 def test_only_a_list_is_known_without_the_vendor() -> None:
-    assert named_universe(TickerList(required=("SPY",))).tickers == ("SPY",)
-    assert named_universe(ActiveTickers(rule="active")) is None
+    assert named_universe(with_universe(Config(), TickerList(required=("SPY",))), "equities").tickers == ("SPY",)
+    assert named_universe(with_universe(Config(), ActiveTickers(rule="active")), "equities") is None

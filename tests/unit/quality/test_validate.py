@@ -1,5 +1,7 @@
+import dataclasses
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -9,15 +11,17 @@ import pytest
 
 from bellwether.errors import ConfigError
 from bellwether.quality import validate
+from bellwether.quality.bar_rules import with_traded_columns
 from bellwether.quality.gate import check_batch
-from bellwether.quality.prepare import quarantine_schema, with_derived
+from bellwether.quality.prepare import quarantine_schema
 from bellwether.quality.reasons import RowReason, WarningName
+from bellwether.quality.rules import RULES
 from bellwether.quality.suite import read_suite
 from bellwether.quality.validate import Verdict, raised_exceptions, validate_session
 from bellwether.schemas import EQUITIES
 from tests.unit.quality.frames import HOURS, Row, good_row, good_rows, spoilt_rows, table_of
 
-NO_WARNINGS = dict.fromkeys([str(name) for name in WarningName], 0)
+NO_WARNINGS = dict.fromkeys([str(name) for name in WarningName if name != WarningName.STALE_BAR], 0)
 
 
 def judge(rows: list[Row], **changes: Any) -> Verdict:
@@ -154,8 +158,12 @@ def test_bars_without_any_vwap_pass() -> None:
     assert verdict.warnings == NO_WARNINGS | {"null_vwap": 210, "null_transactions": 210}
 
 
+def derive_as(monkeypatch: pytest.MonkeyPatch, derived: Callable[[pa.Table], pa.Table]) -> None:
+    monkeypatch.setattr(validate, "RULES", {"equities": dataclasses.replace(RULES["equities"], derived=derived)})
+
+
 def test_column_missing_in_the_frame_is_an_error_not_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validate, "with_derived", lambda table: with_derived(table).drop_columns("ms_past_minute"))
+    derive_as(monkeypatch, lambda table: with_traded_columns(table).drop_columns("ms_past_minute"))
     verdict = judge([good_row()])
     (failure,) = verdict.failures
     assert failure.startswith("error: expect_column_values_to_be_in_set(ms_past_minute) could not be evaluated: ")
@@ -163,7 +171,7 @@ def test_column_missing_in_the_frame_is_an_error_not_a_pass(monkeypatch: pytest.
 
 
 def test_nulls_that_no_rule_could_judge_are_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validate, "with_derived", lambda table: table.drop_columns("open"))
+    derive_as(monkeypatch, lambda table: table.drop_columns("open"))
     verdict = judge([good_row() | {"open": None}])
     assert not verdict.passed
     assert (verdict.good.schema, verdict.good.num_rows) == (EQUITIES, 0)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bellwether.errors import BadResponse, OutsideHistory, Truncated
-from bellwether.schemas import EQUITIES, INDICES
+from bellwether.schemas import EQUITIES, INDEX_BARS
 from bellwether.sources.aggregates import BarChain
 from bellwether.sources.bars import decode_aggregates
 from bellwether.sources.raw import RawPage, Request
@@ -285,7 +285,7 @@ def test_a_time_beyond_any_calendar_is_refused_and_named() -> None:
 def test_index_bars_have_neither_volume_nor_vwap_nor_transactions() -> None:
     content = body([{name: BAR[name] for name in "ochlt"}], ticker="I:VIX", adjusted=...)
     table = decode_aggregates(content, "I:VIX", url=URL)[1]
-    assert table.schema == INDICES
+    assert table.schema == INDEX_BARS
     assert table.drop(["ts"]).to_pylist() == [{"ticker": "I:VIX", "open": 1.5, "high": 3.0, "low": 1.0, "close": 2.5}]
     with pytest.raises(BadResponse, match="64 bits"):
         decode_aggregates(body([bar(t=2**63)], ticker="I:VIX"), "I:VIX", url=URL)

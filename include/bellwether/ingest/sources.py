@@ -1,0 +1,22 @@
+"""The sources: one row each. Everything else about capturing them is the same for all."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from bellwether.config import Config
+from bellwether.sources.indices import IndexBars
+from bellwether.sources.minute_bars import MinuteBars
+from bellwether.sources.source import Source
+
+_MAKERS: Final[Mapping[str, Callable[[Config], Source]]] = {
+    "equities": lambda _config: MinuteBars("equities"),
+    "indices": lambda _config: IndexBars("indices"),
+}
+
+CAPTURED: Final = tuple(sorted(_MAKERS))
+"""The datasets that are captured from the vendor."""
+
+
+def source_of(config: Config, dataset: str) -> Source:
+    """Return the source of a dataset, as configured."""
+    return _MAKERS[dataset](config)
