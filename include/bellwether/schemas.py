@@ -32,6 +32,63 @@ INDICES = INDEX_BARS.append(pa.field("is_stale", pa.bool_(), nullable=False))
 """`is_stale`: after the close of regular trading, and equal to the bar before in all four prices: nothing moved, the
 vendor went on repeating the last value."""
 
+SPLITS = pa.schema(
+    [
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("execution_date", pa.date32(), nullable=False),
+        pa.field("split_from", pa.float64(), nullable=False),
+        pa.field("split_to", pa.float64(), nullable=False),
+        pa.field("split_id", pa.string(), nullable=False),
+    ]
+)
+"""`split_from` old shares become `split_to` new ones; all trades of `execution_date` are in new ones."""
+
+DIVIDENDS = pa.schema(
+    [
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("ex_dividend_date", pa.date32(), nullable=False),
+        pa.field("declaration_date", pa.date32(), nullable=True),
+        pa.field("record_date", pa.date32(), nullable=True),
+        pa.field("pay_date", pa.date32(), nullable=True),
+        pa.field("cash_amount", pa.float64(), nullable=False),
+        pa.field("currency", pa.string(), nullable=True),
+        pa.field("frequency", pa.int32(), nullable=True),
+        pa.field("dividend_type", pa.string(), nullable=False),
+        pa.field("dividend_id", pa.string(), nullable=False),
+    ]
+)
+"""`cash_amount` per share in `currency`; `frequency` per year, 0 once; types as the vendor's (CD, SC, LT, ST)."""
+
+RATES = pa.schema(
+    [
+        pa.field("date", pa.date32(), nullable=False),
+        pa.field("tenor_months", pa.int16(), nullable=False),
+        pa.field("rate", pa.float64(), nullable=False),
+    ]
+)
+"""Treasury par yields, a fraction per year (0.0406 is 4.06 %); the yields of `date` are known after it."""
+
+TICKERS = pa.schema(
+    [
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=True),
+        pa.field("type", pa.string(), nullable=True),
+        pa.field("market", pa.string(), nullable=False),
+        pa.field("primary_exchange", pa.string(), nullable=True),
+        pa.field("currency", pa.string(), nullable=True),
+        pa.field("cik", pa.string(), nullable=True),
+        pa.field("composite_figi", pa.string(), nullable=True),
+        pa.field("share_class_figi", pa.string(), nullable=True),
+        pa.field("active", pa.bool_(), nullable=True),
+        pa.field("delisted_utc", TIMESTAMP, nullable=True),
+    ]
+)
+"""A ticker is given again after a delisting: (ticker, delisted_utc) is unique, ticker alone is not."""
+
+
+WHOLE = "*"
+"""The subject of a dataset whose rows are asked for all at once."""
+
 
 @dataclass(frozen=True)
 class Form:
@@ -44,12 +101,13 @@ class Form:
     key
         What tells a row from every other of a session, and the order rows are published in.
     subject
-        The column whose values are asked for one by one, and of which coverage is kept.
+        The column whose values are asked for one by one, and of which coverage is kept; None where all rows of a session
+        are asked for at once, as of the one subject `WHOLE`.
     """
 
     schema: pa.Schema
     key: tuple[str, ...] = ("ticker", "ts")
-    subject: str = "ticker"
+    subject: str | None = "ticker"
 
 
 FORMS: dict[str, Form] = {

@@ -33,7 +33,7 @@ from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake, TickerCoverage
 from bellwether.lake.stage import BatchRecord, Stage
 from bellwether.logging import get_logger
-from bellwether.schemas import FORMS
+from bellwether.schemas import FORMS, WHOLE
 from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
 from bellwether.sources.source import Answer
@@ -187,6 +187,9 @@ def _worst(errors: dict[str, VendorError], retries: RetryPolicies, asked: int) -
 
 
 def rows_by_subject(table: pa.Table, dataset: str) -> dict[str, int]:
-    """Return the number of rows of each subject in a table."""
-    counts = pc.value_counts(table[FORMS[dataset].subject].combine_chunks())
+    """Return the number of rows of each subject in a table; a subject without rows is not among them."""
+    subject = FORMS[dataset].subject
+    if subject is None:
+        return {WHOLE: table.num_rows} if table.num_rows else {}
+    counts = pc.value_counts(table[subject].combine_chunks())
     return {entry["values"]: entry["counts"] for entry in counts.to_pylist()}

@@ -6,7 +6,7 @@ Correctness rests on that comparison, not on Airflow's pools.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date
 
@@ -23,7 +23,7 @@ from bellwether.lake.layout import FileLayout
 from bellwether.lake.manifest import METADATA_KEY, Manifest, TickerCoverage, Universe, encode
 from bellwether.lake.revisions import revision_of
 from bellwether.logging import get_logger
-from bellwether.schemas import FORMS, SCHEMA_VERSION
+from bellwether.schemas import FORMS, SCHEMA_VERSION, WHOLE, Form
 
 # Every round means that another publisher finished its own; so many in a row mean something else is wrong.
 MOST_ROUNDS = 100
@@ -162,7 +162,7 @@ def _merge(
     lake: Lake, submission: Submission, current: Published | None, refused: dict[str, str]
 ) -> tuple[pa.Table, Manifest]:
     form = FORMS[submission.dataset]
-    schema, subject = form.schema, form.subject
+    schema = form.schema
     published, before = (current.table, current.manifest.coverage) if current else (schema.empty_table(), {})
     accepted = {ticker: known for ticker, known in submission.coverage.items() if ticker not in refused}
     coverage = dict(sorted((before | accepted).items()))
@@ -172,9 +172,8 @@ def _merge(
             f"{submission.dataset} {submission.session}: nothing to publish, every ticker failed: {'; '.join(reasons)}"
         )
         raise NothingProven(msg)
-    replaced = pa.array(sorted(accepted), pa.string())
-    kept = published.filter(pc.invert(pc.is_in(published[subject], value_set=replaced)))
-    arriving = submission.table.filter(pc.is_in(submission.table[subject], value_set=replaced))
+    kept, _ = _split(published, form, accepted)
+    _, arriving = _split(submission.table, form, accepted)
     table = pa.concat_tables([kept.cast(schema), arriving.cast(schema)])
     table = table.sort_by([(column, "ascending") for column in form.key]).combine_chunks()
     stages = {known.stage_id for known in coverage.values()}
@@ -202,6 +201,15 @@ def _merge(
         timings_s=submission.timings_s,
         universe=submission.universe or (current.manifest.universe if current else None),
     )
+
+
+def _split(table: pa.Table, form: Form, subjects: Collection[str]) -> tuple[pa.Table, pa.Table]:
+    """Return the rows of all other subjects, and those of these."""
+    if form.subject is None:
+        of_these = pa.repeat(WHOLE in subjects, table.num_rows)
+    else:
+        of_these = pc.is_in(table[form.subject], value_set=pa.array(sorted(subjects), pa.string()))
+    return table.filter(pc.invert(of_these)), table.filter(of_these)
 
 
 def _says_the_same(current: Manifest, merged: Manifest) -> bool:
