@@ -165,6 +165,11 @@ class SessionCalendar:
         return candidate
 
 
+def midnight(day: date) -> datetime:
+    """Return the instant, aware UTC, at which `day` begins in New York."""
+    return datetime.combine(day, time(), NEW_YORK).astimezone(UTC)
+
+
 @cache
 def get_calendar() -> SessionCalendar:
     """Return this process's calendar; building it costs about a second, once."""

@@ -101,8 +101,8 @@ class Form:
     key
         What tells a row from every other of a session, and the order rows are published in.
     subject
-        The column whose values are asked for one by one, and of which coverage is kept; None where all rows of a session
-        are asked for at once, as of the one subject `WHOLE`.
+        The column whose values are asked for one by one, and of which coverage is kept; None where all rows of a
+        session are asked for at once, as of the one subject `WHOLE`.
     """
 
     schema: pa.Schema

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from bellwether.calendar import NEW_YORK, get_calendar
+from bellwether.calendar import NEW_YORK, get_calendar, midnight
 from bellwether.due import Due
 from bellwether.errors import NotASession
 
@@ -103,3 +103,8 @@ def test_previous_and_next_end_where_the_calendar_ends() -> None:
 def test_last_session_due(now: str, delay: int, expected: date) -> None:
     instant = datetime.fromisoformat(now).replace(tzinfo=UTC)
     assert CALENDAR.last_due(instant, Due("post_close", delay)) == expected
+
+
+def test_days_begin_at_new_yorks_midnight_in_summer_and_winter() -> None:
+    assert midnight(date(2025, 7, 1)) == datetime(2025, 7, 1, 4, tzinfo=UTC)
+    assert midnight(date(2025, 11, 3)) == datetime(2025, 11, 3, 5, tzinfo=UTC)
