@@ -42,3 +42,16 @@ class WarningName(StrEnum):
     STALE_BAR = "stale_bar"
     MISSING_REGULAR_MINUTES = "missing_regular_minutes"
     DUPLICATES_DROPPED = "duplicates_dropped"
+
+
+class CrossCheckWarning(StrEnum):
+    """Where a session's minutes and the official day are further apart than is usual; each counts tickers."""
+
+    OPEN_DIFFERS = "open_differs"
+    HIGH_DIFFERS = "high_differs"
+    LOW_DIFFERS = "low_differs"
+    CLOSE_DIFFERS = "close_differs"
+    VOLUME_ABOVE_OFFICIAL = "volume_above_official"
+    VOLUME_FAR_BELOW_OFFICIAL = "volume_far_below_official"
+    NO_MINUTES = "no_minutes"
+    NO_OFFICIAL = "no_official"
