@@ -11,10 +11,13 @@ TICKER_PATTERN = r"^[A-Z][A-Za-z0-9]{0,9}(\.[A-Z]{1,4})?$"
 INDEX_PATTERN = r"^I:[A-Z][A-Z0-9]{0,14}$"
 """Indices: `I:VIX`."""
 
+OPTION_PATTERN = r"^O:[A-Z][A-Z0-9]{0,5}[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[CP][0-9]{8}$"
+"""OCC: root (a digit at its end marks an adjusted contract), YYMMDD, call or put, strike in thousandths of a dollar;
+Python and RE2 read it alike."""
+
 _PATTERNS: Final[dict[Family, re.Pattern[str]]] = {
     "equity": re.compile(TICKER_PATTERN),
-    # OCC: root (a digit in it marks an adjusted contract), YYMMDD, call or put, strike in thousandths of a dollar.
-    "option": re.compile(r"O:[A-Z][A-Z0-9]{0,5}[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[CP][0-9]{8}"),
+    "option": re.compile(OPTION_PATTERN),
     "index": re.compile(INDEX_PATTERN),
 }
 _ALLOWED: Final[dict[Family, str]] = {
