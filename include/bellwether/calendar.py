@@ -113,6 +113,13 @@ class SessionCalendar:
             raise NotASession(msg)
         return later[0]
 
+    def on_or_before(self, day: date) -> date:
+        """Return the last session not after `day`; beyond those known, by the exchange's regular holidays.
+
+        Options expire years ahead of the sessions known, and their chains are read today.
+        """
+        return cast("date", self._calendar.day.rollback(pd.Timestamp(day)).date())
+
     def parse(self, key: str) -> date:
         """Return the session a key `YYYY-MM-DD` names.
 

@@ -81,6 +81,13 @@ def test_previous_and_next_step_over_closures() -> None:
     assert CALENDAR.parse("2025-07-03") == date(2025, 7, 3)
 
 
+def test_the_session_on_or_before_a_day_is_known_years_ahead() -> None:
+    assert CALENDAR.on_or_before(date(2025, 1, 8)) == date(2025, 1, 8)
+    assert CALENDAR.on_or_before(date(2025, 1, 9)) == date(2025, 1, 8)  # a day of mourning
+    assert CALENDAR.on_or_before(date(2025, 7, 6)) == date(2025, 7, 3)
+    assert CALENDAR.on_or_before(date(2038, 4, 24)) == date(2038, 4, 22)  # Saturday after a Good Friday
+
+
 def test_previous_and_next_end_where_the_calendar_ends() -> None:
     with pytest.raises(NotASession, match="before"):
         CALENDAR.previous(CALENDAR.first)
