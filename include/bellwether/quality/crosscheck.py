@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.errors import QualityError
-from bellwether.quality.prepare import PRICES, any_of
+from bellwether.quality.bar_rules import any_of
 from bellwether.quality.reasons import CrossCheckWarning
 
 ONE_CENT = 0.01
