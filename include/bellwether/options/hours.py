@@ -2,7 +2,7 @@
 
 The one table of products, on top of the exchange's calendar. Regular trading hours only: the sessions of SPX, VIX and
 others at night and from 16:15 to 17:00 are not known here. The hours are those of today; settlement holds for what has
-expired since 2014. Sources, each read in 2026:
+expired since 2014. Sources:
 
 - Firstrade, "options that trade until 4:15 p.m. ET": https://help.zh-tw.firstrade.com/article/833-4-15 (the present
   list, and which index options end at 16:00 on their last day); NYSE Arca's list of 2017, shorter:
@@ -10,7 +10,7 @@ expired since 2014. Sources, each read in 2026:
 - Cboe's specifications of SPX/SPXW, XSP, DJX, RUT/RUTW, MSCI: https://www.cboe.com/tradable_products/; a table of
   settlement and last trading day by root: tastytrade, "Cash-Settled Indexes Options Specifications",
   https://tastyworks.freshdesk.com/support/solutions/articles/43000435289
-- Nasdaq's of NDX: http://www.nasdaqtrader.com/Micro.aspx?id=phlxbroadbased
+- Nasdaq's of NDX: http://www.nasdaqtrader.com/Micro.aspx?id=phlxbroadbased, of MNX: http://www.marketswiki.com/wiki/Options_on_NASDAQ-100_Index
 - Saturday expirations until February 2015: http://www.gpo.gov/fdsys/pkg/FR-2013-05-06/html/2013-10605.htm
 - SPXQ became SPXW in July 2014 and SPXPM in May 2017, RUTQ became RUTW in January 2016 (Cboe's announcements).
 """
