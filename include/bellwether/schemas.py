@@ -85,6 +85,28 @@ TICKERS = pa.schema(
 )
 """A ticker is given again after a delisting: (ticker, delisted_utc) is unique, ticker alone is not."""
 
+NEWS = pa.schema(
+    [
+        pa.field("article_id", pa.string(), nullable=False),
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("published_utc", TIMESTAMP, nullable=False),
+        pa.field("first_seen_utc", TIMESTAMP, nullable=False),
+        pa.field("version", pa.int32(), nullable=False),
+        pa.field("title", pa.string(), nullable=False),
+        pa.field("description", pa.string(), nullable=True),
+        pa.field("author", pa.string(), nullable=True),
+        pa.field("publisher", pa.string(), nullable=False),
+        pa.field("article_url", pa.string(), nullable=False),
+        pa.field("keywords", pa.list_(pa.string()), nullable=False),
+        pa.field("language", pa.string(), nullable=False),
+        pa.field("sentiment", pa.float64(), nullable=True),
+        pa.field("sentiment_label", pa.string(), nullable=True),
+        pa.field("sentiment_source", pa.string(), nullable=False),
+        pa.field("sentiment_reasoning", pa.string(), nullable=True),
+        pa.field("content_hash", pa.string(), nullable=False),
+    ]
+)
+"""One row per article, ticker and version: 1 as first seen, the next for each change. `sentiment` is from -1 to 1."""
 
 WHOLE = "*"
 """The subject of a dataset whose rows are asked for all at once."""
