@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.errors import QualityError
-from bellwether.quality.bar_rules import any_of
+from bellwether.quality.bar_rules import PRICES
+from bellwether.quality.prepare import any_of
 from bellwether.quality.reasons import CrossCheckWarning
 
 ONE_CENT = 0.01
