@@ -23,8 +23,10 @@ _TOTALS = {
     "low": ("low", "min", None),
     "close": ("close", "last", None),
     "volume": ("volume", "sum", None),
+    "is_stale": ("is_stale", "all", None),
     "transactions": ("transactions", "sum", _ALL_KNOWN),
     "vwap": ("traded", "sum", _ALL_KNOWN),
+    "is_stale": ("is_stale", "all", None),
 }
 
 
@@ -50,7 +52,7 @@ def roll_up(bars: pa.Table, every: Every, *, regular_only: bool = False) -> pa.T
         The schema of `bars`, sorted by session, ticker and time. `ts` is the start of the bucket, for `1d` New York's
         midnight. Open is the first minute's, close the last one's; volumes are sums of doubles, exact for whole shares.
         `transactions` is null if that of any minute is. `vwap` is weighted by volume; null if any minute with volume
-        has none, or nothing was traded.
+        has none, or nothing was traded. `is_stale` if every minute is.
 
     Raises
     ------

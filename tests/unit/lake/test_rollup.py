@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bellwether.calendar import NEW_YORK, SessionHours, get_calendar
 from bellwether.errors import LakeError
 from bellwether.lake.rollup import Every, roll_up
-from bellwether.schemas import EQUITIES, INDICES, TIMESTAMP
+from bellwether.schemas import EQUITIES, INDEX_BARS, INDICES, TIMESTAMP
 
 DAY = date(2025, 7, 1)
 HALF_DAY = date(2025, 7, 3)
@@ -130,11 +130,13 @@ def test_a_bucket_in_which_nothing_was_traded_has_no_vwap() -> None:
 
 
 def test_an_index_has_no_volume_to_sum() -> None:
-    table = table_of([row("10:00", 1.0), row("10:01", 2.0)]).select(INDICES.names)
+    bars = table_of([row("10:00", 1.0), row("10:01", 2.0), row("10:06", 2.0)]).select(INDEX_BARS.names)
+    table = bars.append_column(INDICES.field("is_stale"), pa.array([False, True, True]))
     rolled = roll_up(table, "5min")
     assert rolled.schema.equals(INDICES)
-    assert rolled.select(["open", "high", "low", "close"]).to_pylist() == [
-        {"open": 1.0, "high": 2.0, "low": 1.0, "close": 2.0}
+    assert rolled.select(["open", "high", "low", "close", "is_stale"]).to_pylist() == [
+        {"open": 1.0, "high": 2.0, "low": 1.0, "close": 2.0, "is_stale": False},
+        {"open": 2.0, "high": 2.0, "low": 2.0, "close": 2.0, "is_stale": True},
     ]
 
 
