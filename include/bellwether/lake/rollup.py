@@ -23,7 +23,6 @@ _TOTALS = {
     "low": ("low", "min", None),
     "close": ("close", "last", None),
     "volume": ("volume", "sum", None),
-    "is_stale": ("is_stale", "all", None),
     "transactions": ("transactions", "sum", _ALL_KNOWN),
     "vwap": ("traded", "sum", _ALL_KNOWN),
     "is_stale": ("is_stale", "all", None),
