@@ -145,8 +145,8 @@ class ListEndpoint[R]:
         asked = self.read(query)
         rows = list(islice(self._after(asked), asked.limit + 1))
         more, rows = len(rows) > asked.limit, rows[: asked.limit]
-        body: dict[str, object] = {"results": present(rows)} if rows else {}
-        body |= {"status": "OK", "request_id": request_id}
+        # Without rows the list is there and empty; aggregates leave it out. Evidence: sources/listing.py.
+        body: dict[str, object] = {"results": present(rows), "status": "OK", "request_id": request_id}
         if self.counted:
             body["count"] = len(rows)
         if more:

@@ -165,10 +165,10 @@ class ListingChain[Row](Chain[Listing[Row]]):
             problem = f"status {envelope.status!r}: {envelope.error or envelope.message or 'no message'}"
         elif envelope.adjusted:
             problem = "asked for unadjusted prices, answered with adjusted ones"
-        elif rows is None and (declared != 0 or envelope.next_url):
-            problem = f"no results, yet not a proven empty answer: count {declared}"
         elif declared is None and self._endpoint.counted:
             problem = f"{len(rows or ())} rows without a resultsCount to check them by"
+        elif not rows and self._endpoint.shape == "page":
+            problem = _doubt_of_emptiness(envelope, absent=rows is None, declared=declared)
         if problem:
             raise refusal(problem, url, request_id)
         held = len(rows or ())
@@ -195,6 +195,25 @@ class ListingChain[Row](Chain[Listing[Row]]):
                 raise ValueError(message)
             last = at
         return key, last
+
+
+def _doubt_of_emptiness(envelope: _Envelope, *, absent: bool, declared: int | None) -> str | None:
+    """Return why an answer without rows is no proof that there are none, or None where it is one.
+
+    Lists of the reference and snapshot families that have nothing say `"results":[],"status":"OK","request_id":"..."`,
+    those of tickers and news `"count":0` as well; a holiday's grouped days leave `results` out and say
+    `"resultsCount":0`. The vendor's documents show no empty answer: this rests on what its users noted and keep as
+    test data (dividends of a ticker the vendor does not cover, searches that find nothing), and on the envelope in
+    https://github.com/polygon-io/issues/issues/182 and 288. Anything less may have been cut on its way. An empty page
+    that says it has a successor is none of these: the official client follows it, but nothing tells what it lost.
+    """
+    if envelope.next_url:
+        return "no results, yet more pages"
+    if absent and declared != 0:
+        return f"no results, yet not a proven empty answer: count {declared}"
+    if not envelope.request_id:
+        return "no results, and no request_id as whole answers have"
+    return None
 
 
 @cache

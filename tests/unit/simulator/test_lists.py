@@ -137,8 +137,10 @@ def test_the_default_limit_and_order_are_the_endpoints() -> None:
     assert follow({"sort": "ticker.asc"}, endpoint(descending=True))[0][0] == "T00"
 
 
-def test_the_envelope_omits_what_is_empty_and_counts_where_the_vendor_does() -> None:
-    assert json.loads(endpoint().page("/p", {"ticker": "NOPE"}, "r1")) == {"status": "OK", "request_id": "r1"}
+def test_a_list_of_nothing_is_empty_and_there_and_counted_where_the_vendor_does() -> None:
+    nothing = {"results": [], "status": "OK", "request_id": "r1"}
+    assert json.loads(endpoint().page("/p", {"ticker": "NOPE"}, "r1")) == nothing
+    assert json.loads(endpoint(counted=True).page("/p", {"ticker": "NOPE"}, "r1")) == nothing | {"count": 0}
     assert json.loads(endpoint(counted=True).page("/p", {"ticker": "T01"}, "r1"))["count"] == 1
 
 

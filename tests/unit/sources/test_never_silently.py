@@ -151,13 +151,38 @@ def test_no_results_with_a_next_url_are_an_error_even_if_zero_is_counted(
 def test_zero_rows_are_believed_where_the_vendor_counts_them(
     vendor: Any, make_rest: Make, ask: Any, good: bytes, path: str
 ) -> None:
-    vendor.answer(b'{"status":"OK","ticker":"SPY","queryCount":0,"resultsCount":0,"count":0}')
+    vendor.answer(b'{"status":"OK","request_id":"r1","ticker":"SPY","queryCount":0,"resultsCount":0,"count":0}')
     assert ask(make_rest()) == []
 
 
-def test_a_listing_of_no_rows_is_an_empty_array(vendor: Any, make_rest: Make) -> None:
-    vendor.answer(b'{"status":"OK","results":[]}')
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"results":[],"status":"OK","request_id":"r1"}',
+        b'{"results":[],"status":"OK","request_id":"r1","count":0}',
+        b'{"results":[],"status":"DELAYED","request_id":"r1"}',
+    ],
+)
+def test_a_listing_of_no_rows_is_an_empty_array(vendor: Any, make_rest: Make, body: bytes) -> None:
+    vendor.answer(body)
     assert ask_listing(make_rest()) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status":"OK","request_id":"r1"}',
+        b'{"results":null,"status":"OK","request_id":"r1"}',
+        b'{"results":[],"status":"OK"}',
+        b'{"results":[],"request_id":"r1"}',
+        b'{"results":[],"status":"NOT_FOUND","request_id":"r1"}',
+        b'{"results":[],"status":"OK","request_id":"r1","count":3}',
+        b'{"results":[],"status":"OK","request_id":"r1","next_url":"https://api.polygon.io%s?cursor=2"}'
+        % TICKERS_PATH.encode(),
+    ],
+)
+def test_what_only_resembles_an_empty_listing_is_an_error(vendor: Any, make_rest: Make, body: bytes) -> None:
+    refused(vendor, make_rest, ask_listing, body)
 
 
 @pytest.mark.parametrize("declared", [0, 1, 3, 10**9], ids=["none", "fewer", "more", "a thousand million"])
