@@ -3,6 +3,7 @@
 All of it follows from seed and ticker. Prices are not known here, only how splits scale them.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -41,7 +42,12 @@ LIVES = {
     "PREV": Life("POST", last=date(2024, 5, 31)),
     "POST": Life("POST", first=date(2024, 6, 3)),
 }
-"""Symbols that do not live for ever; OLDN became NEWN and PREV became POST. All others trade on every session."""
+"""Symbols that do not live for ever; OLDN became NEWN and PREV became POST. All others are listed on every session."""
+
+HALTED, SPLITTING = "HALT", "SPLT"
+"""HALT does not open on Wednesdays. SPLT splits 4 for 1 each July, and 1 for 4 each January, on the first session."""
+
+_WEDNESDAY = 2
 
 
 def life(ticker: str) -> Life:
@@ -53,6 +59,11 @@ def trades(ticker: str, day: date) -> bool:
     """Return whether `ticker` is listed on `day`."""
     _, first, last = life(ticker)
     return (first is None or day >= first) and (last is None or day <= last)
+
+
+def halted(ticker: str, day: date) -> bool:
+    """Return whether trading in a listed `ticker` is halted all day."""
+    return ticker == HALTED and day.weekday() == _WEDNESDAY
 
 
 class Actions:
@@ -73,13 +84,14 @@ class Actions:
             if trades(ticker, date.fromisoformat(split.execution_date))
         ]
 
+    def between(self, ticker: str, after: date, until: date) -> list[Split]:
+        """Return the company's splits executed after a day and until another, included; oldest first."""
+        first, last = after.isoformat(), until.isoformat()
+        return [split for split in self._company_splits(life(ticker).company) if first < split.execution_date <= last]
+
     def scale(self, ticker: str, day: date, until: date = date.max) -> float:
         """Return how many shares at `until` one share of `day` has become."""
-        scale = 1.0
-        for split in self._company_splits(life(ticker).company):
-            if day.isoformat() < split.execution_date <= until.isoformat():
-                scale *= split.ratio
-        return scale
+        return math.prod((split.ratio for split in self.between(ticker, day, until)), start=1.0)
 
     def dividends(self, ticker: str, price: float) -> Iterator[Dividend]:
         """Yield the dividends of `ticker`, oldest first; `price` is about what a share of today costs."""
@@ -114,9 +126,16 @@ class Actions:
     def _draw_splits(self, company: str) -> tuple[Split, ...]:
         if company in ETFS:
             return ()
-        rng = draw(self._seed, company, "splits")
-        days = sorted(self._sessions[row] for row in rng.integers(1, len(self._sessions), rng.choice(_SPLIT_COUNTS)))
-        ratios = [_SPLIT_RATIOS[kind] for kind in rng.integers(len(_SPLIT_RATIOS), size=len(days))]
+        if company == SPLITTING:
+            years = range(self._sessions[0].year + 1, self._sessions[-1].year)
+            firsts = [date(year, month, 1) for year in years for month in (1, 7)]
+            days = [self._sessions[bisect_left(self._sessions, first)] for first in firsts]
+            ratios = [(4, 1) if day.month == 1 else (1, 4) for day in days]
+        else:
+            rng = draw(self._seed, company, "splits")
+            rows = rng.integers(1, len(self._sessions), rng.choice(_SPLIT_COUNTS))
+            days = sorted(self._sessions[row] for row in rows)
+            ratios = [_SPLIT_RATIOS[kind] for kind in rng.integers(len(_SPLIT_RATIOS), size=len(days))]
         return tuple(
             Split(identifier(self._seed, company, "split", day.isoformat()), company, day.isoformat(), old, new)
             for day, (old, new) in zip(days, ratios, strict=True)

@@ -1,13 +1,13 @@
 """A folder of real history served as it is: bar and reference tables, whatever days they hold.
 
 Bars come from `bars_equity*`, `bars_option*` (columns `ticker, t, o, h, l, c, v, vw, n` with `t` the bar's start in ms
-UTC, `vw` and `n` nullable), `bars_index*` (`ticker, t, o, h, l, c`) and `vix_daily*`. Contracts, open interest and
-rates come from tables of those names. What the folder lacks there is none of: no splits, dividends, news, models.
+UTC, `vw` and `n` nullable), `bars_index*` (`ticker, t, o, h, l, c`) and `vix_daily*`. Contracts, open interest, quotes
+and rates come from tables of those names. What the folder lacks there is none of: no splits, dividends, news, models.
 This room reads files and cuts them by day. It repairs, filters and sorts away nothing.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,12 +21,13 @@ from bellwether.errors import ConfigError
 from bellwether.simulator.bars import EMPTY, NO_COUNT, Bars
 from bellwether.simulator.days import midnight_ms
 from bellwether.simulator.records import (
+    NEVER,
     Article,
     Contract,
     ContractQuery,
     Dividend,
     Listing,
-    Quote,
+    Quotes,
     Split,
     TreasuryYield,
 )
@@ -44,7 +45,11 @@ _CONTRACTS = pa.schema(
     [(name, _TEXT) for name in ("ticker", "underlying_ticker", "contract_type", "exercise_style", "expiration_date")]
     + [("strike_price", _NUMBER), ("shares_per_contract", _COUNT)]
 )
-_NULLABLE = ("vw", "n")
+_QUOTES = pa.schema(
+    [("ticker", _TEXT), ("t", _COUNT), ("bid", _NUMBER), ("ask", _NUMBER), ("bid_size", _COUNT), ("ask_size", _COUNT)]
+)
+_NULLABLE = ("vw", "n", "bid", "ask")
+_MINUTE_MS, _HOUR_MS = 60_000, 3_600_000
 _SHORT_MATURITIES = ("yield_1_month", "yield_3_month", "yield_6_month", "yield_1_year")
 
 
@@ -87,6 +92,11 @@ class ArchiveMarket:
             (row["ticker"], row["date"]): row["open_interest"]
             for row in _read(folder, "open_interest*.parquet", _OPEN_INTEREST).to_pylist()
         }
+        # By preference: hours only tell of contracts whose minutes the archive lacks.
+        self._quotes = [
+            self._quote_table(_read(folder, "quotes_option_[!h]*.parquet", _QUOTES), _MINUTE_MS),
+            self._quote_table(_read(folder, "quotes_option_hourly*.parquet", _QUOTES), _HOUR_MS),
+        ]
         self._rates = _read(folder, "rates*.parquet", _RATES).sort_by("date").to_pylist()
         self._days = sorted({day for _, day in (*self._bars, *self._daily) if self._start <= day <= self._end})
         self._known = self.tickers | {ticker for ticker, _ in (*self._bars, *self._daily)}
@@ -132,10 +142,10 @@ class ArchiveMarket:
         return ()
 
     def articles(
-        self, _first: datetime, _last: datetime, _ticker: str | None, *, newest_first: bool
+        self, _first: datetime, _last: datetime, _ticker: str | None, *, newest_first: bool, as_of: datetime
     ) -> Iterator[Article]:
         """Return none."""
-        del newest_first
+        del newest_first, as_of
         return iter(())
 
     def yields(self, first: date, last: date) -> Iterator[TreasuryYield]:
@@ -168,13 +178,51 @@ class ArchiveMarket:
                 return float(bars.close[over - 1])
         return None
 
-    def quotes(self, _underlying: str, _contracts: Sequence[Contract], _moment: datetime) -> Quote | None:
-        """Return nothing: the archive has no model."""
-        return None
+    def quotes(self, _underlying: str, contracts: Sequence[Contract], moment: datetime) -> Quotes:
+        """Return the last quotes by `moment`; a row is of its end, so that none tells of a minute or hour under way."""
+        now_ms = int(moment.timestamp() * 1000)
+        found = [self._last_quote(contract.ticker, now_ms) for contract in contracts]
+        bid, ask, bid_size, ask_size, updated_ms = np.array(found, dtype=np.float64).reshape(-1, 5).T
+        return Quotes(bid, ask, bid_size.astype(np.int64), ask_size.astype(np.int64), updated_ms.astype(np.int64))
 
-    def open_interest(self, contract: Contract, day: date) -> int:
-        """Return the open interest published on `day`, 0 where the archive has none."""
-        return self._open_interest.get((contract.ticker, day.isoformat()), 0)
+    def model(self, _underlying: str, _contracts: Sequence[Contract], _moment: datetime) -> None:
+        """Return nothing: the archive has no model."""
+        return
+
+    def open_interest(self, contract: Contract, day: date) -> int | None:
+        """Return the open interest published on `day`, which is that of the session before; None without a row."""
+        return self._open_interest.get((contract.ticker, day.isoformat()))
+
+    def _last_quote(self, ticker: str, now_ms: int) -> tuple[float, float, float, float, float]:
+        for table in self._quotes:
+            rows = table.get(ticker)
+            if rows is None:
+                continue
+            known = int(np.searchsorted(rows.updated_ms, now_ms, side="right"))
+            if known:
+                return tuple(float(column[known - 1]) for column in rows)  # type: ignore[return-value]
+        return np.nan, np.nan, 0.0, 0.0, float(NEVER)
+
+    def _quote_table(self, table: pa.Table, span_ms: int) -> dict[str, Quotes]:
+        """Return each ticker's quotes on the days served, ascending; a row's quote is the one its span ends with."""
+        table = table.sort_by([("ticker", "ascending"), ("t", "ascending")])
+        start_ms = table["t"].to_numpy()
+        last = date.max if self._end == date.max else self._end + timedelta(days=1)
+        low_ms = -np.inf if self._start == date.min else midnight_ms(self._start)
+        high_ms = np.inf if last == date.max else midnight_ms(last)
+        names = table["ticker"].combine_chunks().dictionary_encode()
+        columns = [table[name].to_numpy() for name in ("bid", "ask", "bid_size", "ask_size")]
+        rows = Quotes._make([*columns, start_ms + span_ms])
+        codes = names.indices.to_numpy()
+        bounds = [*np.flatnonzero(np.diff(codes, prepend=-1)), len(codes)]
+        tables = {}
+        for low, high in pairwise(bounds):
+            served = slice(
+                low + int(np.searchsorted(start_ms[low:high], low_ms)),
+                low + int(np.searchsorted(start_ms[low:high], high_ms)),
+            )
+            tables[names.dictionary[int(codes[low])].as_py()] = Quotes._make(column[served] for column in rows)
+        return tables
 
     def _split(self, table: pa.Table) -> None:
         bars = _columns(table)
@@ -204,7 +252,7 @@ def _read_file(file: Path, schema: pa.Schema) -> pa.Table:
         raise ConfigError(msg) from error
     nulls = [name for name in schema.names if name not in _NULLABLE and table[name].null_count]
     if nulls:
-        msg = f"archive table {file}: null values in {', '.join(nulls)}; only {' and '.join(_NULLABLE)} may be null"
+        msg = f"archive table {file}: null values in {', '.join(nulls)}; only {', '.join(_NULLABLE)} may be null"
         raise ConfigError(msg)
     return table
 

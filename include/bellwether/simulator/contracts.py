@@ -14,7 +14,7 @@ from bellwether.simulator.answers import Refused
 from bellwether.simulator.bars import Bars
 from bellwether.simulator.lists import Filter, ListEndpoint, ListQuery, choice, day, flag
 from bellwether.simulator.plans import Plan
-from bellwether.simulator.records import Contract, ContractQuery, Market, Quote
+from bellwether.simulator.records import NEVER, Contract, ContractQuery, Market, Model, Quotes
 
 _FILTERS = {
     "contract_type": Filter(choice("call", "put", "other")),
@@ -23,7 +23,6 @@ _FILTERS = {
 }
 _SORTS = ("ticker", "underlying_ticker", "expiration_date", "strike_price")
 _NO_GREEKS_DELTA = 0.995  # beyond it the vendor leaves Greeks and volatility out
-_HALF_SPREAD_SHARE = 0.01
 
 
 class ContractsEndpoint:
@@ -100,9 +99,10 @@ class _Chain:
     def present(self, contracts: list[Contract]) -> Sequence[object]:
         """Return the rows of a page."""
         quotes = self._market.quotes(self._underlying, contracts, self._moment)
-        return [self._row(contract, place, quotes) for place, contract in enumerate(contracts)]
+        model = self._market.model(self._underlying, contracts, self._moment)
+        return [self._row(contract, place, quotes, model) for place, contract in enumerate(contracts)]
 
-    def _row(self, contract: Contract, place: int, quotes: Quote | None) -> dict[str, object]:
+    def _row(self, contract: Contract, place: int, quotes: Quotes, model: Model | None) -> dict[str, object]:
         bars = self._bars(contract.ticker, self._days[0])
         row: dict[str, object] = {
             "details": {
@@ -116,13 +116,17 @@ class _Chain:
                     "ticker",
                 )
             },
-            "open_interest": self._market.open_interest(contract, self._days[0]),
         }
-        price = float(bars.close[-1]) if len(bars.close) else None
-        if quotes is not None:
-            price = float(quotes.price[place])
-            row |= self._model(quotes, place, lot=10 + round(contract.strike_price) % 40)
-        if price is not None:
+        interest = self._market.open_interest(contract, self._days[0])
+        if interest is not None:
+            row["open_interest"] = interest
+        if "quote" in (self._plan.snapshot or ()) and quotes.updated_ms[place] != NEVER:
+            row["last_quote"] = self._quote(quotes, place)
+        if model is not None:
+            row |= _greeks(model, place)
+        middle = (quotes.bid[place] + quotes.ask[place]) / 2
+        price = float(bars.close[-1]) if np.isnan(middle) and len(bars.close) else float(middle)
+        if not np.isnan(price):
             sign = 1 if contract.contract_type == "call" else -1
             row["break_even_price"] = round(contract.strike_price + sign * price, 4)
         row["underlying_asset"] = self._asset(row.get("break_even_price"))
@@ -132,27 +136,19 @@ class _Chain:
                 row["last_trade"] = _last_trade(bars)
         return row
 
-    def _model(self, quotes: Quote, place: int, lot: int) -> dict[str, object]:
-        """Return what the market's model says: the quote if the plan has it, Greeks if the vendor would."""
-        parts: dict[str, object] = {}
-        price, delta = float(quotes.price[place]), float(quotes.greeks[0, place])
-        if "quote" in (self._plan.snapshot or ()):
-            spread = max(round(price * _HALF_SPREAD_SHARE, 2), 0.01)
-            bid, ask = max(round(price - spread, 2), 0.0), round(price + spread, 2)
-            parts["last_quote"] = {
-                "ask": ask,
-                "ask_size": lot,
-                "bid": bid,
-                "bid_size": lot + 3,
-                "last_updated": self._nanoseconds(),
-                "midpoint": round((bid + ask) / 2, 4),
-                "timeframe": self._timeframe(),
-            }
-        if abs(delta) < _NO_GREEKS_DELTA:
-            names = ("delta", "gamma", "theta", "vega")
-            parts["greeks"] = dict(zip(names, quotes.greeks[:, place].tolist(), strict=True))
-            parts["implied_volatility"] = float(quotes.iv[place])
-        return parts
+    def _quote(self, quotes: Quotes, place: int) -> dict[str, object]:
+        # A side without an offer is a price of 0 and a size of 0: the wire has no null here (the documents require
+        # both prices), and the consolidated feed marks an absent side so.
+        bid, ask = (float(np.nan_to_num(side[place])) for side in (quotes.bid, quotes.ask))
+        return {
+            "ask": ask,
+            "ask_size": int(quotes.ask_size[place]),
+            "bid": bid,
+            "bid_size": int(quotes.bid_size[place]),
+            "last_updated": int(quotes.updated_ms[place]) * 1_000_000,
+            "midpoint": round((bid + ask) / 2, 4),
+            "timeframe": self._timeframe(),
+        }
 
     def _asset(self, break_even: object) -> dict[str, object]:
         index = self._underlying == "SPX"
@@ -197,6 +193,17 @@ class _Chain:
 
     def _timeframe(self) -> str:
         return "DELAYED" if self._plan.delay else "REAL-TIME"
+
+
+def _greeks(model: Model, place: int) -> dict[str, object]:
+    """Return Greeks and volatility where the vendor would."""
+    if not abs(float(model.greeks[0, place])) < _NO_GREEKS_DELTA:  # also where there are none
+        return {}
+    names = ("delta", "gamma", "theta", "vega")
+    return {
+        "greeks": dict(zip(names, model.greeks[:, place].tolist(), strict=True)),
+        "implied_volatility": float(model.iv[place]),
+    }
 
 
 def _last_trade(bars: Bars) -> dict[str, object]:

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from bellwether.calendar import SessionHours, get_calendar
-from bellwether.simulator.actions import Actions, life, trades
+from bellwether.simulator.actions import Actions, halted, life, trades
 from bellwether.simulator.bars import EMPTY, Bars, Floats, Ints
 from bellwether.simulator.seeds import draw
 
@@ -81,7 +81,7 @@ class Equities:
 
     def bars(self, ticker: str, day: date) -> Bars:
         """Return the session's minutes in which `ticker` traded, in prices and shares of that day."""
-        if not trades(ticker, day):
+        if not trades(ticker, day) or halted(ticker, day):
             return EMPTY
         rng, profile, grid = self._rng(ticker, day.isoformat()), self.profile(ticker), self._grid(day)
         level, minute_sigma = self._minute_path(ticker, day, profile, grid, rng)

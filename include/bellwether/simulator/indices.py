@@ -5,37 +5,54 @@ minute. So options, the chain's snapshot and I:VIX tell one story. This room kno
 """
 
 from collections.abc import Callable
-from datetime import date, timedelta
-from functools import lru_cache
+from datetime import date, datetime, timedelta
+from functools import cache, lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
 from bellwether.calendar import get_calendar
+from bellwether.simulator.actions import ETFS
 from bellwether.simulator.bars import NO_COUNT, Bars, Floats, Ints
 from bellwether.simulator.equities import MARKET_SIGMA, Equities
 from bellwether.simulator.seeds import draw
-from bellwether.simulator.smile import volatility_index
+from bellwether.simulator.smile import VIX_YEARS, at_the_money, volatility_index
 
 INDICES = {"I:SPX": "S&P 500 Index (simulated)", "I:VIX": "Cboe Volatility Index (simulated)"}
 """Tickers and names."""
 
-INDEX_LATE = timedelta(minutes=15)
-"""How long after the close indices are computed and index options trade (POLYGON.md section 3)."""
+LATE = timedelta(minutes=15)
+"""How long after the close, on half days too, options on indices and index funds trade, and I:VIX is computed.
+
+Cboe also computes VIX from 03:15 to 09:15 New York; those minutes are not served.
+"""
+
+_SPX_STALE = timedelta(minutes=21)  # real files of I:SPX repeat the closing value until 16:20
 
 _SPX_PER_SPY = 10.0
+_LATE_UNDERLYINGS = ETFS | {"I:SPX"}
 _PULL = 0.96  # share of yesterday's log distance from the usual volatility that remains
 _LEVERAGE = 4.0  # log volatility per log price, downwards
 _NOISE = 0.03
 
 
+@cache
+def trading_end(underlying: str, day: date) -> datetime:
+    """Return when options on a ticker (`I:SPX`, or a stock) end trading on a session."""
+    return get_calendar().hours(day).close + (LATE if underlying in _LATE_UNDERLYINGS else timedelta(0))
+
+
 class Minutes(NamedTuple):
-    """An underlying over the minutes options trade in: starts (n), price and volatility at their bounds (n + 1)."""
+    """An underlying over its minutes: starts (n), price and volatility of the moment at their bounds (n + 1).
+
+    `usual` is the volatility to which that of the moment returns.
+    """
 
     start_ms: Ints
     spot: Floats
-    atm: Floats
+    volatility: Floats
+    usual: float
 
     def at(self, moment_ms: float) -> int:
         """Return the number of the last bound at or before a moment, 0 before the first."""
@@ -63,9 +80,14 @@ class Indices:
         self.minutes = lru_cache(maxsize=512)(self._draw_minutes)
 
     def bars(self, ticker: str, day: date) -> Bars:
-        """Return the bars of an index over a session's regular minutes and the 15 after; values only."""
+        """Return the bars of an index, values only: I:SPX with its stale tail, I:VIX as long as its options trade."""
         minutes = self.minutes("I:SPX", day)
-        level = minutes.spot if ticker == "I:SPX" else volatility_index(minutes.atm, self._rate(day))
+        level = minutes.spot
+        if ticker == "I:VIX":
+            count = int(np.searchsorted(minutes.start_ms, trading_end("I:SPX", day).timestamp() * 1000))
+            minutes = minutes._replace(start_ms=minutes.start_ms[:count])
+            at_30_days = at_the_money(minutes.volatility[: count + 1], minutes.usual, VIX_YEARS)
+            level = volatility_index(at_30_days, self._rate(day))
         wiggle = np.abs(np.diff(level)) * np.abs(draw(self._seed, ticker, day.isoformat()).standard_normal((2, 1)))
         first, last = level[:-1], level[1:]
         high, low = np.maximum(first, last) + 0.3 * wiggle[0], np.minimum(first, last) - 0.3 * wiggle[1]
@@ -74,7 +96,7 @@ class Indices:
         return Bars(minutes.start_ms, first, high, low, last, unknown, unknown, np.full(len(first), NO_COUNT))
 
     def _draw_minutes(self, underlying: str, day: date) -> Minutes:
-        """Return an underlying's minutes; late ones, after the close, are there for the index alone."""
+        """Return an underlying's minutes; an index stands still once the minute after the close has settled it."""
         index = underlying == "I:SPX"
         ticker = "SPY" if index else underlying
         spot, grid = self._equities.levels(ticker, day)
@@ -85,12 +107,16 @@ class Indices:
         # Ends where the daily path does: pull * before - leverage * return + noise.
         moved = np.log(spot / spot[-1]) + path[number] - (path[number - 1] if number else path[number])
         rest = distance[number] - before + _LEVERAGE * (path[number] - path[max(number - 1, 0)])
-        atm = usual * np.exp(before - _LEVERAGE * moved + rest * progress)
+        volatility = usual * np.exp(before - _LEVERAGE * moved + rest * progress)
         hours = get_calendar().hours(day)
-        closing = hours.close + (INDEX_LATE if index else timedelta(0))
-        low, high = (int((moment - hours.pre_open) / timedelta(minutes=1)) for moment in (hours.open, closing))
-        scale = _SPX_PER_SPY if index else 1.0
-        return Minutes(grid.start_ms[low:high], scale * spot[low : high + 1], atm[low : high + 1])
+        end = hours.close + _SPX_STALE if index else trading_end(underlying, day)
+        low, close, high = (
+            int((moment - hours.pre_open) / timedelta(minutes=1)) for moment in (hours.open, hours.close, end)
+        )
+        spot = spot[low : high + 1]
+        if index:
+            spot = _SPX_PER_SPY * np.where(np.arange(len(spot)) > close - low, spot[close - low + 1], spot)
+        return Minutes(grid.start_ms[low:high], spot, volatility[low : high + 1], usual)
 
     def _draw_daily(self, ticker: str) -> tuple[float, Floats]:
         """Return the usual volatility and every session's log distance from it at its end."""

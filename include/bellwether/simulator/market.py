@@ -5,11 +5,13 @@ minutes, options follow the smile on their underlying, I:VIX follows the same sm
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
-from functools import cache
+from datetime import date, datetime, timedelta
+from functools import cache, lru_cache
+
+import numpy as np
 
 from bellwether.calendar import NEW_YORK, get_calendar
-from bellwether.simulator.actions import ETFS, LIVES, Actions, life
+from bellwether.simulator.actions import ETFS, HALTED, LIVES, SPLITTING, Actions, life
 from bellwether.simulator.bars import EMPTY, Bars
 from bellwether.simulator.chain import Chains
 from bellwether.simulator.equities import WELL_KNOWN, Equities
@@ -22,7 +24,8 @@ from bellwether.simulator.records import (
     ContractQuery,
     Dividend,
     Listing,
-    Quote,
+    Model,
+    Quotes,
     Split,
     TreasuryYield,
 )
@@ -46,7 +49,7 @@ class GeneratedMarket:
         Equal seeds give equal markets, whatever is asked for and in whichever order.
     tickers
         Names, or how many (see `universe`). Any well-formed name is possible. A market of a number also
-        has the symbols that came and went (`actions.LIVES`).
+        has the special symbols of `actions`: those that came and went (`LIVES`), `HALTED`, `SPLITTING`.
     start, end
         First and last session served; None leaves that side open to what the calendar knows.
 
@@ -66,8 +69,8 @@ class GeneratedMarket:
     ) -> None:
         calendar = get_calendar()
         self.tickers = universe(tickers) if isinstance(tickers, int) else tuple(map(check_ticker, tickers))
-        passing = tuple(LIVES) if isinstance(tickers, int) else ()
-        self._stocks = tuple(dict.fromkeys((*self.tickers, *passing)))
+        special = (*LIVES, HALTED, SPLITTING) if isinstance(tickers, int) else ()
+        self._stocks = tuple(dict.fromkeys((*self.tickers, *special)))
         self._known = frozenset((*self._stocks, *INDICES))
         self._seed = seed
         self._start = start or calendar.first
@@ -77,10 +80,11 @@ class GeneratedMarket:
         self._yields = Yields(seed)
         self._indices = Indices(seed, self._equities, self._yields.rate)
         self._chains = Chains(self._stocks, self._equities, self._actions)
-        self._options = Options(seed, self._chains, self._indices, self._equities, self._yields)
-        self._news = News(seed, self._stocks)
         # Drawn in Python, a hundred per payer: once.
         self._dividends = cache(lambda stock: list(self._actions.dividends(stock, self._equities.profile(stock).price)))
+        paid = lru_cache(maxsize=4096)(self._dividend_yield)
+        self._options = Options(seed, self._chains, self._indices, self._equities, self._yields, paid)
+        self._news = News(seed, self._stocks)
 
     def has_ticker(self, ticker: str) -> bool:
         """Return whether `ticker` is a stock or index of the market, or an option on one of its stocks."""
@@ -129,9 +133,11 @@ class GeneratedMarket:
         for stock in self._chosen(ticker):
             yield from self._dividends(stock)
 
-    def articles(self, first: datetime, last: datetime, ticker: str | None, *, newest_first: bool) -> Iterator[Article]:
-        """Yield the articles published from `first` to `last`, both included, in order of time."""
-        return self._news.between(first, last, ticker, newest_first=newest_first)
+    def articles(
+        self, first: datetime, last: datetime, ticker: str | None, *, newest_first: bool, as_of: datetime
+    ) -> Iterator[Article]:
+        """Yield the articles published from `first` to `last`, both included, in order of time; texts of `as_of`."""
+        return self._news.between(first, last, ticker, newest_first=newest_first, as_of=as_of)
 
     def yields(self, first: date, last: date) -> list[TreasuryYield]:
         """Return the yields of the days from `first` to `last` that have any, ascending."""
@@ -148,14 +154,40 @@ class GeneratedMarket:
             return None
         return self._options.spot(underlying, moment, day)
 
-    def quotes(self, underlying: str, contracts: Sequence[Contract], moment: datetime) -> Quote | None:
+    def quotes(self, underlying: str, contracts: Sequence[Contract], moment: datetime) -> Quotes:
+        """Return quotes of contracts of one underlying, those of the last session's end where none is under way."""
+        return self._options.quotes(underlying, contracts, moment, self._opened(moment))
+
+    def model(self, underlying: str, contracts: Sequence[Contract], moment: datetime) -> Model:
         """Return model values of contracts of one underlying at `moment`."""
-        day = self._session_at(moment)
-        return None if day is None else self._options.quotes(underlying, contracts, moment, day)
+        return self._options.model(underlying, contracts, moment, self._opened(moment))
 
     def open_interest(self, contract: Contract, day: date) -> int:
         """Return a contract's open interest."""
         return self._options.open_interest(contract, day)
+
+    def _opened(self, moment: datetime) -> date:
+        day = self._session_at(moment)
+        if day is None:
+            message = f"no session of the market has opened by {moment}"
+            raise LookupError(message)
+        return day
+
+    def _dividend_yield(self, underlying: str, day: date) -> float:
+        """Return the dividends of the year before over the price before, as a source of them would reckon it."""
+        if underlying not in self._stocks:
+            return 0.0
+        number = self._equities.number(day)
+        price = float(np.exp(self._equities.daily(underlying)[max(number - 1, 0)])) * self._actions.scale(
+            underlying, day
+        )
+        first, last = (day - timedelta(days=365)).isoformat(), day.isoformat()
+        cash = sum(
+            dividend.cash_amount / self._actions.scale(underlying, date.fromisoformat(dividend.ex_dividend_date), day)
+            for dividend in self._dividends(underlying)
+            if first < dividend.ex_dividend_date <= last
+        )
+        return cash / price
 
     def _chosen(self, ticker: str | None) -> Sequence[str]:
         return self._stocks if ticker is None else [stock for stock in self._stocks if stock == ticker]

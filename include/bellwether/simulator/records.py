@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from bellwether.simulator.bars import Bars, BarSource, Floats
+from bellwether.simulator.bars import Bars, BarSource, Floats, Ints
 
 type Maybe[T] = T | msgspec.UnsetType
 
@@ -118,7 +118,7 @@ class TreasuryYield(msgspec.Struct, frozen=True):
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """An option contract; a chain's worth of them is built per query."""
+    """An option contract, adjusted where it delivers other than 100 shares; a chain's worth is built per query."""
 
     cfi: Maybe[str] = msgspec.UNSET
     contract_type: str
@@ -144,10 +144,30 @@ class ContractQuery(NamedTuple):
     last: date
 
 
-class Quote(NamedTuple):
-    """Model values of contracts at one moment, columns of one length; `greeks` rows are delta, gamma, theta, vega."""
+class Quotes(NamedTuple):
+    """Last quotes of contracts, columns of one length.
 
-    price: Floats
+    `bid` and `ask` are dollars per share, NaN where that side has none and its size is 0; `updated_ms` is when
+    the quote was last known to stand, ms UTC, NEVER where the contract has not been quoted at all.
+    """
+
+    bid: Floats
+    ask: Floats
+    bid_size: Ints
+    ask_size: Ints
+    updated_ms: Ints
+
+
+NEVER = -1
+"""Stands for "no quote yet" among times."""
+
+
+class Model(NamedTuple):
+    """Model values of contracts at one moment, columns of one length; `greeks` rows are delta, gamma, theta, vega.
+
+    NaN where the vendor computes none: adjusted contracts.
+    """
+
     iv: Floats
     greeks: Floats
 
@@ -175,8 +195,10 @@ class Market(BarSource, Protocol):
         """Return the dividends of a ticker, or of all, whenever declared."""
         ...
 
-    def articles(self, first: datetime, last: datetime, ticker: str | None, *, newest_first: bool) -> Iterator[Article]:
-        """Yield the articles published from `first` to `last`, both included, in order of time."""
+    def articles(
+        self, first: datetime, last: datetime, ticker: str | None, *, newest_first: bool, as_of: datetime
+    ) -> Iterator[Article]:
+        """Yield the articles published from `first` to `last`, both included, in order of time; texts of `as_of`."""
         ...
 
     def yields(self, first: date, last: date) -> Iterable[TreasuryYield]:
@@ -191,10 +213,14 @@ class Market(BarSource, Protocol):
         """Return the last price of an option chain's underlying at `moment`; None where there is no chain."""
         ...
 
-    def quotes(self, underlying: str, contracts: Sequence[Contract], moment: datetime) -> Quote | None:
+    def quotes(self, underlying: str, contracts: Sequence[Contract], moment: datetime) -> Quotes:
+        """Return the last quotes of contracts of one underlying."""
+        ...
+
+    def model(self, underlying: str, contracts: Sequence[Contract], moment: datetime) -> Model | None:
         """Return model values of contracts of one underlying; None where the market has no model."""
         ...
 
-    def open_interest(self, contract: Contract, day: date) -> int:
-        """Return the contract's open interest at the start of `day`."""
+    def open_interest(self, contract: Contract, day: date) -> int | None:
+        """Return the contract's open interest as published on the morning of `day`; None where none was."""
         ...

@@ -119,7 +119,9 @@ class ReferenceEndpoints:
             after = str(query.cursor.after[0])
             first, last = (first, min(last, after)) if query.descending else (max(first, after), last)
         start, end = datetime.fromisoformat(first), datetime.fromisoformat(last)
-        return self._market.articles(start, end, query.equal("ticker"), newest_first=query.descending)
+        return self._market.articles(
+            start, end, query.equal("ticker"), newest_first=query.descending, as_of=self._clock.now()
+        )
 
     def _curves(self, query: ListQuery) -> Iterable[TreasuryYield]:
         yesterday = self._today() - timedelta(days=1)

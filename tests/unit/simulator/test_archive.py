@@ -9,7 +9,7 @@ import pytest
 from bellwether.errors import ConfigError
 from bellwether.simulator.archive import ArchiveMarket
 from bellwether.simulator.bars import NO_COUNT
-from bellwether.simulator.records import ContractQuery
+from bellwether.simulator.records import NEVER, Contract, ContractQuery
 
 FRIDAY, MONDAY = date(2013, 12, 6), date(2013, 12, 9)
 
@@ -130,7 +130,7 @@ def test_reference_tables_are_served_and_absent_ones_are_empty(folder: Path) -> 
         list(market.contracts(ContractQuery("SPY", MONDAY, gone, date.min, date.max))) for gone in (False, True)
     )
     assert [contract.expiration_date for contract in (*living, *expired)] == ["2013-12-13", "2013-12-06"]
-    assert (market.open_interest(living[0], MONDAY), market.open_interest(expired[0], MONDAY)) == (7, 0)
+    assert (market.open_interest(living[0], MONDAY), market.open_interest(expired[0], MONDAY)) == (7, None)
     assert market.daily("I:VIX", MONDAY).close.tolist() == [13.25]
     assert market.daily("I:VIX", MONDAY).start_ms.tolist() == [at(MONDAY, 5)]
     assert [(row.date, row.yield_3_month) for row in market.yields(date.min, MONDAY)] == [("2010-02-19", 0.75)]
@@ -139,3 +139,97 @@ def test_reference_tables_are_served_and_absent_ones_are_empty(folder: Path) -> 
     assert not list(market.splits(None))
     assert not list(market.dividends(None))
     assert [row.ticker for row in market.listings(MONDAY)] == ["AAPL", "SPY", "I:VIX"]
+
+
+CALL, PUT, OTHER = "O:SPY131213C00180000", "O:SPY131213P00180000", "O:SPY131213C00190000"
+
+
+def contract(ticker: str) -> Contract:
+    return Contract(
+        contract_type="call",
+        exercise_style="american",
+        expiration_date="2013-12-13",
+        strike_price=180.0,
+        ticker=ticker,
+        underlying_ticker="SPY",
+    )
+
+
+def write_quotes(folder: Path, name: str, rows: list[tuple[str, int, float | None, float | None]]) -> None:
+    table = {
+        "ticker": pa.array([row[0] for row in rows], pa.string()),
+        "t": pa.array([row[1] for row in rows], pa.int64()),
+        "bid": pa.array([row[2] for row in rows], pa.float64()),
+        "ask": pa.array([row[3] for row in rows], pa.float64()),
+        "bid_size": pa.array([0 if row[2] is None else 7 for row in rows], pa.int64()),
+        "ask_size": pa.array([0 if row[3] is None else 9 for row in rows], pa.int64()),
+    }
+    pq.write_table(pa.table(table), folder / name)
+
+
+@pytest.fixture
+def quoted(folder: Path) -> Path:
+    minutes = [
+        (CALL, at(MONDAY, 15, 0), 1.0, 1.1),
+        (CALL, at(MONDAY, 15, 1), None, 1.2),
+        (CALL, at(FRIDAY, 15), 3.0, 3.1),
+    ]
+    write_quotes(folder, "quotes_option_SPY_2013.parquet", minutes)
+    hours = [(CALL, at(MONDAY, 14), 8.0, 9.0), (PUT, at(MONDAY, 14), 2.0, 2.5), (PUT, at(MONDAY, 15), None, None)]
+    write_quotes(folder, "quotes_option_hourly_SPY_2013.parquet", hours)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("ticker", "now", "expected"),
+    [
+        (CALL, (MONDAY, 15, 0), (3.0, 3.1, 7, 9, at(FRIDAY, 15, 1))),  # the minute from 15:00 on is not over
+        (CALL, (MONDAY, 15, 1), (1.0, 1.1, 7, 9, at(MONDAY, 15, 1))),
+        (CALL, (MONDAY, 15, 30), (np.nan, 1.2, 0, 9, at(MONDAY, 15, 2))),
+        (CALL, (FRIDAY, 15, 0), (np.nan, np.nan, 0, 0, NEVER)),
+        (PUT, (MONDAY, 14, 59), (np.nan, np.nan, 0, 0, NEVER)),  # nor the hour
+        (PUT, (MONDAY, 15, 59), (2.0, 2.5, 7, 9, at(MONDAY, 15))),
+        (PUT, (MONDAY, 16, 0), (np.nan, np.nan, 0, 0, at(MONDAY, 16))),
+        (OTHER, (MONDAY, 16, 0), (np.nan, np.nan, 0, 0, NEVER)),
+    ],
+)
+def test_quotes_are_the_last_of_a_minute_or_hour_that_is_over(
+    quoted: Path, ticker: str, now: tuple[date, int, int], expected: tuple[float, ...]
+) -> None:
+    moment = datetime.fromtimestamp(at(*now) / 1000, UTC)
+    quotes = ArchiveMarket(quoted).quotes("SPY", [contract(ticker)], moment)
+    assert np.array_equal([column[0] for column in quotes], expected, equal_nan=True)
+
+
+def test_quotes_of_days_that_are_not_served_are_not_known(quoted: Path) -> None:
+    moment = datetime.fromtimestamp(at(MONDAY, 16) / 1000, UTC)
+    assert ArchiveMarket(quoted, end=FRIDAY).quotes("SPY", [contract(CALL)], moment).bid[0] == 3.0
+    late = ArchiveMarket(quoted, start=MONDAY).quotes("SPY", [contract(CALL)], datetime(2013, 12, 9, 14, tzinfo=UTC))
+    assert late.updated_ms[0] == NEVER
+
+
+def test_a_page_of_no_contracts_has_no_quotes(quoted: Path) -> None:
+    assert not len(ArchiveMarket(quoted).quotes("SPY", [], datetime(2013, 12, 9, 15, tzinfo=UTC)).bid)
+
+
+@pytest.mark.parametrize(
+    ("underlying", "file", "span_ms"),
+    [
+        ("TWX", "quotes_option_TWX_20140606", 60_000),
+        ("AAPL", "quotes_option_hourly_AAPL_20140606", 3_600_000),
+    ],
+)
+def test_real_quotes_are_those_of_the_table_at_the_instant(
+    archive: Path, underlying: str, file: str, span_ms: int
+) -> None:
+    market, moment = ArchiveMarket(archive), datetime(2014, 6, 6, 17, 30, 20, tzinfo=UTC)
+    rows = pq.read_table(archive / f"{file}.parquet").to_pandas()
+    last = rows[rows["t"] + span_ms <= moment.timestamp() * 1000].groupby("ticker").tail(1).set_index("ticker")
+    contracts = list(market.contracts(ContractQuery(underlying, date(2014, 6, 6), False, date.min, date.max)))
+    quotes = market.quotes(underlying, contracts, moment)
+    known = quotes.updated_ms != NEVER
+    assert {c.ticker for c, there in zip(contracts, known, strict=True) if there} == set(last.index)
+    expected = last.loc[[c.ticker for c, there in zip(contracts, known, strict=True) if there]]
+    for name in ("bid", "ask", "bid_size", "ask_size"):
+        assert np.array_equal(getattr(quotes, name)[known], expected[name].to_numpy(), equal_nan=True)
+    assert np.array_equal(quotes.updated_ms[known], expected["t"].to_numpy() + span_ms)

@@ -1,11 +1,14 @@
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from bellwether.clock import SimulatedClock
 from bellwether.simulator.answers import Refused
+from bellwether.simulator.archive import ArchiveMarket
 from bellwether.simulator.contracts import ContractsEndpoint
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import OPEN, PLANS, Plan
@@ -154,3 +157,45 @@ def test_who_gets_no_chain(endpoint: ContractsEndpoint, underlying: str, plan: P
 def test_a_page_of_the_chain_has_at_most_250_rows(endpoint: ContractsEndpoint) -> None:
     with pytest.raises(Refused, match="250"):
         endpoint.snapshot("SPY", "/p", {"limit": "251"}, "r1", OPEN)
+
+
+def test_a_side_without_a_quote_is_nought_with_size_nought(endpoint: ContractsEndpoint) -> None:
+    quotes = [row["last_quote"] for row in chain(endpoint, PLANS["realtime"], contract_type="put", sort="strike_price")]
+    worthless = [quote for quote in quotes if quote["bid_size"] == 0]
+    assert 0 < len(worthless) < len(quotes)
+    for quote in worthless:
+        assert quote["bid"] == 0
+        assert quote["ask"] > 0
+        assert quote["ask_size"] > 0
+        assert quote["midpoint"] == quote["ask"] / 2
+    assert all(0 < quote["bid"] < quote["ask"] for quote in quotes if quote["bid_size"])
+
+
+def test_the_chain_of_an_archive_has_the_quotes_and_the_open_interest_of_its_tables(archive: Path) -> None:
+    clock = SimulatedClock(datetime(2014, 6, 6, 19, 50, tzinfo=UTC), speed=0)
+    rows = chain(ContractsEndpoint(ArchiveMarket(archive), clock), underlying="TWX", expiration_date="2014-06-21")
+    interest = pq.read_table(archive / "open_interest_TWX_20140606.parquet").to_pylist()
+    published = {row["ticker"]: row["open_interest"] for row in interest}
+    assert len(rows) > 20
+    assert all(row["open_interest"] == published[row["details"]["ticker"]] for row in rows)
+    assert all(row["last_quote"]["last_updated"] <= clock.now().timestamp() * 1e9 for row in rows)
+    assert {row["last_quote"]["bid"] == 0 for row in rows} == {True, False}
+    assert not any("greeks" in row or "implied_volatility" in row for row in rows)
+
+
+def test_what_no_table_tells_of_a_contract_is_left_out(archive: Path) -> None:
+    clock = SimulatedClock(datetime(2021, 1, 4, 20, tzinfo=UTC), speed=0)
+    rows = chain(
+        ContractsEndpoint(ArchiveMarket(archive), clock),
+        underlying="I:SPX",
+        expiration_date="2021-01-04",
+    )
+    names = ("open_interest", "last_quote")
+    without = {name: {row["details"]["ticker"] for row in rows if name not in row} for name in names}
+    assert without["open_interest"] == {"O:SPXW210104P03800000"}
+    assert without["last_quote"] == {"O:SPXW210104P03820000"}
+    assert {row["underlying_asset"]["ticker"] for row in rows} == {"I:SPX"}
+
+
+def test_a_filter_that_nothing_passes_leaves_an_empty_chain(endpoint: ContractsEndpoint) -> None:
+    assert chain(endpoint, strike_price="1") == []

@@ -1,11 +1,15 @@
 import json
 from datetime import UTC, date, datetime
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from bellwether.calendar import get_calendar
 from bellwether.clock import SimulatedClock
+from bellwether.simulator.actions import HALTED
 from bellwether.simulator.answers import Refused
+from bellwether.simulator.archive import ArchiveMarket
 from bellwether.simulator.daily import DailyEndpoint, day_bar
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import OPEN, PLANS, Plan
@@ -101,3 +105,25 @@ def test_adjusted_prices_go_by_the_splits_up_to_today() -> None:
     assert eve == raw
     assert adjusted["close"] == pytest.approx(raw["close"] / split.ratio, abs=1e-4)
     assert adjusted["volume"] == pytest.approx(raw["volume"] * split.ratio)
+
+
+def test_a_stock_that_did_not_open_has_no_day_but_the_one_before() -> None:
+    endpoint = daily(GeneratedMarket(seed=7, tickers=["SPY", HALTED]))
+    with pytest.raises(Refused, match="Data not found"):
+        endpoint.open_close(HALTED, HALF_DAY.isoformat(), {}, OPEN)
+    assert json.loads(endpoint.open_close(HALTED, DAY.isoformat(), {}, OPEN))["close"] > 0
+    assert [row["T"] for row in json.loads(endpoint.grouped(HALF_DAY.isoformat(), {}, "r1", OPEN))["results"]] == [
+        "SPY"
+    ]
+
+
+def test_days_of_an_archive_are_those_of_its_minutes_or_of_its_table_of_days(archive: Path) -> None:
+    endpoint = DailyEndpoint(ArchiveMarket(archive), SimulatedClock(AFTER, speed=0))
+    bars = pq.read_table(archive / "bars_option_AAPL_20140606.parquet").to_pandas()
+    bars = bars[bars["ticker"] == "O:AAPL140613C00645000"]
+    body = json.loads(endpoint.open_close("O:AAPL140613C00645000", "2014-06-06", {}, OPEN))
+    assert (body["open"], body["close"]) == (bars["o"].iloc[0], bars["c"].iloc[-1])
+    assert (body["high"], body["low"], body["volume"]) == (bars["h"].max(), bars["l"].min(), bars["v"].sum())
+    vix = json.loads(endpoint.open_close("I:VIX", "2014-06-06", {}, OPEN))
+    assert (vix["from"], vix["low"] == vix["close"]) == ("2014-06-06T00:00:00.000Z", True)
+    assert json.loads(endpoint.open_close("I:SPX", "2021-01-04", {}, OPEN))["close"] == 3700.65

@@ -1,16 +1,22 @@
 """What the generated market tells beside stock bars: contracts, options, indices, actions, yields, news."""
 
+import math
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from statistics import NormalDist
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
-from bellwether.calendar import get_calendar
-from bellwether.simulator.actions import LIVES, trades
+from bellwether.calendar import NEW_YORK, get_calendar
+from bellwether.simulator.actions import HALTED, LIVES, SPLITTING, trades
+from bellwether.simulator.bars import Bars
 from bellwether.simulator.chain import parse_symbol
 from bellwether.simulator.market import GeneratedMarket
-from bellwether.simulator.records import Contract, ContractQuery
+from bellwether.simulator.options import tick
+from bellwether.simulator.records import Article, Contract, ContractQuery
 from bellwether.simulator.yields import bond_holiday
 
 DAY, EXPIRATION = date(2024, 7, 2), date(2024, 7, 19)
@@ -36,15 +42,32 @@ def test_a_chain_has_calls_and_puts_around_the_price_on_sessions_to_come(
     assert spot is not None
     assert len({contract.ticker for contract in contracts}) == len(contracts)
     assert {contract.exercise_style for contract in contracts} == {style}
-    for expiration in {contract.expiration_date for contract in contracts}:
-        assert get_calendar().is_session(date.fromisoformat(expiration))
-        assert expiration >= DAY.isoformat()
-        strikes = {
-            side: [c.strike_price for c in contracts if (c.expiration_date, c.contract_type) == (expiration, side)]
-            for side in ("call", "put")
-        }
-        assert strikes["call"] == strikes["put"] == sorted(strikes["call"])
-        assert strikes["call"][0] < spot < strikes["call"][-1]
+    ladders: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for contract in contracts:
+        assert get_calendar().is_session(date.fromisoformat(contract.expiration_date))
+        assert contract.expiration_date >= DAY.isoformat()
+        ladder = ladders.setdefault((contract.ticker[:-15], contract.expiration_date), {"call": [], "put": []})
+        ladder[contract.contract_type].append(contract.strike_price)
+    for ladder in ladders.values():
+        assert ladder["call"] == ladder["put"] == sorted(ladder["call"])
+        assert ladder["call"][0] < spot < ladder["call"][-1]
+
+
+def test_the_index_has_monthlies_that_end_with_an_opening_and_weeklies_that_end_at_a_close(
+    market: GeneratedMarket,
+) -> None:
+    third_friday = date(2024, 7, 19)
+    roots = {c.ticker[2:-15] for c in chain(market, "SPX") if c.expiration_date == third_friday.isoformat()}
+    assert roots == {"SPX", "SPXW"}
+    others = {c.ticker[2:-15] for c in chain(market, "SPX") if c.expiration_date == "2024-07-12"}
+    assert others == {"SPXW"}
+    last = {
+        root: max(bars.start_ms[-1] for bars in traded(market, "SPX", third_friday, day, root))
+        for root, day in (("SPX", date(2024, 7, 18)), ("SPXW", third_friday))
+    }
+    assert not list(traded(market, "SPX", third_friday, third_friday, "SPX"))
+    assert at_ms(date(2024, 7, 18), 16, 5) <= last["SPX"] < at_ms(date(2024, 7, 18), 16, 15)
+    assert last["SPXW"] <= at_ms(third_friday, 15, 59)
 
 
 def test_symbols_say_what_the_contract_is(market: GeneratedMarket) -> None:
@@ -72,38 +95,205 @@ def test_expired_contracts_are_those_that_had_ended(market: GeneratedMarket) -> 
     assert ended <= before
 
 
-def test_a_split_renames_contracts_and_keeps_them_around_the_price() -> None:
-    market = GeneratedMarket(seed=7)
-    split = next(split for split in market.splits("AAPL"))
-    after = date.fromisoformat(split.execution_date)
-    before = get_calendar().previous(after)
-    old, new = (chain(market, "AAPL", as_of=day) for day in (before, after))
-    kept = {contract.expiration_date for contract in old} & {contract.expiration_date for contract in new}
-    expiration = max(kept)
-    strikes = [[c.strike_price for c in contracts if c.expiration_date == expiration] for contracts in (old, new)]
-    assert np.allclose(np.array(strikes[0]), np.array(strikes[1]) * split.split_to / split.split_from)
+def test_a_split_into_whole_shares_divides_strikes_and_any_other_leaves_adjusted_contracts_beside_new_ones(
+    market: GeneratedMarket,
+) -> None:
+    """SPLT: 4 for 1 on 2025-07-01, 1 for 4 on 2025-01-02."""
+
+    def ladder(day: date, root: str) -> list[tuple[str, float, int]]:
+        return [
+            (c.expiration_date, c.strike_price, c.shares_per_contract)
+            for c in chain(market, SPLITTING, as_of=day)
+            if c.ticker[2:-15] == root and c.contract_type == "call"
+        ]
+
+    before, after = ladder(date(2025, 6, 30), "SPLT"), ladder(date(2025, 7, 1), "SPLT")
+    assert [(end, strike / 4, shares) for end, strike, shares in before] == after[: len(before)]
+    assert not ladder(date(2025, 7, 1), "SPLT1")
+    before, adjusted = ladder(date(2024, 12, 31), "SPLT"), ladder(date(2025, 1, 2), "SPLT1")
+    assert [(end, strike, 25) for end, strike, _ in before] == adjusted
+    spot = market.spot(SPLITTING, datetime(2025, 1, 2, 18, tzinfo=UTC))
+    assert spot is not None
+    assert min(s for _, s, _ in ladder(date(2025, 1, 2), "SPLT")) < spot
+    assert all(shares == 100 for _, _, shares in ladder(date(2025, 1, 2), "SPLT"))
 
 
-def test_option_bars_are_worth_no_less_than_exercise_and_agree_with_the_smile(market: GeneratedMarket) -> None:
-    at_close = get_calendar().hours(DAY).close
+def test_an_adjusted_contract_is_worth_what_it_was_and_has_no_greeks(market: GeneratedMarket) -> None:
+    after = datetime(2025, 1, 2, 18, tzinfo=UTC)
+    contracts = [c for c in chain(market, SPLITTING, as_of=after.date()) if c.ticker.startswith("O:SPLT1")]
+    quotes, model = market.quotes(SPLITTING, contracts, after), market.model(SPLITTING, contracts, after)
+    spot = market.spot(SPLITTING, after)
+    assert spot is not None
+    assert np.isnan(model.iv).all()
+    for contract, ask in zip(contracts, quotes.ask, strict=True):
+        sign = 1 if contract.contract_type == "call" else -1
+        assert ask > sign * (spot * 25 / 100 - contract.strike_price) - 0.01 * spot
+
+
+def traded(market: GeneratedMarket, underlying: str, expiration: date, day: date, root: str) -> Iterator[Bars]:
+    for contract in market.contracts(ContractQuery(underlying, day, False, expiration, expiration)):
+        bars = market.bars(contract.ticker, day)
+        if contract.ticker[2:-15] == root and len(bars.start_ms):
+            yield bars
+
+
+def at_ms(day: date, hour: int, minute: int) -> int:
+    return int(datetime(day.year, day.month, day.day, hour, minute, tzinfo=NEW_YORK).timestamp()) * 1000
+
+
+@pytest.mark.parametrize(("underlying", "ends"), [("AAPL", (16, 0)), ("SPY", (16, 15))])
+@pytest.mark.parametrize("half", [False, True])
+def test_products_end_at_their_own_time(
+    market: GeneratedMarket, underlying: str, ends: tuple[int, int], half: bool
+) -> None:
+    day, hour = (date(2025, 7, 3), ends[0] - 3) if half else (DAY, ends[0])
+    busy = [
+        bars.start_ms
+        for contract in market.contracts(ContractQuery(underlying, day, False, day + timedelta(days=1), date.max))
+        if len(bars := market.bars(contract.ticker, day))
+    ]
+    last_ms = max(int(starts[-1]) for starts in busy if len(starts))
+    assert at_ms(day, hour, ends[1]) - 60_000 * 3 <= last_ms < at_ms(day, hour, ends[1])
+    assert min(int(starts[0]) for starts in busy if len(starts)) >= at_ms(day, 9, 30)
+
+
+@pytest.mark.parametrize("underlying", ["AAPL", "SPY", "SPX", "T0007"])
+def test_volatility_inverted_from_a_bars_close_is_the_smiles(market: GeneratedMarket, underlying: str) -> None:
+    """With an inversion of its own: each bar against the same minute of the underlying, as a client would."""
+    ticker = "I:SPX" if underlying == "SPX" else underlying
+    spots = market.bars(ticker, DAY)
+    closes = dict(zip(spots.start_ms.tolist(), spots.close.tolist(), strict=True))
+    # The three-month yield of the day, and the dividends of the year before over yesterday's close.
+    rate = market.yields(DAY, DAY)[0].yield_3_month / 100
+    cash = sum(
+        d.cash_amount for d in market.dividends(underlying) if "2023-07-03" < d.ex_dividend_date <= DAY.isoformat()
+    )
+    before = market.bars(ticker, get_calendar().previous(DAY))
+    paid = cash / before.close[before.start_ms < at_ms(get_calendar().previous(DAY), 16, 0)][-1]
+    checked, errors = 0, []
+    for contract in chain(market, underlying)[:: 1 if underlying == "T0007" else 7]:
+        symbol = parse_symbol(contract.ticker)
+        assert symbol is not None
+        hours = get_calendar().hours(symbol.expiration)
+        ends = hours.open if symbol.root == "SPX" else hours.close  # 13:00 on 2024-07-03, a half day
+        bars = market.bars(contract.ticker, DAY)
+        for start_ms, close in list(zip(bars.start_ms.tolist(), bars.close.tolist(), strict=True))[
+            :: 1 + len(bars.close) // 3
+        ]:
+            end_ms = start_ms + 60_000
+            years = (ends.timestamp() * 1000 - end_ms) / (365 * 86_400_000)
+            asked = (closes.get(start_ms, 0.0), symbol.strike, years, rate, paid, symbol.contract_type == "call")
+            if not asked[0] or years <= 0 or start_ms >= at_ms(DAY, 16, 0):
+                continue
+            model = market.model(underlying, [contract], datetime.fromtimestamp(end_ms / 1000, UTC))
+            smile_iv, vega = float(model.iv[0]), float(model.greeks[3, 0]) * 100
+            step = tick(underlying).below if close < 3 else tick(underlying).above
+            # Half a step of the print, half a cent of the underlying's, a little of the yield's own rounding.
+            noise = (step / 2 + 0.01 + 2e-4 * close) / vega if vega else np.inf
+            if noise > 0.05:
+                continue
+            found = brentq(lambda iv, close=close, asked=asked: black_scholes_merton(iv, *asked) - close, 0.01, 20)
+            errors.append(abs(found - smile_iv) / noise)
+            checked += 1
+    assert checked > 10
+    assert max(errors) < 1.2
+
+
+def black_scholes_merton(
+    iv: float, spot: float, strike: float, years: float, rate: float, paid: float, call: bool
+) -> float:
+    forward, deviation = spot * math.exp((rate - paid) * years), iv * math.sqrt(years)
+    d1 = math.log(forward / strike) / deviation + deviation / 2
+    cdf = NormalDist().cdf
+    value = math.exp(-rate * years) * (forward * cdf(d1) - strike * cdf(d1 - deviation))
+    return value if call else value - math.exp(-rate * years) * (forward - strike)
+
+
+def test_the_volatility_at_the_money_has_a_term_structure(market: GeneratedMarket) -> None:
+    spot = market.spot("SPY", MOMENT)
+    nearest = {}
+    for contract in chain(market, "SPY"):
+        if contract.contract_type == "call":
+            distance = abs(contract.strike_price - spot)
+            nearest[contract.expiration_date] = min(
+                nearest.get(contract.expiration_date, (distance, contract)), (distance, contract), key=lambda x: x[0]
+            )
+    iv = market.model("SPY", [contract for _, contract in nearest.values()], MOMENT).iv
+    assert abs(iv[0] - iv[-1]) > 0.002
+    changes = np.diff(iv[1:])
+    assert np.mean(np.sign(changes) == np.sign(iv[-1] - iv[1])) > 0.7
+
+
+def test_quotes_stand_around_the_models_price_on_the_products_steps(market: GeneratedMarket) -> None:
+    for underlying in ("SPY", "AAPL", "T0007", "SPX"):
+        contracts = chain(market, underlying)
+        quotes = market.quotes(underlying, contracts, MOMENT)
+        steps = tick(underlying)
+        assert np.all(quotes.ask > 0)
+        two = ~np.isnan(quotes.bid)
+        assert two.sum() > 0
+        assert np.all(quotes.bid[two] < quotes.ask[two])
+        assert np.array_equal(quotes.bid_size == 0, ~two)
+        for side in (quotes.bid[two], quotes.ask):
+            number = side / steps.below
+            assert np.allclose(number, np.rint(number), atol=1e-6)
+        relative = (quotes.ask - quotes.bid)[two & (quotes.bid > 3)] / quotes.ask[two & (quotes.bid > 3)]
+        assert np.median(relative) < 0.08
+    assert np.isnan(market.quotes("SPY", chain(market, "SPY"), MOMENT).bid).any()
+
+
+@pytest.mark.parametrize("underlying", ["AAPL", "SPX"])
+def test_trades_are_sparse(market: GeneratedMarket, underlying: str) -> None:
+    spot = market.spot(underlying, MOMENT)
+    contracts = chain(market, underlying)
+    counts = np.array([len(market.bars(contract.ticker, DAY).start_ms) for contract in contracts])
+    far = np.array([abs(math.log(contract.strike_price / spot)) > 0.2 for contract in contracts])
+    assert 3 <= np.median(counts[counts > 0]) <= 9
+    assert np.mean(counts[far] == 0) > 0.7
+    volume = market.bars(contracts[int(counts.argmax())].ticker, DAY).volume
+    assert np.array_equal(volume, np.rint(volume))
+    assert np.all(volume >= 1)
+
+
+def test_open_interest_is_that_of_the_morning_and_changes_overnight(market: GeneratedMarket) -> None:
+    contracts = chain(market, "SPY")[:50]
+    today, tomorrow = ([market.open_interest(c, day) for c in contracts] for day in (DAY, get_calendar().next(DAY)))
+    assert today == [market.open_interest(c, DAY) for c in contracts]
+    assert today != tomorrow
+    assert min(today) >= 0
+
+
+def test_a_halted_stock_has_no_bars_for_a_day_and_its_options_stand_still(market: GeneratedMarket) -> None:
+    wednesday = date(2024, 7, 3)
+    tuesday, noon = get_calendar().previous(wednesday), datetime(2024, 7, 3, 16, tzinfo=UTC)
+    assert not len(market.bars(HALTED, wednesday).start_ms)
+    assert len(market.bars(HALTED, tuesday).start_ms)
+    contracts = chain(market, HALTED, as_of=wednesday)
+    assert contracts
+    assert not any(len(market.bars(contract.ticker, wednesday).start_ms) for contract in contracts)
+    assert market.spot(HALTED, noon) == market.spot(HALTED, datetime(2024, 7, 2, 20, 30, tzinfo=UTC))
+    assert set(market.quotes(HALTED, contracts, noon).updated_ms) == {at_ms(tuesday, 16, 0)}
+
+
+def test_option_bars_agree_with_the_models_price(market: GeneratedMarket) -> None:
+    at_close = datetime(2024, 7, 2, 20, 15, tzinfo=UTC)
     spot = market.spot("SPY", at_close)
     near = [
         c
         for c in chain(market, "SPY")
         if c.expiration_date == EXPIRATION.isoformat() and abs(c.strike_price - spot) < 10
     ]
-    quotes = market.quotes("SPY", near, at_close)
-    assert quotes is not None
-    for contract, price in zip(near, quotes.price, strict=True):
+    quotes, model = market.quotes("SPY", near, at_close), market.model("SPY", near, at_close)
+    for contract, bid, ask in zip(near, quotes.bid, quotes.ask, strict=True):
         bars = market.bars(contract.ticker, DAY)
         assert np.all(bars.low > 0)
         assert np.all((bars.low <= bars.open) & (bars.close <= bars.high))
         if len(bars.start_ms) and bars.start_ms[-1] == at_close.timestamp() * 1000 - 60_000:
-            assert bars.close[-1] == price
+            assert bid <= bars.close[-1] <= ask
     calls = np.array([c.contract_type == "call" for c in near])
     strikes = np.array([c.strike_price for c in near])
-    assert np.all(quotes.price[calls] >= np.round(np.maximum(spot - strikes[calls], 0), 2) - 0.01)
-    assert np.all((quotes.greeks[0] > 0) == calls)
+    assert np.all(quotes.ask[calls] >= np.round(np.maximum(spot - strikes[calls], 0), 2) - 0.01)
+    assert np.all((model.greeks[0] > 0) == calls)
 
 
 def test_contracts_trade_only_while_they_are_listed(market: GeneratedMarket) -> None:
@@ -122,13 +312,46 @@ def test_the_volatility_index_rises_when_the_market_falls(market: GeneratedMarke
     assert 5 < min(vix) < max(vix) < 90
 
 
-def test_indices_have_values_only_and_go_on_15_minutes(market: GeneratedMarket) -> None:
-    for ticker in ("I:SPX", "I:VIX"):
-        bars = market.bars(ticker, DAY)
-        assert len(bars.start_ms) == 405
+@pytest.mark.parametrize(("day", "close"), [(DAY, 16), (date(2025, 7, 3), 13)])
+def test_indices_have_values_only_at_their_own_hours(market: GeneratedMarket, day: date, close: int) -> None:
+    for ticker, last in (("I:SPX", (close, 20)), ("I:VIX", (close, 14))):
+        bars = market.bars(ticker, day)
+        assert bars.start_ms[0] == at_ms(day, 9, 30)
+        assert bars.start_ms[-1] == at_ms(day, *last)
+        assert np.all(np.diff(bars.start_ms) == 60_000)
         assert np.all(bars.low <= np.minimum(bars.open, bars.close))
         assert np.all(bars.high >= np.maximum(bars.open, bars.close))
         assert np.isnan(bars.volume).all()
+    tail = market.bars("I:SPX", day)
+    tail = tail.rows(tail.start_ms > at_ms(day, close, 0))
+    assert len(tail.close) == 20
+    assert len({*tail.open, *tail.high, *tail.low, *tail.close}) == 1
+
+
+def test_the_volatility_index_is_what_the_listed_options_of_the_index_say(market: GeneratedMarket) -> None:
+    """Cboe's sum over strikes of the two expirations around 30 days, with model prices out of the money."""
+    at_close = datetime(2024, 7, 2, 20, tzinfo=UTC)
+    spot, rate = market.spot("SPX", at_close), market.yields(DAY, DAY)[0].yield_3_month / 100
+    variances = []
+    for expiration in (date(2024, 7, 26), date(2024, 8, 2)):
+        contracts = list(market.contracts(ContractQuery("SPX", DAY, False, expiration, expiration)))
+        iv = market.model("SPX", contracts, at_close).iv
+        years = (at_ms(expiration, 16, 0) - at_close.timestamp() * 1000) / (365 * 86_400_000)
+        forward, total = spot * math.exp(rate * years), 0.0
+        rows = [(c.strike_price, v, c.contract_type == "call") for c, v in zip(contracts, iv, strict=True)]
+        rows = [row for row in rows if row[2] == (row[0] > forward)]
+        strikes = np.array([strike for strike, _, _ in rows])
+        order, widths = np.argsort(strikes), np.gradient(np.sort(strikes))
+        for (strike, v, call), width in zip([rows[n] for n in order], widths, strict=True):
+            value = black_scholes_merton(float(v), spot, strike, years, rate, 0.0, call)
+            total += width / strike**2 * math.exp(rate * years) * value
+        variances.append((years, 2 / years * total))
+    (near, low), (far, high) = variances
+    weight = (far - 30 / 365) / (far - near)
+    blended = (near * low * weight + far * high * (1 - weight)) * 365 / 30
+    bars = market.bars("I:VIX", DAY)
+    served = bars.close[bars.start_ms == at_ms(DAY, 15, 59)][0]
+    assert 100 * math.sqrt(blended) == pytest.approx(served, rel=0.04)
 
 
 def test_a_split_is_a_jump_in_prices_and_none_in_adjusted_ones(market: GeneratedMarket) -> None:
@@ -210,26 +433,55 @@ def test_bond_holidays(day: date, name: str | None) -> None:
 
 def test_news_reads_the_same_in_both_directions(market: GeneratedMarket) -> None:
     first, last = datetime(2024, 6, 28, 12, tzinfo=UTC), datetime(2024, 7, 1, 12, tzinfo=UTC)
-    forward, backward = (list(market.articles(first, last, None, newest_first=newest)) for newest in (False, True))
+    forward, backward = (
+        list(market.articles(first, last, None, newest_first=newest, as_of=last)) for newest in (False, True)
+    )
     assert forward == backward[::-1]
     assert len({article.id for article in forward}) == len(forward) > 50
-    assert all(one.published_utc <= other.published_utc for one, other in pairwise(forward))
+    assert all(one.published_utc < other.published_utc for one, other in pairwise(forward))
     assert forward[0].published_utc >= "2024-06-28T12"
     assert forward[-1].published_utc < "2024-07-01T12:00:01"
-    about = list(market.articles(first - timedelta(days=90), last, "SPY", newest_first=True))
+    about = list(market.articles(first - timedelta(days=90), last, "SPY", newest_first=True, as_of=last))
     assert about
     assert all("SPY" in article.tickers for article in about)
 
 
 def test_old_articles_have_no_insights_and_new_ones_one_per_ticker(market: GeneratedMarket) -> None:
-    def read(year: int) -> list[object]:
+    def read(year: int) -> list[Article]:
         day = datetime(year, 7, 1, tzinfo=UTC)
-        return [
-            (article.insights, article.tickers)
-            for article in market.articles(day, day + timedelta(days=5), None, newest_first=False)
-        ]
+        last = day + timedelta(days=5)
+        return list(market.articles(day, last, None, newest_first=False, as_of=last))
 
-    assert not any(insights for insights, _ in read(2019))
+    assert not any(article.insights for article in read(2019))
     recent = read(2024)
-    assert 0.6 < sum(bool(insights) for insights, _ in recent) / len(recent) < 0.95
-    assert all([insight.ticker for insight in insights] == tickers for insights, tickers in recent if insights)
+    assert 0.5 < sum(bool(article.insights) for article in recent) / len(recent) < 0.9
+    assert all([i.ticker for i in article.insights] == article.tickers for article in recent if article.insights)
+
+
+def test_articles_are_of_every_kind_a_reader_meets(market: GeneratedMarket) -> None:
+    first, last = datetime(2024, 5, 24, tzinfo=UTC), datetime(2024, 7, 5, tzinfo=UTC)
+    articles = list(market.articles(first, last, None, newest_first=False, as_of=last + timedelta(days=1)))
+    assert len(articles) > 1000
+    assert len({article.title for article in articles}) > 0.9 * len(articles) - sum(not a.tickers for a in articles)
+    counts = [len(article.tickers) for article in articles]
+    assert {0, 1, 2, 3, 4} == set(counts)
+    assert not any(article.insights for article in articles if not article.tickers)
+    assert any(not article.title.isascii() for article in articles)
+    assert any("&amp;" in article.title for article in articles)
+    days = {article.published_utc[:10] for article in articles}
+    assert {"2024-05-25", "2024-05-27", "2024-06-19", "2024-07-04"} <= days  # a Saturday, three holidays
+    business = sum("10" <= article.published_utc[11:13] < "22" for article in articles)
+    assert business > 0.6 * len(articles)
+
+
+def test_some_articles_are_corrected_under_the_same_id_and_time(market: GeneratedMarket) -> None:
+    first, last = datetime(2024, 7, 1, tzinfo=UTC), datetime(2024, 7, 5, tzinfo=UTC)
+    early, late = (
+        {a.id: a for a in market.articles(first, last, None, newest_first=False, as_of=as_of)}
+        for as_of in (first, last + timedelta(hours=12))
+    )
+    changed = {name for name, article in late.items() if article != early[name]}
+    assert 0.01 < len(changed) / len(late) < 0.15
+    for name in changed:
+        assert (late[name].published_utc, late[name].tickers) == (early[name].published_utc, early[name].tickers)
+        assert late[name].title.startswith("CORRECTED: ")

@@ -1,4 +1,4 @@
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import pairwise
 
 import numpy as np
@@ -142,3 +142,11 @@ def test_days_are_sessions_within_the_markets_range() -> None:
     market = GeneratedMarket(tickers=1, start=HALF_DAY, end=date(2025, 7, 8))
     assert market.days(date(2025, 7, 1), date(2025, 7, 31)) == [HALF_DAY, date(2025, 7, 7), date(2025, 7, 8)]
     assert market.days(HOLIDAY, HOLIDAY) == []
+
+
+def test_before_its_first_session_a_market_has_no_price_and_no_quotes() -> None:
+    market = GeneratedMarket(seed=7, tickers=["SPY"], start=ORDINARY)
+    early = datetime(2024, 7, 2, 13, tzinfo=UTC)  # half an hour before the opening
+    assert market.spot("SPY", early) is None
+    with pytest.raises(LookupError, match="no session of the market has opened"):
+        market.quotes("SPY", [], early)

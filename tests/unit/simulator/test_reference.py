@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -8,6 +8,8 @@ from bellwether.clock import SimulatedClock
 from bellwether.simulator.answers import Refused
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.reference import ReferenceEndpoints
+from bellwether.sources.endpoints import DIVIDENDS, NEWS, SPLITS, TICKERS, TREASURY_YIELDS
+from bellwether.sources.listing import ListingChain
 
 NOW = datetime(2024, 7, 2, 18, tzinfo=UTC)
 LISTS = ("tickers", "dividends", "splits", "news", "yields")
@@ -101,3 +103,45 @@ def test_wrong_values_are_refused(endpoints: ReferenceEndpoints, name: str, quer
 def test_a_wrong_date_is_refused(endpoints: ReferenceEndpoints) -> None:
     with pytest.raises(Refused, match="bad_request"):
         ask(endpoints, "tickers", date="yesterday")
+
+
+@pytest.mark.parametrize(
+    ("name", "endpoint", "filters"),
+    [
+        ("tickers", TICKERS, {"ticker": "NOPE"}),
+        ("dividends", DIVIDENDS, {"ticker": "NOPE"}),
+        ("splits", SPLITS, {"ticker": "SPY"}),
+        ("news", NEWS, {"ticker": "NOPE"}),
+        ("yields", TREASURY_YIELDS, {"date": date(2024, 7, 4)}),
+    ],
+)
+def test_the_transport_believes_what_a_list_of_nothing_says(
+    endpoints: ReferenceEndpoints, name: str, endpoint: Any, filters: dict[str, Any]
+) -> None:
+    chain = ListingChain.asking(endpoint, filters)
+    body = getattr(endpoints, name)("/p", chain.request.arguments, "r1")
+    assert chain.take(body, url="u") == ("r1", None)
+    assert chain.answer((), 1).rows == ()
+
+
+def test_the_days_yield_is_not_known_before_its_evening() -> None:
+    market = GeneratedMarket(seed=7, tickers=["SPY"])
+    for now, newest in [
+        (datetime(2024, 7, 3, 1, tzinfo=UTC), "2024-07-01"),  # 21:00 in New York on the second
+        (datetime(2024, 7, 3, 5, tzinfo=UTC), "2024-07-02"),
+        (datetime(2024, 10, 15, 12, tzinfo=UTC), "2024-10-11"),  # Columbus Day
+    ]:
+        endpoints = ReferenceEndpoints(market, SimulatedClock(now, speed=0))
+        assert ask(endpoints, "yields", limit="1")[0]["date"] == newest
+
+
+def test_an_article_reads_as_the_clock_stands() -> None:
+    market, window = GeneratedMarket(seed=7, tickers=60), {"published_utc__gte": "2024-06-25", "order": "asc"}
+    texts = []
+    for now in (datetime(2024, 6, 26, tzinfo=UTC), NOW):
+        endpoints = ReferenceEndpoints(market, SimulatedClock(now, speed=0))
+        rows = ask(endpoints, "news", published_utc__lt="2024-06-26", **window)
+        texts.append({row["id"]: (row["published_utc"], row["title"]) for row in rows})
+    changed = [name for name in texts[0] if texts[0][name] != texts[1][name]]
+    assert changed
+    assert all(texts[0][name][0] == texts[1][name][0] for name in changed)
