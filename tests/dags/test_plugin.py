@@ -38,6 +38,7 @@ HEAVY = (
 DAG_FILE = """
 import pendulum
 from airflow.sdk import DAG, Asset, PartitionedAssetTimetable, get_current_context, task
+from bellwether.due import DUE
 from bellwether_airflow.timetables import SessionMapper, SessionTimetable
 
 READY = Asset("ready")
@@ -46,7 +47,7 @@ READY = Asset("ready")
 def say(*, dag_run, params):
     return [dag_run.partition_key, dag_run.partition_date.date().isoformat(), params["word"]]
 
-with DAG("sessions", schedule=SessionTimetable(15), start_date=pendulum.datetime(2025, 1, 1), params={"word": "hi"}):
+with DAG("sessions", schedule=SessionTimetable(DUE["equities"]), start_date=pendulum.datetime(2025, 1, 1), params={"word": "hi"}):
     say()
 
 with DAG("consumer", schedule=PartitionedAssetTimetable(assets=READY, default_partition_mapper=SessionMapper())):
@@ -68,7 +69,8 @@ def loaded(modules: list[str]) -> list[str]:
 IMPORTED_EVERYWHERE = """
 import bellwether_airflow.connections
 import bellwether_airflow.provider_info as provider; provider.get_provider_info()
-import bellwether_airflow.timetables as timetables; timetables.SessionTimetable(15).summary
+from bellwether.due import DUE
+import bellwether_airflow.timetables as timetables; timetables.SessionTimetable(DUE["equities"]).summary
 import bellwether_airflow.retry as retry; retry.BellwetherRetryPolicy()
 import bellwether_airflow.waiting
 import bellwether_airflow.notifiers.alert as alert; alert.Alert("equities")
