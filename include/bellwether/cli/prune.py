@@ -1,6 +1,7 @@
 """`bellwether prune`: deletes replaced revisions that no read as of the last N days needs.
 
-Stages and raw responses stay: raw is the proof from which a partition can be built again.
+Stages and raw responses stay: raw is the proof from which a partition can be built again. So does what is left of a
+history that was lost: it is told of, since only a person can say that nobody needs it.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from rich.progress import track
 from bellwether.cli.options import add_lake, lake_location
 from bellwether.config import Config
 from bellwether.errors import ConfigError
-from bellwether.lake import Lake
+from bellwether.lake import Lake, paths
 from bellwether.lake.history import prunable, prune
 from bellwether.schemas import SCHEMAS
 
@@ -49,6 +50,14 @@ def run(args: argparse.Namespace, config: Config) -> int:
                 prune(lake, what)
             files += len(what.entries)
             size_bytes += what.size_bytes
+            if what.apart:
+                folder = lake.storage.url(paths.revisions(dataset, session))
+                console.print(
+                    f"{folder}: kept: {', '.join(entry.key.name for entry in what.apart)}: once in force, but no part "
+                    "of today's history: the partition was lost and published anew, or an older one was put back",
+                    highlight=False,
+                    soft_wrap=True,
+                )
     done = "deleted" if args.delete else "would be deleted; run it with --delete"
     console.print(
         f"{files} revisions replaced before {horizon_utc:%Y-%m-%d %H:%M} UTC, {size_bytes:,} bytes: {done}",

@@ -1,8 +1,8 @@
 """The history of a session: the chain from the publication in force back to the first, and its deliberate end.
 
 Each manifest names the kept file that it replaced. What is not reached by these names is no part of the history: a
-publisher that died between keep and swap leaves such a copy. Nothing here asks the order of clocks: where two
-publications bear one instant, or a clock went back, the one later in the chain holds.
+second copy, or what was in force before the partition was lost and published anew. Nothing here asks the order of
+clocks: where two publications bear one instant, or a clock went back, the one later in the chain holds.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,12 +36,16 @@ class Prunable:
     ----------
     entries
         The files, in the order in which they are to be deleted: whatever is left is reached from the one in force.
+    apart
+        Kept files of publications that the history does not reach. Whatever is kept was once in force, so they may be
+        all that is left of a history that was lost: they are never deleted here.
     """
 
     dataset: str
     session: date
     horizon_utc: datetime
     entries: tuple[Entry, ...]
+    apart: tuple[Entry, ...]
 
     @property
     def size_bytes(self) -> int:
@@ -114,21 +118,24 @@ def prunable(lake: Lake, dataset: str, session: date, horizon_utc: datetime) -> 
     horizon_utc
         What was in force then stays, and so does all that came later.
     """
-    # Listed first: a copy that is there now and whose publication is neither in the chain read after it nor in force
-    # will never be named by anyone, since the swap that its publisher had in mind compares with what is in force.
+    # Listed first: what is kept and named meanwhile is in the chain read after it, or was not listed.
     folder = paths.revisions(dataset, session)
     listed = {entry.key: entry for entry in lake.storage.list(folder) if entry.key.suffix == ".parquet"}
     chain = list(publications(lake, dataset, session)) if listed else []
-    instants = [manifest.published_utc for _, manifest in chain]
-    needed = next((i for i, instant in enumerate(instants) if instant <= horizon_utc), None)
-    if needed is None:
-        return Prunable(dataset, session, horizon_utc, ())
-    reached = {key for key, _ in chain}
-    in_force = chain[0][1].publication_id
-    strays = [key for key in listed if key not in reached and _is_old(lake, key, in_force, horizon_utc)]
-    oldest_first = [key for key, _ in reversed(chain[needed + 1 :])]
-    entries = tuple(listed[key] for key in [*sorted(strays), *oldest_first] if key in listed)
-    return Prunable(dataset, session, horizon_utc, entries)
+    needed = next((i for i, (_, manifest) in enumerate(chain) if manifest.published_utc <= horizon_utc), len(chain))
+    replaced = chain[needed + 1 :]
+    by_id = {key: _publication_id(lake, key) for key in sorted(listed.keys() - {key for key, _ in chain})}
+    gone = {manifest.publication_id for _, manifest in replaced}
+    known = {manifest.publication_id for _, manifest in chain} | {None}
+    copies = [key for key, publication_id in by_id.items() if publication_id in gone]
+    oldest_first = [key for key, _ in reversed(replaced) if key in listed]
+    return Prunable(
+        dataset,
+        session,
+        horizon_utc,
+        entries=tuple(listed[key] for key in [*copies, *oldest_first]),
+        apart=tuple(listed[key] for key, publication_id in by_id.items() if publication_id not in known),
+    )
 
 
 def prune(lake: Lake, what: Prunable) -> None:
@@ -140,9 +147,8 @@ def prune(lake: Lake, what: Prunable) -> None:
         lake.storage.delete(entry.key)
 
 
-def _is_old(lake: Lake, key: PurePosixPath, in_force: str, horizon_utc: datetime) -> bool:
-    manifest = lake.look(key, lambda file: file.manifest)
-    return manifest is not None and manifest.publication_id != in_force and manifest.published_utc < horizon_utc
+def _publication_id(lake: Lake, key: PurePosixPath) -> str | None:
+    return lake.look(key, lambda file: file.manifest.publication_id)
 
 
 def _why_gone(lake: Lake, later: Manifest, as_of: datetime) -> str:

@@ -45,6 +45,19 @@ def test_prune_says_what_it_would_delete_and_deletes_only_when_told(
     assert "0 revisions" in told(capsys)
 
 
+def test_prune_names_what_is_left_of_a_lost_history_and_keeps_it(
+    lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = paths.revisions("equities", HEALED)
+    first, undone = sorted(entry.key for entry in lake.storage.list(folder))
+    lake.storage.write(paths.partition("equities", HEALED), lake.storage.read(first).content)
+    assert main(["prune", "--keep-days", "0", "--delete", "--lake", lake.root]) == 0
+    said = told(capsys)
+    assert "0 revisions" in said
+    assert f"{folder}: kept: {undone.name}: once in force, but no part of today's history" in said
+    assert kept(lake) == 2
+
+
 def test_prune_keeps_what_the_last_days_need(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prune", "--keep-days", "20000", "--delete", "--lake", lake.root]) == 0
     assert "0 revisions" in told(capsys)

@@ -185,16 +185,39 @@ def test_what_an_interrupted_pruning_left_is_still_reached_and_pruned_by_the_nex
     assert seed_as_of(lake, hour(9)) == 3
 
 
-def test_pruning_takes_old_strays_but_not_the_copy_a_publisher_is_about_to_name(lake: Lake, watch: Watch) -> None:
+def test_pruning_takes_second_copies_of_old_revisions_but_not_the_copy_a_publisher_is_about_to_name(
+    lake: Lake, watch: Watch
+) -> None:
     publish_at(lake, watch, 0, 1)
     folder = paths.revisions("equities", SESSION)
     [first] = [entry.key for entry in lake.storage.list(folder)]
-    lake.storage.write(folder / "stray.parquet", lake.storage.read(first).content)
+    lake.storage.write(folder / "second.parquet", lake.storage.read(first).content)
     in_force = lake.storage.read(paths.partition("equities", SESSION)).content
     about_to_be_named = paths.revision(lake.manifest("equities", SESSION))
     lake.storage.write(about_to_be_named, in_force)
     prune(lake, prunable(lake, "equities", SESSION, hour(9)))
     assert [entry.key for entry in lake.storage.list(folder)] == [about_to_be_named]
+
+
+def test_what_is_left_of_a_lost_history_is_told_apart_and_never_pruned(lake: Lake, watch: Watch) -> None:
+    publish_at(lake, watch, 0, 1, 2)
+    lost = {key.name for key, _ in publications(lake, "equities", SESSION)} - {"equities.parquet"}
+    lake.storage.delete(paths.partition("equities", SESSION))
+    publish_at(lake, watch, 3, 4)
+    for horizon, pruned in ((NEVER, 0), (hour(9), 1)):
+        what = prunable(lake, "equities", SESSION, horizon)
+        assert (len(what.entries), {entry.key.name for entry in what.apart}) == (pruned, lost)
+    prune(lake, what)
+    assert {entry.key.name for entry in lake.storage.list(paths.revisions("equities", SESSION))} == lost
+
+
+def test_what_an_older_publication_put_back_left_behind_is_never_pruned(lake: Lake, watch: Watch) -> None:
+    publish_at(lake, watch, 0, 1, 2)
+    [_, (undone, _), (first, _)] = publications(lake, "equities", SESSION)
+    lake.storage.write(paths.partition("equities", SESSION), lake.storage.read(first).content)
+    what = prunable(lake, "equities", SESSION, hour(9))
+    # The first is both in force and kept: its copy is what the next publication will name.
+    assert (what.entries, [entry.key for entry in what.apart]) == ((), [undone])
 
 
 def test_a_history_younger_than_the_horizon_stays_whole(lake: Lake, watch: Watch) -> None:
