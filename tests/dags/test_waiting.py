@@ -19,6 +19,7 @@ from bellwether_airflow import waiting
 from bellwether_airflow.waiting import WaitingOperator
 from tests.dags.support import KEY, SESSION, UNIVERSE, states
 
+TICKERS_PATH = "/v3/reference/tickers"
 URL = "https://api.polygon.io/v2"
 NOW = datetime(2025, 7, 2, 0, 15, tzinfo=UTC)  # the session is just due
 BATCH = {"dataset": "equities", "session": KEY, "stage_id": "s", "index": 0, "tickers": ["SPY"], "name": "b000 SPY"}
@@ -103,6 +104,31 @@ def test_a_session_not_published_yet_is_fetched_when_it_is_without_a_retry(
     # What had come before the wait is not asked for again.
     assert sorted(str(request.ticker) for request in simulator.requests) == [*UNIVERSE[:2], "QQQ", "QQQ", "QQQ", "SPY"]
     assert Lake.open(lake_root).manifest("equities", SESSION).blocking == []
+
+
+def test_a_plan_told_to_come_back_later_waits_without_a_slot_and_resolves_its_rule_in_its_first_try(
+    dag: Any,
+    run_session: Callable[..., Any],
+    simulator: RunningSimulator,
+    lake_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", "{rule: active}")
+    deferred = []
+    defer = WaitingOperator.defer
+
+    def deferring(self: WaitingOperator, **how: Any) -> None:
+        deferred.append(self.task_id)
+        defer(self, **how)
+
+    monkeypatch.setattr(WaitingOperator, "defer", deferring)
+    simulator.faults.add(Fault(kind="rate_limited", path=TICKERS_PATH, count=2, retry_after_s=7200))
+    run = run_session(dag, KEY)
+    assert (run.state, deferred) == ("success", ["plan", "plan"])
+    [plan] = [ti for ti in run.get_task_instances() if ti.task_id == "plan"]
+    assert plan.try_number == 1
+    assert [request.path for request in simulator.requests].count(TICKERS_PATH) == 3
+    assert Lake.open(lake_root).manifest("equities", SESSION).universe.required == ("AAPL", "MSFT")
 
 
 def test_not_published_yet_waits_to_the_end_of_the_day() -> None:

@@ -56,7 +56,7 @@ class Prunable:
 def read_as_of(
     lake: Lake, dataset: str, session: date, as_of: datetime, see: Callable[[PartitionFile], pa.Table]
 ) -> pa.Table | None:
-    """Return what `see` reads from the publication of a session that was in force at an instant.
+    """Return what `see` reads from the publication of a published session that was in force at an instant.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def read_as_of(
     Raises
     ------
     LakeError
-        That publication, or one on the way to it, is kept no longer.
+        That publication, or one on the way to it, is kept no longer, or the partition is gone.
     """
     key, later = paths.partition(dataset, session), None
 
@@ -77,7 +77,8 @@ def read_as_of(
         found = lake.look(key, look)
         if found is None:
             if later is None:
-                return None
+                msg = f"{dataset} {session} was listed a moment ago and is gone: was it withdrawn? Read again"
+                raise LakeError(msg)
             raise LakeError(_why_gone(lake, later, as_of))
         if not isinstance(found, Manifest):
             return found

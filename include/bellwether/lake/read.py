@@ -1,7 +1,7 @@
 """Reading published data: what users call from a notebook."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,12 +9,13 @@ import pyarrow.compute as pc
 
 from bellwether.config import Config
 from bellwether.errors import LakeError
-from bellwether.lake import paths
 from bellwether.lake.history import read_as_of
 from bellwether.lake.lake import Lake
 from bellwether.lake.location import Location, default_location
 from bellwether.lake.partition import PartitionFile
 from bellwether.schemas import SCHEMAS
+
+_FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
 def read(
@@ -59,7 +60,7 @@ def read(
     ------
     LakeError
         There is no such lake, dataset or column; `as_of` names no instant, or one of which revisions are kept no
-        longer: never are rows of another one returned.
+        longer: never are rows of another one returned. Or a partition was withdrawn meanwhile.
     """
     if as_of is not None and as_of.tzinfo is None:
         msg = f"as_of {as_of.isoformat()} has no time zone: say which instant, e.g. datetime(..., tzinfo=UTC)"
@@ -74,19 +75,8 @@ def read(
             table = table.filter(pc.is_in(table["ticker"], value_set=pa.array(list(tickers), pa.string())))
         return table.select(wanted.names).cast(wanted)
 
-    tables = [
-        _present(lake, dataset, session, see) if as_of is None else read_as_of(lake, dataset, session, as_of, see)
-        for session in sessions
-    ]
+    tables = [read_as_of(lake, dataset, session, as_of or _FOR_EVER, see) for session in sessions]
     return pa.concat_tables([wanted.empty_table(), *(table for table in tables if table is not None)])
-
-
-def _present(lake: Lake, dataset: str, session: date, see: Callable[[PartitionFile], pa.Table]) -> pa.Table:
-    table = lake.look(paths.partition(dataset, session), see)
-    if table is None:
-        msg = f"{dataset} {session} was listed a moment ago and is gone: was it withdrawn? Read again"
-        raise LakeError(msg)
-    return table
 
 
 def select(dataset: str, columns: Sequence[str] | None) -> pa.Schema:

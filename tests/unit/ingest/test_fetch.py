@@ -15,6 +15,7 @@ from bellwether.errors import (
     NotEntitled,
     NotFound,
     NotPublishedYet,
+    OutsideHistory,
     QualityError,
     RateLimited,
     ServerError,
@@ -92,6 +93,7 @@ def test_a_batch_that_had_succeeded_is_fetched_anew_when_someone_clears_it(lake:
     [
         Unauthorized("bad key", url=URL),
         NotEntitled("plan", url=URL),
+        OutsideHistory("data timeframe", url=URL, status=403),
         NotPublishedYet("before end of day", url=URL),
         RateLimited("slow", url=URL),
         ConnectionFailed("refused", url=URL),
@@ -106,6 +108,17 @@ def test_what_is_wrong_for_every_ticker_stops_the_batch_at_once(
         fetch(lake, vendor)
     assert vendor.asked == {"AAPL": 1}
     assert staged(lake)[1].coverage["SPY"].reason == f"not tried after: {error.message}"
+
+
+def test_history_clipped_within_one_tickers_answer_leaves_the_others_to_be_asked(
+    lake: Lake, vendor: FakeVendor
+) -> None:
+    vendor.errors["AAPL"] = OutsideHistory("the bars begin late", url=URL, status=200)
+    with pytest.raises(OutsideHistory):
+        fetch(lake, vendor)
+    assert vendor.asked == {"AAPL": 1, "MSFT": 1, "SPY": 1}
+    states = {ticker: known.state for ticker, known in staged(lake)[1].coverage.items()}
+    assert states == {"AAPL": Coverage.FAILED, "MSFT": Coverage.COMPLETE, "SPY": Coverage.COMPLETE}
 
 
 def test_an_unknown_ticker_and_one_without_bars_are_proven_states_not_failures(lake: Lake, vendor: FakeVendor) -> None:

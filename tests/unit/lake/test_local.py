@@ -1,7 +1,10 @@
 """A folder holds whole files or none, names what is wrong with the disk, and keeps nothing of dead writers."""
 
 import errno
+import fcntl
 import os
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -13,6 +16,8 @@ from bellwether.lake.layout import FileLayout
 from bellwether.lake.local import LocalStorage
 from bellwether.lake.publish import publish
 from tests.builders import SESSION, bars, submission
+
+Key = Callable[[str, date], PurePosixPath]
 
 KEY, KEPT = PurePosixPath("a/b.bin"), PurePosixPath("kept/b.bin")
 
@@ -70,6 +75,16 @@ def test_zeros_take_no_room_and_read_back(storage: LocalStorage, tmp_path: Path)
         assert storage.read(KEY).content == content
         filled = sum(any(content[start : start + 4096]) for start in range(0, len(content), 4096))
         assert (tmp_path / KEY).stat().st_blocks * 512 <= (filled + 1) * 4096
+
+
+@pytest.mark.parametrize("of", [paths.partition, paths.manifest, paths.stages])
+def test_a_lock_is_held_also_while_somebody_deletes_the_state(storage: LocalStorage, tmp_path: Path, of: Key) -> None:
+    with storage.locked(of("equities", SESSION)):
+        storage.delete_folder(PurePosixPath("state"))
+        [lock] = tmp_path.rglob("*.lock")
+        assert lock.parents[-len(tmp_path.parts) - 1].name == "locks"
+        with lock.open() as handle, pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_files_of_dead_writers_are_deleted_and_those_of_writers_at_work_are_not(

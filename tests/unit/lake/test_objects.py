@@ -1,5 +1,6 @@
 """A bucket lets one of two writers through, and what a lost answer left open is settled by reading back."""
 
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
 import pytest
@@ -154,6 +155,18 @@ def test_what_a_store_refuses_is_never_taken_for_absence_or_a_lost_race(
     assert content(storage) == b"one"
 
 
+@pytest.mark.parametrize("code", ["404", "Not Found", "", "NoSuchBucket"])
+@pytest.mark.parametrize("open_", [ObjectStorage.read, ObjectStorage.open])
+def test_only_the_stores_own_word_is_absence_a_proxys_404_is_an_error(
+    storage: ObjectStorage, bucket: Bucket, open_: Callable[[ObjectStorage, PurePosixPath], object], code: str
+) -> None:
+    assert open_(storage, KEY) is None
+    storage.write(KEY, b"one")
+    bucket.faults["get_object"] = refused(404, code)
+    with pytest.raises(LakeError, match=r"s3://bucket/some/lake/a/b\.bin: "):
+        open_(storage, KEY)
+
+
 class TestRandomAccess:
     CONTENT = bytes(range(256)) * 4096  # 1 MiB: larger than what is fetched at once
 
@@ -182,6 +195,13 @@ class TestRandomAccess:
         handle.seek(0)
         with pytest.raises(VersionReplaced, match="was replaced while being read"):
             handle.read(10)
+
+    def test_a_proxys_404_in_mid_read_is_not_taken_for_a_replacement(self, handle: object, bucket: Bucket) -> None:
+        bucket.faults["get_object"] = refused(404, "404")
+        handle.seek(0)
+        with pytest.raises(LakeError) as caught:
+            handle.read(10)
+        assert not isinstance(caught.value, VersionReplaced)
 
     def test_a_body_cut_off_is_fetched_again_but_not_for_ever(self, storage: ObjectStorage, bucket: Bucket) -> None:
         storage.write(KEY, b"one")

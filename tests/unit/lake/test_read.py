@@ -1,6 +1,6 @@
 """`lake.read` returns exactly the published rows asked for."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -8,7 +8,7 @@ import pytest
 
 from bellwether.config import SinkSettings
 from bellwether.errors import LakeError
-from bellwether.lake import Lake, read
+from bellwether.lake import Lake, paths, read
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import publish
 from bellwether.schemas import EQUITIES
@@ -47,6 +47,19 @@ def test_a_stray_folder_is_an_error_since_plain_reads_would_take_it_for_data(lak
     lake.storage.write(PurePosixPath("clean/equities/session=2025-07-01 (copy)/equities.parquet"), b"rows")
     with pytest.raises(LakeError, match="move it out of the lake"):
         read("equities", DAYS[0], DAYS[0], root=root)
+
+
+@pytest.mark.parametrize("as_of", [None, datetime(2100, 1, 1, tzinfo=UTC)], ids=["now", "as of an instant"])
+def test_a_partition_withdrawn_in_the_middle_of_a_read_is_an_error_not_a_day_without_rows(
+    lake: Lake, root: str, monkeypatch: pytest.MonkeyPatch, as_of: datetime | None
+) -> None:
+    def listed(_lake: Lake, _dataset: str) -> list[date]:
+        lake.storage.delete(paths.partition("equities", DAYS[1]))
+        return DAYS
+
+    monkeypatch.setattr(Lake, "sessions", listed)
+    with pytest.raises(LakeError, match="equities 2025-07-02 was listed a moment ago and is gone"):
+        read("equities", DAYS[0], DAYS[-1], root=root, as_of=as_of)
 
 
 def test_a_range_without_partitions_is_an_empty_table_of_the_schema(root: str) -> None:
