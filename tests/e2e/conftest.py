@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -43,12 +43,14 @@ def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
 def start_producers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Producers]]:
     """Return `start(market, universe, **settings)`: a stack that captures `universe` from a simulator of `market`.
 
+    `universe` is what `sources.yaml` may say, a list or a rule.
+
     The project's DAGs and the stub consumer run in it, the simulator in the test's own process; `settings` are
     further environment variables. `equities_daily` is unpaused, so the run of the last completed session starts.
     """
     with ExitStack() as stacks:
 
-        def start(market: Market, universe: Sequence[str], **settings: str) -> Producers:
+        def start(market: Market, universe: object, **settings: str) -> Producers:
             return _start_producers(stacks, tmp_path_factory, SimulatorConfig(market=market), universe, **settings)
 
         yield start
@@ -90,13 +92,13 @@ def _start_producers(
     stacks: ExitStack,
     folders: pytest.TempPathFactory,
     simulated: SimulatorConfig,
-    universe: Sequence[str],
+    universe: object,
     **settings: str,
 ) -> Producers:
     home = folders.mktemp("airflow")
     simulator = stacks.enter_context(running(simulated))
     env = prepare_home(home) | settings
-    env["BELLWETHER__SOURCES__EQUITIES__UNIVERSE"] = json.dumps(list(universe))
+    env["BELLWETHER__SOURCES__EQUITIES__UNIVERSE"] = json.dumps(universe)
     stack = LocalStack(home, lake=home / "lake", extra_dags=home / "consumer", env=env)
     stacks.enter_context(stack)
     _running.append(stack)

@@ -1,12 +1,13 @@
-"""SIGKILL in real tasks at every step of publishing and in the middle of fetching; Airflow's own retries heal.
+"""SIGKILL in real tasks at every step of publishing, in the middle of fetching and of planning; Airflow's retries heal.
 
 One session per kill, all in one backfill, so that they wait out the retry delay together. Every session has an old
-revision before: at any moment readers must see it or the new one, whole.
+revision before: at any moment readers must see it or the new one, whole. The universe is a rule, whose answers the
+vendor gives in pages of one ticker.
 """
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -14,24 +15,29 @@ import pytest
 
 from bellwether.calendar import get_calendar
 from bellwether.cli.main import main
-from bellwether.faultpoints import PUBLISH_STEPS
+from bellwether.faultpoints import PAGE_STAGED, PUBLISH_STEPS
 from bellwether.lake import Lake, paths
+from bellwether.lake.coverage import stored_universe
 from bellwether.lake.revisions import revision_of
 from bellwether.localstack import Run
+from bellwether.simulator import lists
 from bellwether.simulator.faults import Fault
 from bellwether.simulator.market import GeneratedMarket
 from tests.e2e.support import PRODUCER, UNIVERSE, Producers, wait_until
 
-SESSIONS = get_calendar().sessions(date(2025, 6, 16), date(2025, 6, 30))[: len(PUBLISH_STEPS) + 1]
+SESSIONS = get_calendar().sessions(date(2025, 6, 16), date(2025, 7, 1))[: len(PUBLISH_STEPS) + 2]
 KILLED_IN_PUBLISH = dict(zip(SESSIONS, PUBLISH_STEPS, strict=False))
-KILLED_IN_FETCH = SESSIONS[-1]
+KILLED_IN_FETCH, KILLED_IN_PLAN = SESSIONS[-2:]
+RULE = {"rule": "active", "types": ["CS", "ETF"]}  # finds UNIVERSE, and nothing else in this market
 
 pytestmark = pytest.mark.timeout(420)
 
 
 @pytest.fixture(scope="module")
-def producers(start_producers: Callable[..., Producers]) -> Producers:
-    return start_producers(GeneratedMarket(seed=7, tickers=UNIVERSE), UNIVERSE)
+def producers(start_producers: Callable[..., Producers]) -> Iterator[Producers]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lists, "limit_of", lambda _asked, _most: 1)
+        yield start_producers(GeneratedMarket(seed=7, tickers=UNIVERSE), RULE)
 
 
 def capture(producers: Producers, lake: Path) -> dict[date, str]:
@@ -80,6 +86,7 @@ def runs(producers: Producers, revisions: Revisions) -> list[Run]:
     """Backfill all sessions, kill each once, and return the runs that healed."""
     for session, step in KILLED_IN_PUBLISH.items():
         (producers.faults / f"{step}@{session}").touch()
+    (producers.faults / f"{PAGE_STAGED}@{KILLED_IN_PLAN}").touch()
     producers.simulator.requests.clear()
     producers.simulator.faults.add(Fault(kind="hang", ticker="QQQ", session=KILLED_IN_FETCH))
     producers.api.backfill(PRODUCER, SESSIONS[0], SESSIONS[-1], conf={"force": True}, max_active_runs=len(SESSIONS))
@@ -108,7 +115,7 @@ def test_every_kill_happened_and_airflow_ran_the_killed_task_again(runs: list[Ru
     assert {run.state for run in runs} == {"success"}
     for run in runs:
         tries = {task.task_id: task.try_number for task in producers.api.task_instances(PRODUCER, run.dag_run_id)}
-        killed = "ingest" if run.partition_key == str(KILLED_IN_FETCH) else "publish"
+        killed = {str(KILLED_IN_FETCH): "ingest", str(KILLED_IN_PLAN): "plan"}.get(str(run.partition_key), "publish")
         assert {task for task, tried in tries.items() if tried > 1} == {killed}, run.partition_key
 
 
@@ -125,6 +132,30 @@ def test_every_session_is_published_once_and_whole(runs: list[Run], producers: P
         assert manifest.publication_id in index, session
 
 
+def test_the_rule_was_resolved_as_of_each_session_and_is_stored_with_it_and_its_answers(
+    runs: list[Run], producers: Producers
+) -> None:
+    for session in SESSIONS:
+        manifest = producers.lake.manifest("equities", session)
+        stored = stored_universe(producers.lake, "equities", session)
+        assert manifest is not None
+        assert stored is not None
+        assert manifest.universe == stored
+        assert (stored.required, stored.origin) == (UNIVERSE, "rule active, types CS, ETF")
+        [answers] = [producers.lake.read_parquet(paths.raws("universe", session) / name) for name in stored.raw]
+        assert answers is not None
+        assert answers.num_rows == len(UNIVERSE)
+
+
+def test_no_page_of_the_rules_answers_is_asked_for_twice_also_by_the_plan_that_was_killed_between_two(
+    runs: list[Run], producers: Producers
+) -> None:
+    asked = [request for request in producers.simulator.requests if request.path == "/v3/reference/tickers"]
+    for session in SESSIONS:
+        pages = [str(request.query) for request in asked if request.session == session]
+        assert len(pages) == len(set(pages)) == len(UNIVERSE), session
+
+
 def test_no_announcement_is_lost_and_none_is_acted_upon_twice(
     runs: list[Run], producers: Producers, revisions: Revisions
 ) -> None:
@@ -137,4 +168,5 @@ def test_no_announcement_is_lost_and_none_is_acted_upon_twice(
 
 
 def test_a_fetch_killed_half_way_asks_for_its_batch_again(runs: list[Run], producers: Producers) -> None:
-    assert producers.asked(KILLED_IN_FETCH) == ["AAPL", "MSFT", "QQQ", *UNIVERSE]
+    of_bars = [ticker for ticker in producers.asked(KILLED_IN_FETCH) if ticker is not None]
+    assert of_bars == ["AAPL", "MSFT", "QQQ", *UNIVERSE]
