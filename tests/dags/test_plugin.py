@@ -47,7 +47,9 @@ READY = Asset("ready")
 def say(*, dag_run, params):
     return [dag_run.partition_key, dag_run.partition_date.date().isoformat(), params["word"]]
 
-with DAG("sessions", schedule=SessionTimetable(DUE["equities"]), start_date=pendulum.datetime(2025, 1, 1), params={"word": "hi"}):
+SCHEDULE = SessionTimetable(DUE["equities"])
+
+with DAG("sessions", schedule=SCHEDULE, start_date=pendulum.datetime(2025, 1, 1), params={"word": "hi"}):
     say()
 
 with DAG("consumer", schedule=PartitionedAssetTimetable(assets=READY, default_partition_mapper=SessionMapper())):

@@ -4,6 +4,7 @@ A good revision is published first. Whatever comes then, readers see it or a bet
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -75,6 +76,17 @@ def _settings(monkeypatch: pytest.MonkeyPatch, simulator: RunningSimulator) -> I
     simulator.faults.clear()
 
 
+@pytest.fixture(scope="module")
+def good(simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a lake in which AAPL is published; copied by each test that begins with it."""
+    lake = tmp_path_factory.mktemp("good")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", "[AAPL, SPY]")
+        arguments = ["--start", DAY, "--end", DAY, "--lake", str(lake), "--url", simulator.url, "--tickers", "AAPL"]
+        assert main(["backfill", "equities", *arguments]) == 0
+    return lake
+
+
 @pytest.fixture
 def backfill(tmp_path: Path, simulator: RunningSimulator) -> Callable[..., int]:
     def run(*options: str, start: str = DAY, end: str = DAY) -> int:
@@ -99,13 +111,14 @@ def test_an_answer_that_cannot_be_believed_fails_its_ticker_and_leaves_what_is_p
     words: str,
     backfill: Callable[..., int],
     simulator: RunningSimulator,
+    good: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if kind == "rate_limited_empty":  # its own rule waits a minute
         monkeypatch.setenv("BELLWETHER__RETRY_POLICY__ERRORS", "{RateLimited: {attempts: 1}}")
-    assert backfill("--tickers", "AAPL") == 0
+    shutil.copytree(good, tmp_path, dirs_exist_ok=True)
     before = published(tmp_path)
     simulator.faults.add(Fault(kind=kind, ticker="SPY", count=None))
     assert backfill() == 1

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -133,20 +134,16 @@ def test_a_second_backfill_asks_nothing_and_force_asks_all_without_a_new_revisio
     tmp_path: Path, universe: Callable[[list[str]], None]
 ) -> None:
     with generated() as simulator:
-        assert backfill(simulator.url, tmp_path) == 0
+        start = "2025-07-02"
+        assert backfill(simulator.url, tmp_path, start=start) == 0
         lake = Lake.open(tmp_path)
-        assert [str(session) for session in lake.sessions("equities")] == [
-            "2025-06-30",
-            "2025-07-01",
-            "2025-07-02",
-            "2025-07-03",
-        ]
+        assert [str(session) for session in lake.sessions("equities")] == [start, "2025-07-03"]
         before = [lake.manifest("equities", session) for session in lake.sessions("equities")]
         simulator.requests.clear()
-        assert backfill(simulator.url, tmp_path) == 0
+        assert backfill(simulator.url, tmp_path, start=start) == 0
         assert simulator.requests == []
-        assert backfill(simulator.url, tmp_path, "--force") == 0
-        assert len(simulator.requests) == 16
+        assert backfill(simulator.url, tmp_path, "--force", start=start) == 0
+        assert len(simulator.requests) == 8
     assert [lake.manifest("equities", session) for session in lake.sessions("equities")] == before
     assert list((tmp_path / "stage").rglob("*.parquet")) == []
 
@@ -156,14 +153,15 @@ def test_a_failed_ticker_leaves_the_rest_published_and_the_next_backfill_fetches
 ) -> None:
     with generated() as simulator:
         simulator.faults.add(Fault(kind="server_error", ticker="QQQ", session=date(2025, 7, 1), count=None))
-        assert backfill(simulator.url, tmp_path) == 1
+        two_sessions = {"start": "2025-07-01", "end": "2025-07-02"}
+        assert backfill(simulator.url, tmp_path, **two_sessions) == 1
         assert "2025-07-01 QQQ: ServerError" in capsys.readouterr().err
         manifest = Lake.open(tmp_path).manifest("equities", date(2025, 7, 1))
         assert manifest.coverage["QQQ"].state is Coverage.FAILED
         assert manifest.coverage["SPY"].state is Coverage.COMPLETE
         simulator.faults.clear()
         simulator.requests.clear()
-        assert backfill(simulator.url, tmp_path) == 0
+        assert backfill(simulator.url, tmp_path, **two_sessions) == 0
         assert [request.ticker for request in simulator.requests] == ["QQQ"]
 
 
@@ -177,6 +175,7 @@ def test_killed_in_mid_session_a_backfill_resumes_at_the_first_unfinished_batch(
         process = subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.DEVNULL)
         while not any(request.ticker == "QQQ" and request.fault == "hang" for request in simulator.requests):
             assert process.poll() is None
+            threading.Event().wait(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait(30)
         simulator.requests.clear()

@@ -260,10 +260,11 @@ def test_nobody_listening_is_connection_failed() -> None:
         rest.market_status()
 
 
+# Fetches a batch for each line it reads, in a fork.
 FETCH_ONE_BATCH = """
+import os
 import sys
 from datetime import date
-from pathlib import Path
 from pathlib import Path
 from bellwether.config import RetryPolicies
 from bellwether.ingest.fetch import fetch_batch
@@ -275,7 +276,13 @@ from bellwether.sources.rest import PolygonRest
 url, key, folder, session = sys.argv[1:]
 aggregates.PAGE_LIMIT = 300
 batch = Batch("equities", date.fromisoformat(session), "s1", 0, ("QQQ", "SPY"))
-fetch_batch(Lake.open(Path(folder), simulated=True), PolygonRest(url, key), Config(), batch)
+for _ in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(2, 1)  # what is logged is no exit code
+        fetch_batch(Lake.open(Path(folder), simulated=True), PolygonRest(url, key), Config(), batch)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 
 
@@ -287,18 +294,20 @@ def test_a_process_killed_between_pages_again_and_again_fetches_none_of_them_twi
     faults = tmp_path / "faults"
     faults.mkdir()
     command = [sys.executable, "-c", FETCH_ONE_BATCH, simulator.url, KEY, tmp_path / "lake", SESSION.isoformat()]
-    deaths = 0
-    while True:
-        asked_before = len(simulator.requests)
-        if deaths < 2:
+    env = os.environ | {"BELLWETHER_FAULT_DIR": str(faults)}
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def exit_code() -> int:
+            process.stdin.write("\n")
+            process.stdin.flush()
+            return int(process.stdout.readline())
+
+        for deaths in (1, 2):
             (faults / f"{PAGE_STAGED}@{SESSION}").touch()
-        done = subprocess.run(command, env=os.environ | {"BELLWETHER_FAULT_DIR": str(faults)}, check=False)
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL
-        assert len(simulator.requests) == asked_before + 1
-        deaths += 1
-    assert deaths == 2
+            assert exit_code() == -signal.SIGKILL
+            assert len(simulator.requests) == deaths
+        assert exit_code() == 0
+        process.stdin.close()
     asked = [(entry.path, entry.query.get("cursor")) for entry in simulator.requests]
     assert len(asked) == len(set(asked)) > deaths + 1
     stage = Stage(Lake.open(tmp_path / "lake", simulated=True), "equities", SESSION, "s1")
