@@ -266,7 +266,7 @@ import os
 import sys
 from datetime import date
 from pathlib import Path
-from bellwether.config import RetryPolicies
+from bellwether.config import Config
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.plan import Batch
 from bellwether.lake import Lake
