@@ -241,7 +241,7 @@ def test_coverage_shows_what_lacks_and_answers_by_exit_code(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["backfill", "equities", "--start", "2025-07-05", "--end", "2025-07-06"], "no completed session"),
+        (["backfill", "equities", "--start", "2025-07-05", "--end", "2025-07-06"], "no session of equities is due"),
         (["backfill", "equities", "--start", "2025-07-01", "--end", "2025-07-01", "--tickers", "ZZZ"], "holds AAPL"),
         (
             ["backfill", "equities", "--start", "2025-07-01", "--end", "2025-07-01", "--lake", "gs://x/y"],

@@ -1,4 +1,4 @@
-"""`bellwether backfill`: the daily capture over a range of sessions, without Airflow.
+"""`bellwether backfill`: the daily capture of one dataset, or of all, over a range of sessions, without Airflow.
 
 Each session's batches are staged as they come, so an interrupted backfill resumes at the first
 unfinished batch; sessions the ledger calls complete cost nothing.
@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import socket
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 
@@ -34,46 +35,62 @@ from bellwether.ingest.plan import Batch, plan_session
 from bellwether.ingest.sources import CAPTURED
 from bellwether.lake import Lake, paths
 from bellwether.lake.stage import Stage
+from bellwether.sources.limits import requests_per_minute
 from bellwether.sources.rest import PolygonRest
 
 # No run of Airflow's has a stage that begins like this: there, ~ becomes a dash.
 _STAGE_PREFIX = "cli~"
 _PLAN = "plan.json"
+_ALL = "all"
 # An unfinished stage older than this is fetched anew: the vendor may have corrected its bars since.
 _RESUME_WITHIN = timedelta(hours=12)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser.add_argument("dataset", choices=CAPTURED)
+    parser.add_argument("dataset", choices=(*CAPTURED, _ALL))
     add_range(parser)
     add_lake(parser)
-    parser.add_argument("--tickers", type=tickers, default=[], metavar="A,B", help="only these; default the universe")
+    parser.add_argument(
+        "--tickers", type=tickers, default=[], metavar="A,B", help="only these of one dataset; default the universe"
+    )
+    parser.add_argument("--rate-limit", type=int, metavar="N", help="at most N requests a minute; default the plan's")
     parser.add_argument("--url", metavar="URL", help="a simulator, e.g. http://127.0.0.1:8765")
     parser.add_argument("--force", action="store_true", help="fetch again what the ledger calls complete")
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Run the command; 0 when every session is complete, 1 when a required ticker failed."""
+    if args.dataset == _ALL and args.tickers:
+        msg = "--tickers narrows one dataset; name it instead of `all`"
+        raise ConfigError(msg)
     access = vendor_access(args.url)
+    if args.rate_limit is not None:
+        access = replace(access, requests_per_minute=requests_per_minute(args.rate_limit, "--rate-limit"))
     where = lake_location(args.lake, config)
     lake = Lake.open(where.root, options=where.options, simulated=access.simulated)
-    sessions = sessions_between(lake, args.dataset, args.start, args.end)
+    datasets = CAPTURED if args.dataset == _ALL else (args.dataset,)
+    # By session, so that each is whole before the next begins.
+    jobs = sorted(
+        (session, number, dataset)
+        for number, dataset in enumerate(datasets)
+        for session in sessions_between(lake, dataset, args.start, args.end)
+    )
     console = Console(stderr=True)
     problems: list[str] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        overall = progress.add_task(args.dataset, total=len(sessions))
+        overall = progress.add_task(args.dataset, total=len(jobs))
         waiting = progress.add_task("", total=None, visible=False)
         rest = access.connect(config, partial(_show_wait, progress, waiting))
-        for session in sessions:
-            job = _SessionJob(lake, config, rest, args.dataset, session)
-            progress.update(overall, description=f"{args.dataset} {session}")
+        for session, _, dataset in jobs:
+            job = _SessionJob(lake, config, rest, dataset, session)
+            progress.update(overall, description=f"{dataset} {session}")
             problems += job.run(args.tickers, args.force, access, progress)
             progress.advance(overall)
     for problem in problems:
         console.print(problem, style="red", highlight=False)
-    console.print(f"{len(sessions)} sessions, {len(problems)} problems", highlight=False)
+    console.print(f"{len({job[0] for job in jobs})} sessions, {len(problems)} problems", highlight=False)
     return 1 if problems else 0
 
 
@@ -114,7 +131,7 @@ class _SessionJob:
             except ConfigError:  # as wrong for every other session
                 raise
             except BellwetherError as error:
-                return [f"{self.session}: {error}"]
+                return [f"{self.dataset} {self.session}: {error}"]
 
     def _capture(self, batches: list[Batch], progress: Progress, *, accept_loss: bool) -> list[str]:
         stage_id = batches[0].stage_id
@@ -127,7 +144,7 @@ class _SessionJob:
                 try:
                     fetch_batch(self.lake, self.rest, self.config, batch)
                 except VendorError as error:
-                    line = f"{self.session} {batch.name}: {error}; {error.advice}"
+                    line = f"{self.dataset} {self.session} {batch.name}: {error}; {error.advice}"
                     progress.console.print(line, style="yellow", highlight=False)
             progress.advance(task)
         progress.remove_task(task)
@@ -143,11 +160,11 @@ class _SessionJob:
         )
         problems = failed_tickers(self.lake, batches) | publication.refused
         for ticker in sorted(forgivable(self.lake, self.dataset, self.session, problems)):
-            line = f"{self.session} {ticker} (best effort): {problems.pop(ticker)}"
+            line = f"{self.dataset} {self.session} {ticker} (best effort): {problems.pop(ticker)}"
             progress.console.print(line, style="yellow", highlight=False)
         # The ledger knows what is missing; a stage that stayed would be taken up again instead of asking anew.
         stage.remove()
-        return [f"{self.session} {ticker}: {reason}" for ticker, reason in sorted(problems.items())]
+        return [f"{self.dataset} {self.session} {ticker}: {reason}" for ticker, reason in sorted(problems.items())]
 
     def _resume_or_begin(self, batches: list[Batch], access: VendorAccess) -> list[Batch]:
         """Go on with what an interrupted backfill of the same plan staged recently; else begin a stage."""
