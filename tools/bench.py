@@ -17,10 +17,12 @@ def main() -> int:
 
     sys.path.insert(0, str(ROOT))
     table = Table("benchmark", "measured", "target", "", title="make bench")
+    progress = Console(stderr=True)
     missed = 0
     for path in sorted(ROOT.glob("tests/bench/bench_*.py")):
         for row in importlib.import_module(f"tests.bench.{path.stem}").run():
             verdict = "ok" if row.ok else "MISSED"
+            progress.print(f"{row.name}: {row.value:,.4g} {row.unit} {verdict}", highlight=False)
             table.add_row(row.name, f"{row.value:,.4g} {row.unit}", f"{row.target:,.4g} {row.unit}", verdict)
             missed += not row.ok
     Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -13,8 +13,8 @@ import great_expectations as gx
 import pyarrow as pa
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
+from bellwether.quality.bar_rules import with_traded_columns
 from bellwether.quality.gate import check_batch
-from bellwether.quality.prepare import with_derived
 from bellwether.quality.suite import build_suite, read_suite
 from bellwether.quality.validate import validate_session
 from bellwether.schemas import EQUITIES
@@ -49,9 +49,9 @@ def _suite_on(table: pa.Table) -> Callable[[], object]:
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("bench").add_dataframe_asset("bars")
     definition = asset.add_batch_definition_whole_dataframe("all")
-    batch = definition.get_batch({"dataframe": with_derived(table).to_pandas()})
+    batch = definition.get_batch({"dataframe": with_traded_columns(table).to_pandas()})
     suite = build_suite(read_suite("equities"))
-    bounds = {"pre_open": HOURS.pre_open, "post_close": HOURS.post_close, "rows_expected": len(table)}
+    bounds = {"span_start": HOURS.pre_open, "span_end": HOURS.post_close, "rows_expected": len(table)}
     return lambda: batch.validate(suite, result_format="SUMMARY", expectation_parameters=bounds)
 
 
