@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bellwether import errors
 from bellwether.errors import ConfigError
+from bellwether.options.rules import ContractSelection
 from bellwether.universe.spec import DEFAULT_TICKERS, KINDS, IndexList, TickerList, UniverseSpec
 
 _ENV_PREFIX = "BELLWETHER__"
@@ -74,6 +75,24 @@ class SourceSettings(_Model):
     universe: UniverseSpec = TickerList(required=DEFAULT_TICKERS)
 
 
+class OptionSettings(_Model):
+    """What is captured of options.
+
+    Attributes
+    ----------
+    required
+        Whether a session is ready only when its contracts and their bars stand.
+    universe
+        The underlyings, as the vendor lists their contracts: `SPX`, not `I:SPX`.
+    contracts
+        Which of their contracts.
+    """
+
+    required: bool = False
+    universe: TickerList = TickerList(required=("AAPL", "SPY"))
+    contracts: ContractSelection = ContractSelection()
+
+
 class IndexSettings(_Model):
     """What is captured of indices.
 
@@ -87,21 +106,22 @@ class IndexSettings(_Model):
     universe: IndexList = IndexList(required=("I:VIX",))
 
 
-type AnySource = SourceSettings | IndexSettings
+type AnySource = SourceSettings | OptionSettings | IndexSettings
+
+# Of datasets that share the entry of another.
+_ENTRIES: Mapping[str, str] = {"contracts": "options"}
 
 
 class Sources(_Model):
     """`sources.yaml`."""
 
     equities: SourceSettings = SourceSettings()
+    options: OptionSettings = OptionSettings()
     indices: IndexSettings = IndexSettings()
-
-    def required(self) -> tuple[str, ...]:
-        """Return the datasets without which a session is not ready."""
-        return tuple(name for name in type(self).model_fields if getattr(self, name).required)
 
 
 _PRICED = ("ticker", "ts", "open", "high", "low", "close")
+_LISTED = ("underlying", "right", "exercise_style", "expiration", "strike", "opening_price_source", "chosen_by")
 
 
 class SinkSettings(_Model):
@@ -115,6 +135,8 @@ class Sinks(_Model):
     """`sinks.yaml`."""
 
     equities: SinkSettings = SinkSettings()
+    contracts: SinkSettings = SinkSettings(dictionary_columns=_LISTED)
+    options: SinkSettings = SinkSettings()
     indices: SinkSettings = SinkSettings(dictionary_columns=(*_PRICED, "is_stale"))
 
 
@@ -222,7 +244,7 @@ class Config(_Model):
 
     def source(self, dataset: str) -> AnySource:
         """Return what is captured of one dataset."""
-        return cast("AnySource", getattr(self.sources, dataset))
+        return cast("AnySource", getattr(self.sources, _ENTRIES.get(dataset, dataset)))
 
     @property
     def hash(self) -> str:

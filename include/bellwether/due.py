@@ -41,12 +41,19 @@ class Due:
 # Bars of the last minutes come up to 15 minutes late on delayed plans, and late prints still change them.
 DUE: Final[Mapping[str, Due]] = {
     "equities": Due("post_close", 15),
+    # By then the first minute is known on delayed plans too.
+    "contracts": Due("open", 20),
+    "options": Due("close", 60),
     "indices": Due("post_close", 15),
 }
 
 
 def _extended(hours: "SessionHours") -> tuple[datetime, datetime]:
     return hours.pre_open, hours.post_close
+
+
+def _from_open(hours: "SessionHours") -> tuple[datetime, datetime]:
+    return hours.open, hours.post_close
 
 
 def _from_midnight(hours: "SessionHours") -> tuple[datetime, datetime]:
@@ -58,6 +65,8 @@ def _from_midnight(hours: "SessionHours") -> tuple[datetime, datetime]:
 
 SPANS: Final[Mapping[str, Callable[["SessionHours"], tuple[datetime, datetime]]]] = {
     "equities": _extended,
+    # Trades are reported late: real ones come until 16:22 New York.
+    "options": _from_open,
     # Cboe computes the VIX from 03:15 New York on, outside the hours of any stock:
     # https://www.cboe.com/tradable_products/vix/vix_options/specifications/
     "indices": _from_midnight,

@@ -8,6 +8,8 @@ from typing import Final
 
 DATASETS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "equities_daily": ("equities",),
+    "options_discovery": ("contracts",),
+    "options_daily": ("options",),
     "indices_daily": ("indices",),
 }
 """By `dag_id`."""

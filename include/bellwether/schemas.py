@@ -25,6 +25,25 @@ EQUITIES = pa.schema(
 )
 """Minute bars of what is traded: stocks, and option contracts (price per share, volume in contracts)."""
 
+CONTRACTS = pa.schema(
+    [
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("underlying", pa.string(), nullable=False),
+        pa.field("right", pa.string(), nullable=False),
+        pa.field("exercise_style", pa.string(), nullable=False),
+        pa.field("expiration", pa.date32(), nullable=False),
+        pa.field("strike", pa.float64(), nullable=False),
+        pa.field("multiplier", pa.float64(), nullable=False),
+        pa.field("is_adjusted", pa.bool_(), nullable=False),
+        pa.field("additional_underlyings", pa.string(), nullable=True),
+        pa.field("opening_price", pa.float64(), nullable=True),
+        pa.field("opening_price_source", pa.string(), nullable=True),
+        pa.field("chosen_by", pa.string(), nullable=False),
+    ]
+)
+"""The option contracts that matter on a session. `strike` in dollars a share, `multiplier` in shares a contract; of an
+adjusted one what else it delivers, as the vendor's JSON. `opening_price` is the underlying's by which it was chosen."""
+
 INDEX_BARS = pa.schema([field for field in EQUITIES if field.name in {"ticker", "ts", "open", "high", "low", "close"}])
 """Minute bars of what is computed, as the vendor sends them: an index has no volume."""
 
@@ -134,6 +153,8 @@ class Form:
 
 FORMS: dict[str, Form] = {
     "equities": Form(EQUITIES),
+    "contracts": Form(CONTRACTS, ("underlying", "expiration", "strike", "right", "ticker"), "underlying"),
+    "options": Form(EQUITIES),
     "indices": Form(INDICES),
 }
 

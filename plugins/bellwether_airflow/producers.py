@@ -21,9 +21,9 @@ from bellwether.due import DUE
 from bellwether.errors import ConfigError
 from bellwether.logging import get_logger
 from bellwether.producers import DAG_OF
-from bellwether.tickers import INDEX_PATTERN, TICKER_PATTERN
+from bellwether.tickers import INDEX_PATTERN, OPTION_PATTERN, TICKER_PATTERN
 from bellwether_airflow import connections
-from bellwether_airflow.assets import EQUITIES, INDICES, SESSION_READY
+from bellwether_airflow.assets import CONTRACTS, EQUITIES, INDICES, OPTIONS, SESSION_READY
 from bellwether_airflow.notifiers.alert import FAILURES_KEY, Alert, note_failure
 from bellwether_airflow.retry import BellwetherRetryPolicy, tries_since_clear
 from bellwether_airflow.runs import session_of
@@ -66,6 +66,8 @@ PRODUCERS = {
     row.dataset: row
     for row in (
         Producer("equities", EQUITIES),
+        Producer("contracts", CONTRACTS, examples="AAPL or SPX"),
+        Producer("options", OPTIONS, OPTION_PATTERN, "O:SPY240119C00470000"),
         Producer("indices", INDICES, INDEX_PATTERN, "I:VIX"),
     )
 }
@@ -142,6 +144,7 @@ def plan(dataset: str) -> list[dict[str, Any]]:
 
     import msgspec
 
+    from bellwether.ingest.discovery import discover_missing
     from bellwether.ingest.plan import plan_session
 
     context = get_current_context()
@@ -152,13 +155,17 @@ def plan(dataset: str) -> list[dict[str, Any]]:
     if unknown:
         msg = f"unknown parameter {', '.join(unknown)}; there are {' and '.join(form)}"
         raise ConfigError(msg)
+    lake, config, vendor = connections.lake(), Config.load(), connections.vendor()
+    session, run_id = session_of(context["dag_run"]), context["run_id"]
+    stage_id = f"{_file_name(run_id)}-{secrets.token_hex(3)}"
+    discover_missing(lake, config, vendor, dataset, session, stage_id=stage_id, run_id=run_id)
     batches = plan_session(
-        connections.lake(),
-        Config.load(),
-        connections.vendor(),
+        lake,
+        config,
+        vendor,
         dataset,
-        session_of(get_current_context()["dag_run"]),
-        stage_id=f"{_file_name(context['run_id'])}-{secrets.token_hex(3)}",
+        session,
+        stage_id=stage_id,
         tickers=params["tickers"],
         # A plan that was cleared runs again because someone wants the session fetched anew.
         force=params["force"] or _was_cleared(),

@@ -29,6 +29,7 @@ from bellwether.cli.options import (
 )
 from bellwether.config import Config
 from bellwether.errors import BellwetherError, ConfigError, VendorError
+from bellwether.ingest.discovery import discover_missing
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import failed_tickers, forgivable, publish_stage, validate_stage
 from bellwether.ingest.plan import Batch, plan_session
@@ -38,6 +39,7 @@ from bellwether.lake.stage import Stage
 from bellwether.sources.limits import requests_per_minute
 from bellwether.sources.rest import PolygonRest
 
+_RUN_ID = "bellwether backfill"
 # No run of Airflow's has a stage that begins like this: there, ~ becomes a dash.
 _STAGE_PREFIX = "cli~"
 _PLAN = "plan.json"
@@ -113,6 +115,15 @@ class _SessionJob:
         # Two backfills of one session would share a stage: the second waits and then finds the session complete.
         with self.lake.storage.locked(paths.stages(self.dataset, self.session)):
             try:
+                discover_missing(
+                    self.lake,
+                    self.config,
+                    self.rest,
+                    self.dataset,
+                    self.session,
+                    stage_id=_own_stages() + secrets.token_hex(4),
+                    run_id=_RUN_ID,
+                )
                 batches = plan_session(
                     self.lake,
                     self.config,
@@ -155,7 +166,7 @@ class _SessionJob:
             self.dataset,
             self.session,
             stage_id=stage_id,
-            run_id="bellwether backfill",
+            run_id=_RUN_ID,
             accept_loss=accept_loss,
         )
         problems = failed_tickers(self.lake, batches) | publication.refused

@@ -8,10 +8,11 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
+from bellwether.cli.discover import show_undiscovered
 from bellwether.cli.options import add_lake, add_range, lake_location, sessions_between
 from bellwether.config import Config
 from bellwether.ingest.sources import CAPTURED
-from bellwether.ingest.universe import named_universe
+from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Lake
 from bellwether.lake.coverage import SessionCoverage, session_coverage
 
@@ -28,15 +29,16 @@ def run(args: argparse.Namespace, config: Config) -> int:
     """Run the command; 0 when every required ticker of every session is proven, 1 otherwise."""
     where = lake_location(args.lake, config)
     lake = Lake.open(where.root, options=where.options)
-    named = named_universe(config, args.dataset)
     known = [
-        session_coverage(lake, args.dataset, session, named)
+        session_coverage(lake, args.dataset, session, owed_universe(lake, config, args.dataset, session))
         for session in sessions_between(lake, args.dataset, args.start, args.end)
     ]
     if args.json:
         _write_json(args.dataset, known)
     else:
         Console().print(_table(args.dataset, known))
+        if args.dataset in ("contracts", "options"):
+            show_undiscovered(lake, config, [session.session for session in known])
     return 0 if all(session.is_complete for session in known) else 1
 
 
@@ -60,7 +62,7 @@ def _table(dataset: str, known: list[SessionCoverage]) -> Table:
 
 
 def _what_lacks(session: SessionCoverage) -> str:
-    if not session.universe.required:
+    if not session.universe.required and session.manifest is None:
         return "everything: its universe is a rule, resolved when the session is planned"
     # Required ones first: they are what keeps the session from being complete.
     spared = sorted(set(session.unproven) - set(session.lacking))

@@ -21,7 +21,7 @@ from bellwether.clock import SystemClock
 from bellwether.config import Config
 from bellwether.due import Due
 from bellwether.errors import BellwetherError
-from bellwether.ingest.universe import named_universe
+from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Lake
 from bellwether.lake.coverage import session_coverage
 from bellwether.localstack import AirflowApi, AlreadyRunning, LocalStack, Run, StackStateFile, TaskInstance, stop
@@ -108,7 +108,8 @@ def result_table(lake: Lake, config: Config, runs: SessionRuns) -> Table:
         table.add_column(name, justify="right")
     rows = sorted((session, dataset, run) for (dag_id, session), run in runs.items() for dataset in DATASETS_OF[dag_id])
     for session, dataset, run in rows:
-        known = session_coverage(lake, dataset, date.fromisoformat(session), named_universe(config, dataset))
+        day = date.fromisoformat(session)
+        known = session_coverage(lake, dataset, day, owed_universe(lake, config, dataset, day))
         table.add_row(
             session,
             dataset,

@@ -15,6 +15,7 @@ from bellwether.errors import BellwetherError
 
 _COMMANDS = {
     "backfill": "capture a range of sessions",
+    "discover": "find the option contracts that matter on a session, and say why each was chosen",
     "replay-raw": "publish a range of sessions again from the raw responses, without the vendor",
     "coverage": "show what is known of each session",
     "universe": "show which tickers a session is to capture",

@@ -12,7 +12,7 @@ from bellwether.clock import SystemClock
 from bellwether.config import Config
 from bellwether.errors import ConfigError
 from bellwether.ingest.sources import CAPTURED
-from bellwether.ingest.universe import named_universe, resolve
+from bellwether.ingest.universe import DISCOVERED_IN, named_universe, owed_universe, resolve
 from bellwether.lake import Lake, Universe
 from bellwether.lake.coverage import stored_universe
 
@@ -47,6 +47,11 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 
 def _resolved(args: argparse.Namespace, config: Config) -> Universe:
+    if args.dataset in DISCOVERED_IN:
+        msg = (
+            f"{args.dataset} are those of the {DISCOVERED_IN[args.dataset]} published; `bellwether discover` finds them"
+        )
+        raise ConfigError(msg)
     spec = config.source(args.dataset).universe
     if (named := named_universe(config, args.dataset)) is not None:
         return named
@@ -57,7 +62,9 @@ def _resolved(args: argparse.Namespace, config: Config) -> Universe:
 def _stored(args: argparse.Namespace, config: Config) -> Universe:
     where = lake_location(args.lake, config)
     lake = Lake.open(where.root, options=where.options)
-    stored = stored_universe(lake, args.dataset, args.session) or named_universe(config, args.dataset)
+    stored = stored_universe(lake, args.dataset, args.session) or owed_universe(
+        lake, config, args.dataset, args.session
+    )
     if stored is None:
         msg = f"no universe is stored for {args.session}: its rule is resolved when it is planned, or by --resolve"
         raise ConfigError(msg)

@@ -16,7 +16,7 @@ from bellwether.lake import Coverage, TickerCoverage
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import staged_schema
 from bellwether.sources.listing import Listing
-from bellwether.sources.source import Answer, Source
+from bellwether.sources.source import EMPTY_REASON, Answer, Source
 
 
 @dataclass
@@ -72,8 +72,13 @@ class Haul:
             duplicates_dropped=report.duplicates_dropped + overlaps(answers),
             stage_id=stage_id,
             fetched_utc=fetched_utc,
-            reason="" if rows else "the vendor answered with no rows",
+            reason="" if rows else _why_empty(table),
         )
+
+
+def _why_empty(table: pa.Table) -> str:
+    reason: bytes = (table.schema.metadata or {}).get(EMPTY_REASON, b"the vendor answered with no rows")
+    return reason.decode()
 
 
 def overlaps(answers: Sequence[Answer]) -> int:

@@ -40,6 +40,8 @@ class Batch(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """What people see: `b003 AAPL..MSFT`."""
+        if not self.tickers:
+            return f"b{self.index:03d} none"
         first, last = self.tickers[0], self.tickers[-1]
         return f"b{self.index:03d} {first}" + (f"..{last}" if last != first else "")
 
@@ -77,6 +79,8 @@ def plan_session(
         The session is not due.
     ConfigError
         A ticker is not in the universe, or a rule gives none.
+    LakeError
+        The universe is that of another dataset, which is not published: `bellwether.ingest.discovery` comes first.
     VendorError
         A rule could not be resolved.
     """
@@ -99,6 +103,9 @@ def plan_session(
         Batch(dataset, session, stage_id, number, tuple(wanted[start : start + size]))
         for number, start in enumerate(range(0, len(wanted), size))
     ]
+    if not universe.tickers and lake.manifest(dataset, session) is None:
+        # That there is nothing to capture is to be published too.
+        batches = [Batch(dataset, session, stage_id, 0, ())]
     log.info("planned", dataset=dataset, session=session.isoformat(), tickers=len(wanted), batches=len(batches))
     return batches
 

@@ -12,7 +12,7 @@ from datetime import date
 
 from bellwether.config import Config
 from bellwether.ingest.sources import CAPTURED
-from bellwether.ingest.universe import named_universe
+from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Lake
 from bellwether.lake.coverage import session_coverage
 from bellwether.universe.spec import shown
@@ -44,10 +44,9 @@ def readiness(lake: Lake, config: Config, session: date) -> Readiness:
     """Decide whether a session should be announced to consolidation."""
     inputs: dict[str, str] = {}
     lacking: list[str] = []
-    required = config.sources.required()
     for dataset in CAPTURED:
-        known = session_coverage(lake, dataset, session, named_universe(config, dataset))
-        if dataset not in required:
+        known = session_coverage(lake, dataset, session, owed_universe(lake, config, dataset, session))
+        if not config.source(dataset).required:
             if known.manifest is not None:
                 inputs[dataset] = known.manifest.revision
         elif known.manifest is None:

@@ -4,19 +4,21 @@ A list is written down as it stands; a rule is resolved as of the session, and t
 kept like any others. The same list or rule never asks twice; another one is resolved anew.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from itertools import chain
+from typing import Final
 
 from msgspec import structs
 
 from bellwether.config import Config
-from bellwether.errors import ConfigError
+from bellwether.errors import ConfigError, LakeError
 from bellwether.ingest import rawfiles
 from bellwether.ingest.pages import StagedPages
 from bellwether.lake import Lake, Universe, paths
 from bellwether.lake.coverage import store_universe, stored_universe
 from bellwether.logging import get_logger
+from bellwether.schemas import FORMS
 from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
 from bellwether.sources.walk import PageLog
@@ -24,6 +26,9 @@ from bellwether.universe.rules import find
 from bellwether.universe.spec import TickerList, UniverseSpec, malformed_among, shown
 
 log = get_logger(__name__)
+
+DISCOVERED_IN: Final[Mapping[str, str]] = {"options": "contracts"}
+"""Datasets whose tickers are those of another's published partition, that one's name by theirs."""
 
 _MOST_LEFT_OUT = 20
 _LONGEST_NAME = 40
@@ -59,11 +64,15 @@ def session_universe(
     ------
     ConfigError
         The rule gives no ticker.
+    LakeError
+        It is that of another dataset's partition, and there is none.
     VendorError
         The rule could not be resolved.
     """
-    spec = config.source(dataset).universe
     stored = stored_universe(lake, dataset, session)
+    if dataset in DISCOVERED_IN:
+        return _follow(lake, dataset, session, stored)
+    spec = config.source(dataset).universe
     can_differ = anew and not isinstance(spec, TickerList)
     if stored is not None and stored.spec_hash == spec.hash and not can_differ:
         return stored
@@ -111,6 +120,41 @@ def resolve(
         )
         raise ConfigError(msg)
     return universe, found.pages
+
+
+def owed_universe(lake: Lake, config: Config, dataset: str, session: date) -> Universe | None:
+    """Return the tickers of a list, or of the partition a dataset follows; None where only the vendor could tell."""
+    return _discovered(lake, dataset, session) if dataset in DISCOVERED_IN else named_universe(config, dataset)
+
+
+def _follow(lake: Lake, dataset: str, session: date, stored: Universe | None) -> Universe:
+    found = _discovered(lake, dataset, session)
+    if found is None:
+        origin = DISCOVERED_IN[dataset]
+        msg = f"{origin} of {session} are not published, so nobody knows which {dataset} there are"
+        raise LakeError(msg)
+    if stored is None or stored.spec_hash != found.spec_hash:
+        store_universe(lake, dataset, session, found)
+        log.info("universe settled", dataset=dataset, session=session.isoformat(), origin=found.origin)
+    return found
+
+
+def _discovered(lake: Lake, dataset: str, session: date) -> Universe | None:
+    """Return the tickers of the partition a dataset follows, each in the role of what it was found by."""
+    published = lake.partition(DISCOVERED_IN[dataset], session)
+    if published is None:
+        return None
+    manifest, table = published.manifest, published.table
+    subject = FORMS[manifest.dataset].subject
+    spare = set(manifest.universe.best_effort if manifest.universe else ())
+    found = list(zip(table["ticker"].to_pylist(), table[subject].to_pylist(), strict=True))
+    return Universe(
+        required=_sorted(ticker for ticker, by in found if by not in spare),
+        best_effort=_sorted(ticker for ticker, by in found if by in spare),
+        origin=f"{manifest.dataset}, revision {manifest.revision[:12]}",
+        spec_hash=manifest.revision,
+        resolved_utc=manifest.published_utc,
+    )
 
 
 def named_universe(config: Config, dataset: str) -> Universe | None:

@@ -66,13 +66,13 @@ class SessionCoverage:
         """The worst state of the required tickers: what the session as a whole can claim."""
         states = {self.tickers[ticker].state for ticker in self.universe.required}
         if not states:
-            return _untouched(is_due=self.is_due).state
+            return Coverage.EMPTY if self.manifest else _untouched(is_due=self.is_due).state
         return next((state for state in _WORST_FIRST if state in states), Coverage.EMPTY)
 
     @property
     def is_complete(self) -> bool:
-        """Whether every required ticker is settled."""
-        return bool(self.universe.required) and not self.lacking
+        """Whether every required ticker is settled; a session that captures nobody is, once that is published."""
+        return bool(self.universe.required or self.manifest) and not self.lacking
 
 
 _WORST_FIRST = (

@@ -166,7 +166,7 @@ def _merge(
     published, before = (current.table, current.manifest.coverage) if current else (schema.empty_table(), {})
     accepted = {ticker: known for ticker, known in submission.coverage.items() if ticker not in refused}
     coverage = dict(sorted((before | accepted).items()))
-    if not any(known.state.is_proven for known in coverage.values()):
+    if coverage and not any(known.state.is_proven for known in coverage.values()):
         reasons = sorted({known.reason for known in accepted.values()})
         msg = (
             f"{submission.dataset} {submission.session}: nothing to publish, every ticker failed: {'; '.join(reasons)}"

@@ -77,6 +77,11 @@ def product(root: str) -> Product:
     return _PRODUCTS.get(root.rstrip("0123456789"), _STOCK)
 
 
+def is_on_index(root: str) -> bool:
+    """Return whether the options of `root` are on an index, which is computed and not traded."""
+    return product(root) in (_AM_INDEX, _PM_INDEX, _MSCI_INDEX)
+
+
 @cache
 def settlement_day(expiration: date) -> date:
     """Return the session on which options of `expiration` are settled: itself, or the one before a day without trading.

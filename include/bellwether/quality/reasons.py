@@ -22,6 +22,10 @@ class RowReason(StrEnum):
     CLOSE_OUTSIDE_RANGE = "close_outside_range"
     NEGATIVE_VOLUME = "negative_volume"
     NEGATIVE_TRANSACTIONS = "negative_transactions"
+    MALFORMED_SYMBOL = "malformed_symbol"
+    SYMBOL_MISMATCH = "symbol_mismatch"
+    NOT_CALL_OR_PUT = "not_call_or_put"
+    MULTIPLIER_NOT_POSITIVE = "multiplier_not_positive"
 
 
 class TableReason(StrEnum):
@@ -40,6 +44,9 @@ class WarningName(StrEnum):
     NULL_VWAP = "null_vwap"
     NULL_TRANSACTIONS = "null_transactions"
     STALE_BAR = "stale_bar"
+    PRINT_AFTER_CLOSE = "print_after_close"
+    ADJUSTED_CONTRACT = "adjusted_contract"
+    CHOSEN_BY_PREVIOUS_CLOSE = "chosen_by_previous_close"
     MISSING_REGULAR_MINUTES = "missing_regular_minutes"
     DUPLICATES_DROPPED = "duplicates_dropped"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from bellwether.quality import bar_rules
+from bellwether.quality import bar_rules, option_rules
 
 if TYPE_CHECKING:
     from bellwether.calendar import SessionHours
@@ -55,6 +55,19 @@ RULES: Final[Mapping[str, Rules]] = {
         bar_rules.with_traded_columns,
         ("ms_past_minute", "has_sub_penny_price"),
         bar_rules.missing_regular_minutes,
+    ),
+    "contracts": Rules(
+        option_rules.broken_contract,
+        option_rules.contract_warnings,
+        option_rules.with_symbol_columns,
+        ("has_malformed_symbol", "has_symbol_mismatch"),
+    ),
+    "options": Rules(
+        bar_rules.broken_of("options"),
+        bar_rules.traded_warnings,
+        bar_rules.with_traded_columns,
+        ("ms_past_minute", "has_sub_penny_price"),
+        option_rules.prints_after_close,
     ),
     "indices": Rules(
         bar_rules.broken_of("indices"),

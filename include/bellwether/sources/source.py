@@ -17,6 +17,9 @@ from bellwether.sources.raw import Request
 from bellwether.sources.rest import PolygonRest
 from bellwether.sources.walk import PageLog
 
+EMPTY_REASON = b"reason"
+"""Key of a table's metadata under which a source may say why there are no rows."""
+
 type Answer = Aggregates | Listing[Any] | NotFound
 """What one question came to; "there is none" is an answer too."""
 

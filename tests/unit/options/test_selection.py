@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bellwether.errors import NotASession
-from bellwether.options.selection import ContractRule, ContractSelection, Strikes, select
+from bellwether.options.rules import ContractRule, ContractSelection, Strikes
+from bellwether.options.selection import select
 from bellwether.options.symbols import OptionSymbol
 
 SESSION = date(2014, 6, 6)
@@ -35,7 +36,7 @@ def _table(symbols: Sequence[OptionSymbol]) -> pa.Table:
             "exercise_style": pa.array(["american" for _ in symbols], pa.string()),
             "expiration": pa.array([symbol.expiration for symbol in symbols], pa.date32()),
             "strike": pa.array([symbol.strike for symbol in symbols], pa.float64()),
-            "shares_per_contract": pa.array([100.0 for _ in symbols], pa.float64()),
+            "multiplier": pa.array([100.0 for _ in symbols], pa.float64()),
             "is_adjusted": pa.array([symbol.is_adjusted for symbol in symbols], pa.bool_()),
             "additional_underlyings": pa.array([None for _ in symbols], pa.string()),
         }
@@ -63,7 +64,7 @@ def _strikes(ladder: Sequence[float], price: float, rule: Any) -> list[float]:
 
 def _real(archive: Path, name: str) -> pa.Table:
     rows = pq.read_table(archive / f"contracts_{name}.parquet").rename_columns(
-        ["ticker", "underlying", "right", "exercise_style", "expiration", "strike", "shares_per_contract"]
+        ["ticker", "underlying", "right", "exercise_style", "expiration", "strike", "multiplier"]
     )
     return rows.set_column(4, "expiration", rows["expiration"].cast(pa.date32()))
 

@@ -74,6 +74,13 @@ ODDITIES: dict[str, tuple[Row, dict[str, int]]] = {
 }
 
 
+REASONS_OF_BARS = {reason for _, reasons in SPOILS.values() for reason in reasons} | {"conflicting_rows"}
+WARNINGS_OF_BARS = [
+    *("vwap_outside_range", "sub_penny_price", "null_vwap", "null_transactions"),
+    *("missing_regular_minutes", "duplicates_dropped"),
+]
+
+
 def good_row(ticker: str = "AAA", minute: int = 0) -> Row:
     prices = {"open": 100.0, "high": 102.0, "low": 98.0, "close": 101.0}
     activity = {"volume": 10.5, "vwap": 100.2, "transactions": 7}
