@@ -93,6 +93,21 @@ class OptionSettings(_Model):
     contracts: ContractSelection = ContractSelection()
 
 
+class SnapshotSettings(_Model):
+    """Of which underlyings the option chain is captured before each close.
+
+    Attributes
+    ----------
+    required
+        Whether a session is ready only when they stand; otherwise a plan without snapshots is no failure.
+    universe
+        Underlyings.
+    """
+
+    required: bool = False
+    universe: TickerList = TickerList(required=("AAPL", "SPY"))
+
+
 class IndexSettings(_Model):
     """What is captured of indices.
 
@@ -106,7 +121,7 @@ class IndexSettings(_Model):
     universe: IndexList = IndexList(required=("I:VIX",))
 
 
-type AnySource = SourceSettings | OptionSettings | IndexSettings
+type AnySource = SourceSettings | OptionSettings | SnapshotSettings | IndexSettings
 
 # Of datasets that share the entry of another.
 _ENTRIES: Mapping[str, str] = {"contracts": "options"}
@@ -117,11 +132,13 @@ class Sources(_Model):
 
     equities: SourceSettings = SourceSettings()
     options: OptionSettings = OptionSettings()
+    options_snapshot: SnapshotSettings = SnapshotSettings()
     indices: IndexSettings = IndexSettings()
 
 
 _PRICED = ("ticker", "ts", "open", "high", "low", "close")
 _LISTED = ("underlying", "right", "exercise_style", "expiration", "strike", "opening_price_source", "chosen_by")
+_CHAIN = ("underlying", "ts", "right", "exercise_style", "expiration", "strike", "multiplier", "underlying_price")
 
 
 class SinkSettings(_Model):
@@ -137,6 +154,7 @@ class Sinks(_Model):
     equities: SinkSettings = SinkSettings()
     contracts: SinkSettings = SinkSettings(dictionary_columns=_LISTED)
     options: SinkSettings = SinkSettings()
+    options_snapshot: SinkSettings = SinkSettings(dictionary_columns=_CHAIN)
     indices: SinkSettings = SinkSettings(dictionary_columns=(*_PRICED, "is_stale"))
 
 
@@ -150,7 +168,7 @@ class RetryRule(_Model):
 
 
 _NEVER = {"attempts": 1, "airflow_retries": 0}
-_FATAL = ("ConfigError", "NotASession", "NothingProven", "QualityError")  # someone must act first
+_FATAL = ("ConfigError", "NotASession", "NothingProven", "QualityError", "SnapshotMissed")  # someone must act first
 _REFUSED = ("BadRequest", "Unauthorized", "NotEntitled", "NotFound")
 
 

@@ -1,4 +1,4 @@
-"""When a session of each dataset may be captured, and between which instants its rows lie: the one home of both.
+"""When a session of each dataset may be captured, and between which instants its rows lie: the one home of these.
 
 Read when DAG files are parsed, so this room imports nothing heavy.
 """
@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Final, Literal
+
+from bellwether.errors import SnapshotMissed
 
 if TYPE_CHECKING:
     from bellwether.calendar import SessionHours
@@ -34,6 +36,8 @@ class Due:
         return instant + timedelta(minutes=self.minutes)
 
     def __str__(self) -> str:
+        if self.minutes == 0:
+            return _WORDS[self.bound]
         side = "before" if self.minutes < 0 else "after"
         return f"{abs(self.minutes)} minutes {side} {_WORDS[self.bound]}"
 
@@ -44,8 +48,39 @@ DUE: Final[Mapping[str, Due]] = {
     # By then the first minute is known on delayed plans too.
     "contracts": Due("open", 20),
     "options": Due("close", 60),
+    "options_snapshot": Due("close", -10),
     "indices": Due("post_close", 15),
 }
+
+UNTIL: Final[Mapping[str, Due]] = {
+    # From the close on quotes are withdrawn while the stock goes on in extended hours: no longer the session's chain.
+    "options_snapshot": Due("close", 0),
+}
+"""Until when, that instant included, a session can be captured of what the vendor shows of the present alone. All other
+datasets can be had at any time once they are due."""
+
+
+def why_missed(dataset: str, hours: "SessionHours", instant: datetime) -> str | None:
+    """Return why a session can no longer be captured at an instant, in words; None while it can."""
+    until = UNTIL.get(dataset)
+    if until is None or instant <= until(hours):
+        return None
+    return (
+        f"{dataset} of {hours.session} cannot be had later: the vendor shows the present alone, and the session's "
+        f"could be captured until {until(hours):%Y-%m-%d %H:%M} UTC, {until}"
+    )
+
+
+def check_in_time(dataset: str, hours: "SessionHours", instant: datetime) -> None:
+    """Refuse an instant at which a session can no longer be captured.
+
+    Raises
+    ------
+    SnapshotMissed
+        It is later than `UNTIL` allows.
+    """
+    if why := why_missed(dataset, hours, instant):
+        raise SnapshotMissed(why)
 
 
 def _extended(hours: "SessionHours") -> tuple[datetime, datetime]:

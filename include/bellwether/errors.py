@@ -52,6 +52,12 @@ class QualityError(BellwetherError):
     advice = "a table rule refused the session, what was published stands; see state/quality in the lake"
 
 
+class SnapshotMissed(BellwetherError):
+    """A session of what the vendor shows of the present alone was not captured in time; it is `missing` for ever."""
+
+    advice = "nobody can capture this session any more; see why its run came late, so that the next one does not"
+
+
 class VendorError(BellwetherError):
     """A request to the vendor did not give the promised answer.
 

@@ -10,6 +10,7 @@ DATASETS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "equities_daily": ("equities",),
     "options_discovery": ("contracts",),
     "options_daily": ("options",),
+    "options_snapshot": ("options_snapshot",),
     "indices_daily": ("indices",),
 }
 """By `dag_id`."""

@@ -51,6 +51,44 @@ INDICES = INDEX_BARS.append(pa.field("is_stale", pa.bool_(), nullable=False))
 """`is_stale`: after the close of regular trading, and equal to the bar before in all four prices: nothing moved, the
 vendor went on repeating the last value."""
 
+OPTIONS_SNAPSHOT = pa.schema(
+    [
+        pa.field("underlying", pa.string(), nullable=False),
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("ts", TIMESTAMP, nullable=False),
+        pa.field("right", pa.string(), nullable=False),
+        pa.field("exercise_style", pa.string(), nullable=False),
+        pa.field("expiration", pa.date32(), nullable=False),
+        pa.field("strike", pa.float64(), nullable=False),
+        pa.field("multiplier", pa.float64(), nullable=False),
+        pa.field("bid", pa.float64(), nullable=True),
+        pa.field("ask", pa.float64(), nullable=True),
+        pa.field("bid_size", pa.int64(), nullable=True),
+        pa.field("ask_size", pa.int64(), nullable=True),
+        pa.field("mid", pa.float64(), nullable=True),
+        pa.field("quote_ts", TIMESTAMP, nullable=True),
+        pa.field("last_price", pa.float64(), nullable=True),
+        pa.field("last_size", pa.int64(), nullable=True),
+        pa.field("last_ts", TIMESTAMP, nullable=True),
+        pa.field("day_volume", pa.float64(), nullable=True),
+        pa.field("open_interest", pa.int64(), nullable=True),
+        pa.field("vendor_iv", pa.float64(), nullable=True),
+        pa.field("vendor_delta", pa.float64(), nullable=True),
+        pa.field("vendor_gamma", pa.float64(), nullable=True),
+        pa.field("vendor_theta", pa.float64(), nullable=True),
+        pa.field("vendor_vega", pa.float64(), nullable=True),
+        pa.field("underlying_price", pa.float64(), nullable=True),
+        pa.field("break_even_price", pa.float64(), nullable=True),
+    ]
+)
+"""A chain as it stood at one moment, a row per contract; `ts` is when its page came, no bar's start.
+
+`multiplier` is shares per contract; prices are dollars per share, sizes and volumes contracts. `mid` is the middle of
+`bid` and `ask` where both are above 0: a side at 0 is quoted by nobody. `quote_ts` and `last_ts` say when the quote and
+the last trade were made. `vendor_iv` is a fraction per year, `vendor_theta` per day, `vendor_vega` per volatility
+point.
+"""
+
 SPLITS = pa.schema(
     [
         pa.field("ticker", pa.string(), nullable=False),
@@ -155,6 +193,7 @@ FORMS: dict[str, Form] = {
     "equities": Form(EQUITIES),
     "contracts": Form(CONTRACTS, ("underlying", "expiration", "strike", "right", "ticker"), "underlying"),
     "options": Form(EQUITIES),
+    "options_snapshot": Form(OPTIONS_SNAPSHOT, key=("underlying", "ticker"), subject="underlying"),
     "indices": Form(INDICES),
 }
 

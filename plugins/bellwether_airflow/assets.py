@@ -10,5 +10,6 @@ from airflow.sdk import Asset
 EQUITIES = Asset(name="equities", uri="bellwether://clean/equities", group="bellwether")
 CONTRACTS = Asset(name="contracts", uri="bellwether://clean/contracts", group="bellwether")
 OPTIONS = Asset(name="options", uri="bellwether://clean/options", group="bellwether")
+OPTIONS_SNAPSHOT = Asset(name="options_snapshot", uri="bellwether://clean/options_snapshot", group="bellwether")
 INDICES = Asset(name="indices", uri="bellwether://clean/indices", group="bellwether")
 SESSION_READY = Asset(name="session_ready", uri="bellwether://session_ready", group="bellwether")

@@ -23,7 +23,7 @@ from bellwether.logging import get_logger
 from bellwether.producers import DAG_OF
 from bellwether.tickers import INDEX_PATTERN, OPTION_PATTERN, TICKER_PATTERN
 from bellwether_airflow import connections
-from bellwether_airflow.assets import CONTRACTS, EQUITIES, INDICES, OPTIONS, SESSION_READY
+from bellwether_airflow.assets import CONTRACTS, EQUITIES, INDICES, OPTIONS, OPTIONS_SNAPSHOT, SESSION_READY
 from bellwether_airflow.notifiers.alert import FAILURES_KEY, Alert, note_failure
 from bellwether_airflow.retry import BellwetherRetryPolicy, tries_since_clear
 from bellwether_airflow.runs import session_of
@@ -54,12 +54,15 @@ class Producer:
         Pattern of what the form takes as tickers.
     examples
         Of them, for the form.
+    requests_pool
+        Of the tasks that call the vendor.
     """
 
     dataset: str
     asset: Asset
     subject: str = TICKER_PATTERN
     examples: str = "SPY or BRK.A"
+    requests_pool: str = "vendor_requests"
 
 
 PRODUCERS = {
@@ -68,6 +71,8 @@ PRODUCERS = {
         Producer("equities", EQUITIES),
         Producer("contracts", CONTRACTS, examples="AAPL or SPX"),
         Producer("options", OPTIONS, OPTION_PATTERN, "O:SPY240119C00470000"),
+        # Its moment passes: no backfill may hold the slots it needs.
+        Producer("options_snapshot", OPTIONS_SNAPSHOT, examples="SPY", requests_pool="snapshot_requests"),
         Producer("indices", INDICES, INDEX_PATTERN, "I:VIX"),
     )
 }
@@ -129,7 +134,7 @@ def daily_producer(dataset: str, doc_md: str) -> DAG:
 
 def _graph(row: Producer) -> None:
     batches: Any = plan(dataset=row.dataset)
-    fetched = ingest.expand(batch=batches)
+    fetched = ingest.override(pool=row.requests_pool).expand(batch=batches)
     validated: Any = validate(batches)
     published = publish.override(outlets=[row.asset], pool=f"publish_{row.dataset}")(row.dataset, validated)
     fetched >> validated
@@ -174,7 +179,7 @@ def plan(dataset: str) -> list[dict[str, Any]]:
     return [{**msgspec.to_builtins(batch), "name": batch.name} for batch in batches]
 
 
-@waiting_task(map_index_template="{{ task.op_kwargs['batch']['name'] }}", pool="vendor_requests")
+@waiting_task(map_index_template="{{ task.op_kwargs['batch']['name'] }}")
 def ingest(batch: dict[str, Any]) -> dict[str, Any]:
     """Fetch one batch, keep the raw responses, pass the gate, stage."""
     import msgspec

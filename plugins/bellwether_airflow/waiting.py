@@ -99,8 +99,6 @@ class WaitingOperator(DecoratedOperator, PythonOperator):
         self.defer(trigger=DateTimeTrigger(moment=until), method_name="resume", kwargs={"waited_s": waited_s})
 
 
-def waiting_task(*, map_index_template: str | None = None, pool: str | None = None) -> TaskDecorator:
-    """Decorate a function as `@task` does, with the name its mapped tasks show and the pool they take."""
-    return task_decorator_factory(
-        decorated_operator_class=WaitingOperator, map_index_template=map_index_template, pool=pool
-    )
+def waiting_task(*, map_index_template: str | None = None) -> TaskDecorator:
+    """Decorate a function as `@task` does, with the name its mapped tasks show."""
+    return task_decorator_factory(decorated_operator_class=WaitingOperator, map_index_template=map_index_template)

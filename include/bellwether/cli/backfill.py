@@ -28,7 +28,7 @@ from bellwether.cli.options import (
     vendor_access,
 )
 from bellwether.config import Config
-from bellwether.errors import BellwetherError, ConfigError, VendorError
+from bellwether.errors import BellwetherError, ConfigError, SnapshotMissed, VendorError
 from bellwether.ingest.discovery import discover_missing
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import failed_tickers, forgivable, publish_stage, validate_stage
@@ -154,7 +154,7 @@ class _SessionJob:
             if staged is None or staged[1].failed:
                 try:
                     fetch_batch(self.lake, self.rest, self.config, batch)
-                except VendorError as error:
+                except (VendorError, SnapshotMissed) as error:
                     line = f"{self.dataset} {self.session} {batch.name}: {error}; {error.advice}"
                     progress.console.print(line, style="yellow", highlight=False)
             progress.advance(task)

@@ -19,7 +19,7 @@ from bellwether.calendar import get_calendar
 from bellwether.cli.stack import demo_home, show_address, simulator_arguments
 from bellwether.clock import SystemClock
 from bellwether.config import Config
-from bellwether.due import Due
+from bellwether.due import UNTIL, Due
 from bellwether.errors import BellwetherError
 from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Lake
@@ -140,11 +140,17 @@ def _backfill(api: AirflowApi, sessions: Sequence[date], console: Console) -> Se
     for dag in dags:
         if dag.has_tag("consumer"):
             api.set_paused(dag.dag_id, paused=False)
-    producers = [dag.dag_id for dag in dags if dag.has_tag("producer")]
+    # What can be captured at its own moment only has no past to backfill.
+    producers = [dag.dag_id for dag in dags if dag.has_tag("producer") and _has_a_past(dag.dag_id)]
     for dag_id in producers:
         api.set_paused(dag_id, paused=False)
         api.backfill(dag_id, sessions[0], sessions[-1], max_active_runs=_SESSIONS)
     return _watch(api, producers, sessions, console)
+
+
+def _has_a_past(dag_id: str) -> bool:
+    """Return whether earlier sessions can be captured: a snapshot is of its own moment."""
+    return UNTIL.keys().isdisjoint(DATASETS_OF[dag_id])
 
 
 def _watch(api: AirflowApi, producers: Sequence[str], sessions: Sequence[date], console: Console) -> SessionRuns:

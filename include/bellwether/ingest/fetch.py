@@ -7,6 +7,7 @@ raised, and the next try fetches only what is still missing, to the page.
 import resource
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import msgspec
 import pyarrow as pa
@@ -15,12 +16,14 @@ import pyarrow.compute as pc
 from bellwether.calendar import get_calendar
 from bellwether.clock import Clock
 from bellwether.config import Config, RetryPolicies
+from bellwether.due import check_in_time
 from bellwether.errors import (
     ConnectionFailed,
     NotEntitled,
     NotPublishedYet,
     OutsideHistory,
     RateLimited,
+    SnapshotMissed,
     Unauthorized,
     VendorError,
 )
@@ -65,18 +68,23 @@ class _Try:
     haul: Haul
     is_required: bool
     pages: list[RawPage] = field(default_factory=list)
-    errors: dict[str, VendorError] = field(default_factory=dict)
-    stopped: VendorError | None = None
+    errors: dict[str, VendorError | SnapshotMissed] = field(default_factory=dict)
+    stopped: VendorError | SnapshotMissed | None = None
     api_calls: int = 0
 
-    def is_settled_by(self, error: VendorError) -> bool:
+    def is_settled_by(self, error: VendorError | SnapshotMissed) -> bool:
         """Return whether there is nothing to wait for: the dataset is optional and the plan does not include it."""
         return isinstance(error, NotEntitled) and not self.is_required
 
-    def fail(self, ticker: str, error: VendorError, reason: str) -> None:
+    def check_in_time(self, wait_s: float = 0.0) -> None:
+        """Refuse to ask, or to wait and then ask, for what can no longer be captured then; `SnapshotMissed`."""
+        check_in_time(self.batch.dataset, self.haul.hours, self.clock.now() + timedelta(seconds=wait_s))
+
+    def fail(self, ticker: str, error: VendorError | SnapshotMissed, reason: str) -> None:
         """Note what an error means for a ticker."""
+        state = Coverage.MISSING if isinstance(error, SnapshotMissed) else Coverage.FAILED
         self.haul.coverage[ticker] = TickerCoverage(
-            Coverage.NOT_ENTITLED if self.is_settled_by(error) else Coverage.FAILED,
+            Coverage.NOT_ENTITLED if self.is_settled_by(error) else state,
             stage_id=self.batch.stage_id,
             fetched_utc=self.clock.now(),
             reason=reason,
@@ -102,6 +110,8 @@ def fetch_batch(lake: Lake, rest: PolygonRest, config: Config, batch: Batch) -> 
     ------
     VendorError
         At least one ticker failed; everything else is staged.
+    SnapshotMissed
+        At least one ticker came, or would have come, too late to be of this session; everything else is staged.
     QualityError
         The transport delivered other columns than the schema's.
     """
@@ -142,7 +152,9 @@ def fetch_batch(lake: Lake, rest: PolygonRest, config: Config, batch: Batch) -> 
     return BatchSummary(batch.name, len(batch.tickers), table.num_rows, record.api_calls, record.seconds, peak_mb)
 
 
-def _stops_the_batch(error: VendorError) -> bool:
+def _stops_the_batch(error: VendorError | SnapshotMissed) -> bool:
+    if isinstance(error, SnapshotMissed):
+        return True
     # History clipped within an answer is told of one ticker's bars; refused, it is told of the plan.
     is_of_one_ticker = isinstance(error, OutsideHistory) and error.status == 200
     return isinstance(error, _STOPS_THE_BATCH) and not is_of_one_ticker
@@ -150,27 +162,47 @@ def _stops_the_batch(error: VendorError) -> bool:
 
 def _fetch_ticker(rest: PolygonRest, ticker: str, page_log: PageLog, attempt: _Try) -> None:
     batch, haul = attempt.batch, attempt.haul
-    if attempt.stopped is not None:
+    if isinstance(attempt.stopped, VendorError):
         attempt.fail(ticker, attempt.stopped, f"not tried after: {attempt.stopped.message}")
         return
+    try:
+        if attempt.stopped is not None:
+            raise attempt.stopped  # too late for one is too late for all
+        attempt.check_in_time()
+        haul.take(ticker, _ask(rest, ticker, page_log, attempt), batch.stage_id)
+    except (VendorError, SnapshotMissed) as error:
+        log.warning("ticker failed", batch=batch.name, ticker=ticker, error=str(error))
+        if _stops_the_batch(error):
+            attempt.stopped = error
+        if not attempt.is_settled_by(error):
+            attempt.errors[ticker] = error
+        words = error.message if isinstance(error, VendorError) else str(error)
+        attempt.fail(ticker, error, f"{type(error).__name__}: {words}")
+
+
+def _ask(rest: PolygonRest, ticker: str, page_log: PageLog, attempt: _Try) -> list[Answer]:
+    """Return all answers about a ticker.
+
+    Raises
+    ------
+    VendorError
+        The vendor did not give a complete one.
+    SnapshotMissed
+        It asks to wait for longer than the session can be captured.
+    """
     answers: list[Answer] = []
     try:
-        for answer in haul.source.ask(rest, ticker, haul.hours, page_log):
+        for answer in attempt.haul.source.ask(rest, ticker, attempt.haul.hours, page_log):
             answers.append(answer)
             attempt.api_calls += answer.api_calls
             attempt.pages += answer.pages
     except VendorError as error:
-        log.warning("ticker failed", batch=batch.name, ticker=ticker, error=str(error))
         attempt.api_calls += error.api_calls
-        if _stops_the_batch(error):
-            attempt.stopped = error
         if isinstance(error, NotPublishedYet) and error.retry_after_s is None:
             error.retry_after_s = _until_end_of_day_s(attempt)
-        if not attempt.is_settled_by(error):
-            attempt.errors[ticker] = error
-        attempt.fail(ticker, error, f"{type(error).__name__}: {error.message}")
-        return
-    haul.take(ticker, answers, batch.stage_id)
+        attempt.check_in_time(error.retry_after_s or 0.0)
+        raise
+    return answers
 
 
 def _until_end_of_day_s(attempt: _Try) -> float | None:
@@ -179,7 +211,9 @@ def _until_end_of_day_s(attempt: _Try) -> float | None:
     return left_s if left_s > 0 else None
 
 
-def _worst(errors: dict[str, VendorError], retries: RetryPolicies, asked: int) -> VendorError:
+def _worst(
+    errors: dict[str, VendorError | SnapshotMissed], retries: RetryPolicies, asked: int
+) -> VendorError | SnapshotMissed:
     error = max(errors.values(), key=lambda e: retries.rule_for(e).airflow_retries)
     error.add_note(f"{len(errors)} of {asked} tickers failed: {', '.join(sorted(errors))}; the others are staged")
     error.add_note(f"What to do: {error.advice}")

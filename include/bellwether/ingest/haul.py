@@ -11,6 +11,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from bellwether.calendar import SessionHours
+from bellwether.due import check_in_time
 from bellwether.errors import NotFound, QualityError
 from bellwether.lake import Coverage, TickerCoverage
 from bellwether.quality.gate import check_batch
@@ -48,7 +49,13 @@ class Haul:
         ------
         QualityError
             The source delivered other columns than the schema's.
+        SnapshotMissed
+            A page came too late to be of this session.
+        VendorError
+            The source cannot make rows of the answers.
         """
+        last_utc = max(page.received_utc for answer in answers for page in answer.pages)
+        check_in_time(self.source.dataset, self.hours, last_utc)
         fetched_utc = fetched(answers)
         try:
             table = self.source.rows(subject, answers, self.hours)

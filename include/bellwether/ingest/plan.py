@@ -7,7 +7,7 @@ import msgspec
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
-from bellwether.due import DUE
+from bellwether.due import DUE, check_in_time
 from bellwether.errors import ConfigError, NotASession
 from bellwether.ingest.universe import session_universe
 from bellwether.lake import Lake
@@ -77,6 +77,8 @@ def plan_session(
     ------
     NotASession
         The session is not due.
+    SnapshotMissed
+        There is something left to fetch, and it can no longer be captured.
     ConfigError
         A ticker is not in the universe, or a rule gives none.
     LakeError
@@ -98,6 +100,8 @@ def plan_session(
         wanted: Sequence[str] = sorted(set(tickers))
     else:
         wanted = universe.tickers if force else session_coverage(lake, dataset, session, universe).unproven
+    if wanted:
+        check_in_time(dataset, get_calendar().hours(session), lake.clock.now())
     size = config.settings.ingest.batch_tickers
     batches = [
         Batch(dataset, session, stage_id, number, tuple(wanted[start : start + size]))

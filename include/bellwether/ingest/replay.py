@@ -15,7 +15,7 @@ import msgspec
 
 from bellwether.calendar import SessionHours, get_calendar
 from bellwether.config import Config
-from bellwether.errors import LakeError, NotFound, NothingProven, QualityError, VendorError
+from bellwether.errors import LakeError, NotFound, NothingProven, QualityError, SnapshotMissed, VendorError
 from bellwether.ingest import rawfiles
 from bellwether.ingest.finish import publish_stage, validate_stage
 from bellwether.ingest.haul import Haul, overlaps
@@ -31,8 +31,8 @@ RUN_ID = "bellwether replay-raw"
 
 _STAGE_PREFIX = "replay-raw-"
 _FETCH_AGAIN = "fetch again by name with force"
-# A later version of the code may refuse what an earlier one took.
-_UNREADABLE = (VendorError, LakeError)
+# A later version of the code may refuse what an earlier one took. What came too late is kept too.
+_UNREADABLE = (VendorError, LakeError, SnapshotMissed)
 
 
 @dataclass(frozen=True)

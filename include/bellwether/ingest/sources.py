@@ -7,12 +7,14 @@ from bellwether.config import Config
 from bellwether.sources.contracts import ListedContracts
 from bellwether.sources.indices import IndexBars
 from bellwether.sources.minute_bars import MinuteBars
+from bellwether.sources.options_snapshot import OptionsSnapshot
 from bellwether.sources.source import Source
 
 _MAKERS: Final[Mapping[str, Callable[[Config], Source]]] = {
     "equities": lambda _config: MinuteBars("equities"),
     "contracts": lambda config: ListedContracts(config.sources.options.contracts),
     "options": lambda _config: MinuteBars("options"),
+    "options_snapshot": lambda _config: OptionsSnapshot(),
     "indices": lambda _config: IndexBars("indices"),
 }
 

@@ -5,13 +5,13 @@ The ledger judges completeness, not the list of Airflow runs: a session that no 
 """
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import msgspec
 from msgspec import structs
 
-from bellwether.calendar import get_calendar
-from bellwether.due import DUE
+from bellwether.calendar import SessionHours, get_calendar
+from bellwether.due import DUE, why_missed
 from bellwether.errors import LakeError
 from bellwether.lake import paths
 from bellwether.lake.lake import Lake
@@ -66,7 +66,7 @@ class SessionCoverage:
         """The worst state of the required tickers: what the session as a whole can claim."""
         states = {self.tickers[ticker].state for ticker in self.universe.required}
         if not states:
-            return Coverage.EMPTY if self.manifest else _untouched(is_due=self.is_due).state
+            return Coverage.EMPTY if self.manifest else Coverage.MISSING if self.is_due else Coverage.NOT_YET_DUE
         return next((state for state in _WORST_FIRST if state in states), Coverage.EMPTY)
 
     @property
@@ -103,11 +103,11 @@ def session_coverage(lake: Lake, dataset: str, session: date, named: Universe | 
     manifest = lake.manifest(dataset, session)
     known = dict(manifest.coverage) if manifest else _failures(lake, dataset, session)
     stored = _recorded_universe(lake, dataset, session) or (manifest.universe if manifest else None)
-    is_due = DUE[dataset](get_calendar().hours(session)) <= lake.clock.now()
+    untouched = _untouched(dataset, get_calendar().hours(session), lake.clock.now())
     # Partitions published before universes were stored are judged by the tickers they hold.
     universe = _with_added(stored, named) if stored or named else Universe(tuple(sorted(known)))
-    tickers = dict.fromkeys(universe.tickers, _untouched(is_due=is_due)) | known
-    return SessionCoverage(session, universe, tickers, manifest, is_due)
+    tickers = dict.fromkeys(universe.tickers, untouched) | known
+    return SessionCoverage(session, universe, tickers, manifest, untouched.state is Coverage.MISSING)
 
 
 def stored_universe(lake: Lake, dataset: str, session: date) -> Universe | None:
@@ -157,7 +157,7 @@ def _with_added(stored: Universe | None, named: Universe | None) -> Universe:
     )
 
 
-def _untouched(*, is_due: bool) -> TickerCoverage:
-    if is_due:
-        return TickerCoverage(Coverage.MISSING, reason="never fetched")
+def _untouched(dataset: str, hours: SessionHours, now: datetime) -> TickerCoverage:
+    if DUE[dataset](hours) <= now:
+        return TickerCoverage(Coverage.MISSING, reason=why_missed(dataset, hours, now) or "never fetched")
     return TickerCoverage(Coverage.NOT_YET_DUE, reason="the session is not due")

@@ -13,7 +13,7 @@ import msgspec
 
 from bellwether import errors
 from bellwether.config import Alerts
-from bellwether.errors import BellwetherError, VendorError
+from bellwether.errors import BellwetherError, NothingProven, SnapshotMissed, VendorError
 from bellwether.logging import redact
 
 type Severity = Literal["warning", "error"]
@@ -153,14 +153,18 @@ def compose(run: FailedRun) -> Message:
     severity: Severity = "warning" if _is_partial(run) else "error"
     lines = [_line(name, _names(cause.tickers, cause.count), cause.example) for name, cause in tickers.items()]
     lines += [_line(name, _names(who, len(who)), words) for name, (who, words) in tasks.items()]
+    causes = frozenset(tickers) | frozenset(tasks)
+    is_lost = SnapshotMissed.__name__ in causes <= {SnapshotMissed.__name__, NothingProven.__name__}
     paragraphs = [
         f"{_headline(run)}.",
         "\n".join(lines),
         "The other tickers are published." if severity == "warning" else "",
-        f"Clear the failed tasks with everything downstream: {run.url}",
+        f"Clearing it would help nothing: {run.url}"
+        if is_lost
+        else f"Clear the failed tasks with everything downstream: {run.url}",
     ]
     subject, body = f"{run.subject}: {_headline(run)}", "\n\n".join(filter(None, paragraphs))
-    return Message(subject, body, severity, frozenset(tickers) | frozenset(tasks))
+    return Message(subject, body, severity, causes)
 
 
 def why_quiet(message: Message, settings: Alerts, dag_id: str, today: date) -> str | None:

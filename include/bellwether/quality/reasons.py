@@ -26,6 +26,10 @@ class RowReason(StrEnum):
     SYMBOL_MISMATCH = "symbol_mismatch"
     NOT_CALL_OR_PUT = "not_call_or_put"
     MULTIPLIER_NOT_POSITIVE = "multiplier_not_positive"
+    NULL_CONTRACT_TERM = "null_contract_term"
+    NEGATIVE_PRICE = "negative_price"
+    NEGATIVE_SIZE = "negative_size"
+    NEGATIVE_OPEN_INTEREST = "negative_open_interest"
 
 
 class TableReason(StrEnum):
@@ -47,6 +51,11 @@ class WarningName(StrEnum):
     PRINT_AFTER_CLOSE = "print_after_close"
     ADJUSTED_CONTRACT = "adjusted_contract"
     CHOSEN_BY_PREVIOUS_CLOSE = "chosen_by_previous_close"
+    CROSSED_QUOTE = "crossed_quote"
+    LOCKED_QUOTE = "locked_quote"
+    ONE_SIDED_QUOTE = "one_sided_quote"
+    NO_QUOTE = "no_quote"
+    NULL_IV = "null_iv"
     MISSING_REGULAR_MINUTES = "missing_regular_minutes"
     DUPLICATES_DROPPED = "duplicates_dropped"
 

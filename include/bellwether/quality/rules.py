@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from bellwether.quality import bar_rules, option_rules
+from bellwether.quality import bar_rules, option_rules, snapshot_rules
 
 if TYPE_CHECKING:
     from bellwether.calendar import SessionHours
@@ -68,6 +68,12 @@ RULES: Final[Mapping[str, Rules]] = {
         bar_rules.with_traded_columns,
         ("ms_past_minute", "has_sub_penny_price"),
         option_rules.prints_after_close,
+    ),
+    "options_snapshot": Rules(
+        snapshot_rules.broken,
+        snapshot_rules.warnings,
+        snapshot_rules.with_derived_columns,
+        ("symbol_verdict", "quote_verdict"),
     ),
     "indices": Rules(
         bar_rules.broken_of("indices"),

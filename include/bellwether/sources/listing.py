@@ -37,6 +37,8 @@ class Listing[Row]:
         Rows that came twice, equal in every field: pages overlap when the vendor's data moves while it is paged.
     api_calls
         Requests made.
+    rows_by_page
+        How many of `rows` each page brought: by them a row finds when it came.
     """
 
     rows: tuple[Row, ...]
@@ -44,6 +46,7 @@ class Listing[Row]:
     status: Literal["OK", "DELAYED"]
     duplicates_dropped: int
     api_calls: int
+    rows_by_page: tuple[int, ...] = ()
 
 
 class _Envelope(msgspec.Struct, kw_only=True, rename={"results_count": "resultsCount"}):
@@ -85,6 +88,7 @@ class ListingChain[Row](Chain[Listing[Row]]):
         self.status: Literal["OK", "DELAYED"] = "OK"
         self._endpoint = endpoint
         self._rows: dict[object, Row] = {}
+        self._rows_by_page: list[int] = []
         self._last: Any = None
         self._judges = judges(endpoint.filters, arguments)
         if endpoint.jointly:
@@ -131,6 +135,7 @@ class ListingChain[Row](Chain[Listing[Row]]):
             raise refusal(message, url, request_id)
         next_path = self._follow(envelope.next_url, url, request_id)
         self._rows |= fresh
+        self._rows_by_page.append(len(fresh))
         self._last = last
         self.duplicates_dropped += len(rows) - len(fresh)
         if envelope.status == "DELAYED":
@@ -141,7 +146,8 @@ class ListingChain[Row](Chain[Listing[Row]]):
 
     def answer(self, pages: tuple[RawPage, ...], api_calls: int) -> Listing[Row]:
         """Return the rows of all pages."""
-        return Listing(tuple(self._rows.values()), pages, self.status, self.duplicates_dropped, api_calls)
+        rows, by_page = tuple(self._rows.values()), tuple(self._rows_by_page)
+        return Listing(rows, pages, self.status, self.duplicates_dropped, api_calls, by_page)
 
     def _read(self, body: bytes, url: str, request_id: str | None) -> tuple[_Envelope, Sequence[Row] | None]:
         decoder = _decoder(self._endpoint.name)

@@ -125,10 +125,10 @@ class Greeks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OptionQuote(msgspec.Struct, frozen=True, kw_only=True):
-    """The last quote; `last_updated` in ns."""
+    """The last quote; a side that nobody quotes is 0 or left out. `last_updated` in ns."""
 
-    bid: float
-    ask: float
+    bid: float | None = None
+    ask: float | None = None
     bid_size: float | None = None
     ask_size: float | None = None
     midpoint: float | None = None

@@ -71,7 +71,12 @@ class FakeApi:
         self.state = state
 
     def wait_for_dags(self, _dag_ids: list[str]) -> list[Dag]:
-        tagged = {"equities_daily": "producer", "session_consolidate": "consumer", "ops_health": "ops"}
+        tagged = {
+            "equities_daily": "producer",
+            "options_snapshot": "producer",  # has no past: never backfilled
+            "session_consolidate": "consumer",
+            "ops_health": "ops",
+        }
         return [Dag(dag_id=dag_id, is_paused=True, tags=({"name": tag},)) for dag_id, tag in tagged.items()]
 
     def set_paused(self, dag_id: str, *, paused: bool) -> None:

@@ -29,6 +29,13 @@ def test_a_session_no_run_ever_touched_is_missing_once_due_and_not_yet_due_befor
     assert later.state is Coverage.NOT_YET_DUE
 
 
+def test_what_cannot_be_had_later_is_missing_for_ever_and_says_so_without_any_run(lake: Lake) -> None:
+    known = session_coverage(lake, "options_snapshot", SESSION, Universe(("SPY",)))
+    assert known.state is Coverage.MISSING
+    assert known.tickers["SPY"].reason.startswith("options_snapshot of 2025-07-01 cannot be had later")
+    assert session_coverage(lake, "equities", SESSION, Universe(("SPY",))).tickers["SPY"].reason == "never fetched"
+
+
 def test_a_ticker_added_to_the_universe_later_is_missing_in_published_sessions(lake: Lake) -> None:
     publish(lake, submission(bars("SPY")), LAYOUT)
     known = session_coverage(lake, "equities", SESSION, Universe(("AAPL", "SPY")))

@@ -17,6 +17,9 @@ KILLED = "the task ended without a word: killed, or out of memory; see the machi
 FETCH = {"ingest[1]": "RateLimited: slow down", "report": "AirflowFailException"}
 
 
+LOST = "nobody can capture this session any more; see why its run came late, so that the next one does not"
+
+
 def run(
     tasks: dict[str, str | None] | None = None, failures: Failures | None = None, reason: str = "task_failure"
 ) -> FailedRun:
@@ -220,3 +223,24 @@ def test_a_waiver_for_one_cause_does_not_hide_another() -> None:
     message = Message("subject", "body", "error", frozenset({"NotEntitled", "LakeError"}))
     assert why_quiet(message, muted(cause="NotEntitled"), "equities_daily", TODAY) is None
     assert why_quiet(message, Alerts(minimum_severity="error"), "equities_daily", TODAY) is None
+
+
+@pytest.mark.parametrize(
+    ("tasks", "found"),
+    [
+        ({"plan": "SnapshotMissed: too late", "report": "AirflowFailException"}, None),
+        (
+            FETCH | {"ingest[1]": "SnapshotMissed: x", "publish": "NothingProven: y"},
+            failures(1, SnapshotMissed=("SPY",)),
+        ),
+    ],
+    ids=["planned late", "became late"],
+)
+def test_what_cannot_be_had_later_is_nobodys_to_clear(tasks: dict[str, str | None], found: Failures | None) -> None:
+    body = compose(run(tasks, found)).body
+    assert f": {LOST}." in body
+    assert body.endswith(f"Clearing it would help nothing: {URL}")
+
+
+def test_a_lost_ticker_beside_one_that_can_still_be_fetched_leaves_something_to_clear() -> None:
+    assert compose(run(FETCH, failures(SnapshotMissed=("SPY",), RateLimited=("QQQ",)))).body.endswith(TAIL)

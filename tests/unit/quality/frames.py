@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from bellwether.calendar import SessionHours
 from bellwether.quality.prepare import staged_schema
+from bellwether.quality.suite import read_suite
 
 Row = dict[str, Any]
 
@@ -22,6 +23,14 @@ HOURS = SessionHours(
     post_close=datetime(2025, 7, 4, 0, 0, tzinfo=UTC),
 )
 MINUTE = timedelta(minutes=1)
+
+
+def reasons_of(dataset: str, level: str) -> set[str]:
+    """Return the reasons that a dataset's suite knows at a level."""
+    return {each["meta"]["reason"] for each in read_suite(dataset).expectations if each["meta"]["level"] == level}
+
+
+NO_WARNINGS = dict.fromkeys([*reasons_of("equities", "warning"), "missing_regular_minutes", "duplicates_dropped"], 0)
 
 # name -> (what is done to a good row, the reasons it must be given)
 SPOILS: dict[str, tuple[Row, list[str]]] = {
@@ -72,13 +81,6 @@ ODDITIES: dict[str, tuple[Row, dict[str, int]]] = {
     "null transactions": ({"transactions": None}, {"null_transactions": 1}),
     "nothing traded": ({"volume": 0.0, "transactions": 0}, {}),
 }
-
-
-REASONS_OF_BARS = {reason for _, reasons in SPOILS.values() for reason in reasons} | {"conflicting_rows"}
-WARNINGS_OF_BARS = [
-    *("vwap_outside_range", "sub_penny_price", "null_vwap", "null_transactions"),
-    *("missing_regular_minutes", "duplicates_dropped"),
-]
 
 
 def good_row(ticker: str = "AAA", minute: int = 0) -> Row:

@@ -6,23 +6,20 @@ import pytest
 from bellwether.errors import ConfigError
 from bellwether.quality.gate import GateReport, check_batch
 from bellwether.quality.prepare import schema_errors, staged_schema
-from bellwether.quality.suite import read_suite
 from bellwether.schemas import EQUITIES
 from tests.unit.quality.frames import (
     HOURS,
+    NO_WARNINGS,
     ODDITIES,
-    REASONS_OF_BARS,
     SPOILS,
-    WARNINGS_OF_BARS,
     Row,
     expected_reasons,
     good_row,
     good_rows,
+    reasons_of,
     spoilt_rows,
     table_of,
 )
-
-NO_WARNINGS = dict.fromkeys(WARNINGS_OF_BARS, 0)
 
 
 def check(rows: list[Row]) -> GateReport:
@@ -48,9 +45,9 @@ def test_oddity_is_counted_and_its_row_stays_good(change: Row, counted: dict[str
     assert report.warnings == NO_WARNINGS | counted
 
 
-def test_every_row_reason_of_the_suite_has_a_case() -> None:
-    suite = read_suite("equities").expectations
-    assert {each["meta"]["reason"] for each in suite if each["meta"]["level"] == "row"} == REASONS_OF_BARS
+def test_every_row_reason_has_a_case() -> None:
+    cases = {reason for _, reasons in SPOILS.values() for reason in reasons}
+    assert cases == reasons_of("equities", "row") - {"conflicting_rows"}
 
 
 def test_identical_duplicates_are_dropped_and_counted() -> None:

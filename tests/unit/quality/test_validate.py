@@ -18,18 +18,7 @@ from bellwether.quality.rules import RULES
 from bellwether.quality.suite import read_suite
 from bellwether.quality.validate import Verdict, raised_exceptions, validate_session
 from bellwether.schemas import EQUITIES
-from tests.unit.quality.frames import (
-    HOURS,
-    REASONS_OF_BARS,
-    WARNINGS_OF_BARS,
-    Row,
-    good_row,
-    good_rows,
-    spoilt_rows,
-    table_of,
-)
-
-NO_WARNINGS = dict.fromkeys(WARNINGS_OF_BARS, 0)
+from tests.unit.quality.frames import HOURS, NO_WARNINGS, Row, good_row, good_rows, reasons_of, spoilt_rows, table_of
 
 
 def judge(rows: list[Row], **changes: Any) -> Verdict:
@@ -111,7 +100,7 @@ def test_gate_and_suite_agree_on_every_row_of_a_seeded_bad_frame(seed: int) -> N
     assert bad.num_rows == gate.bad_rows
     assert verdict.warnings == gate.warnings
     seen = {word for reason in bad["reason"].to_pylist() for word in reason.split(", ")}
-    assert seen == REASONS_OF_BARS
+    assert seen == reasons_of("equities", "row")
 
 
 def test_more_than_a_fifth_in_quarantine_fails_the_session_and_offers_nothing() -> None:
