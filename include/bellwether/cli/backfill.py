@@ -28,6 +28,7 @@ from bellwether.cli.options import (
     vendor_access,
 )
 from bellwether.config import Config
+from bellwether.due import UNTIL
 from bellwether.errors import BellwetherError, ConfigError, SnapshotMissed, VendorError
 from bellwether.ingest.discovery import discover_missing
 from bellwether.ingest.fetch import fetch_batch
@@ -71,7 +72,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
         access = replace(access, requests_per_minute=requests_per_minute(args.rate_limit, "--rate-limit"))
     where = lake_location(args.lake, config)
     lake = Lake.open(where.root, options=where.options, simulated=access.simulated)
-    datasets = CAPTURED if args.dataset == _ALL else (args.dataset,)
+    # What only the present shows cannot be backfilled.
+    every = tuple(dataset for dataset in CAPTURED if dataset not in UNTIL)
+    datasets = every if args.dataset == _ALL else (args.dataset,)
     # By session, so that each is whole before the next begins.
     jobs = sorted(
         (session, number, dataset)
