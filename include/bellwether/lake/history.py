@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
 
 import msgspec
-import pyarrow as pa
 
 from bellwether.errors import LakeError
 from bellwether.lake import paths
@@ -53,14 +52,14 @@ class Prunable:
         return sum(entry.size_bytes for entry in self.entries)
 
 
-def read_as_of(
-    lake: Lake, dataset: str, session: date, as_of: datetime, see: Callable[[PartitionFile], pa.Table]
-) -> pa.Table | None:
+def read_as_of[T](
+    lake: Lake, dataset: str, session: date, as_of: datetime, see: Callable[[PartitionFile], T]
+) -> T | None:
     """Return what `see` reads from the publication of a published session that was in force at an instant.
 
     Returns
     -------
-    pyarrow.Table or None
+    What `see` returns, or None
         None where nothing was published by then.
 
     Raises
@@ -70,8 +69,9 @@ def read_as_of(
     """
     key, later = paths.partition(dataset, session), None
 
-    def look(file: PartitionFile) -> pa.Table | Manifest:
-        return see(file) if file.manifest.published_utc <= as_of else file.manifest
+    def look(file: PartitionFile) -> tuple[Manifest, T | None, bool]:
+        in_force = file.manifest.published_utc <= as_of
+        return file.manifest, see(file) if in_force else None, in_force
 
     while True:
         found = lake.look(key, look)
@@ -80,12 +80,13 @@ def read_as_of(
                 msg = f"{dataset} {session} was listed a moment ago and is gone: was it withdrawn? Read again"
                 raise LakeError(msg)
             raise LakeError(_why_gone(lake, later, as_of))
-        if not isinstance(found, Manifest):
-            return found
-        if found.replaces is None:
-            _refuse_cut_chain(lake, found, as_of)
+        manifest, seen, in_force = found
+        if in_force:
+            return seen
+        if manifest.replaces is None:
+            _refuse_cut_chain(lake, manifest, as_of)
             return None
-        key, later = paths.revisions(dataset, session) / found.replaces, found
+        key, later = paths.revisions(dataset, session) / manifest.replaces, manifest
 
 
 def _refuse_cut_chain(lake: Lake, first: Manifest, as_of: datetime) -> None:

@@ -48,6 +48,8 @@ def scan(
         anew, or run `bellwether migrate`. Rows of two publications are never mixed.
     """
     wanted = select(dataset, columns)
+    if tickers is not None:
+        select(dataset, ["ticker"])
     lake, sessions = find(dataset, start, end, root, options)
     files = ds.FileSystemDataset.from_paths(
         [str(paths.partition(dataset, session)) for session in sessions],

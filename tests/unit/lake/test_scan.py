@@ -70,3 +70,5 @@ def test_a_file_not_published_here_and_unknown_names_are_refused(lake: Lake, roo
         scan("equities", DAYS[0], date(2025, 7, 7), root=root).to_table()
     with pytest.raises(LakeError, match="it has: ticker, ts"):
         scan("equities", DAYS[0], DAYS[0], columns=["closing"], root=root)
+    with pytest.raises(LakeError, match="rates has no column ticker"):
+        scan("rates", DAYS[0], DAYS[0], "SPY", root=root)
