@@ -32,4 +32,4 @@ Leave it. `docs/retries.md` tells more.
 
 from bellwether_airflow.producers import daily_producer
 
-dag = daily_producer("equities", doc_md=__doc__)
+dag = daily_producer("equities_daily", doc_md=__doc__)

@@ -13,4 +13,4 @@ Triggering, failures, waits and ranges: as in `equities_daily`.
 
 from bellwether_airflow.producers import daily_producer
 
-dag = daily_producer("indices", doc_md=__doc__)
+dag = daily_producer("indices_daily", doc_md=__doc__)

@@ -17,4 +17,4 @@ contracts at all publish a partition without rows.
 
 from bellwether_airflow.producers import daily_producer
 
-dag = daily_producer("options", doc_md=__doc__)
+dag = daily_producer("options_daily", doc_md=__doc__)

@@ -18,4 +18,4 @@ without a slot. Leave it.
 
 from bellwether_airflow.producers import daily_producer
 
-dag = daily_producer("contracts", doc_md=__doc__)
+dag = daily_producer("options_discovery", doc_md=__doc__)

@@ -12,4 +12,8 @@ CONTRACTS = Asset(name="contracts", uri="bellwether://clean/contracts", group="b
 OPTIONS = Asset(name="options", uri="bellwether://clean/options", group="bellwether")
 OPTIONS_SNAPSHOT = Asset(name="options_snapshot", uri="bellwether://clean/options_snapshot", group="bellwether")
 INDICES = Asset(name="indices", uri="bellwether://clean/indices", group="bellwether")
+SPLITS = Asset(name="splits", uri="bellwether://clean/splits", group="bellwether")
+DIVIDENDS = Asset(name="dividends", uri="bellwether://clean/dividends", group="bellwether")
+RATES = Asset(name="rates", uri="bellwether://clean/rates", group="bellwether")
+TICKERS = Asset(name="tickers", uri="bellwether://clean/tickers", group="bellwether")
 SESSION_READY = Asset(name="session_ready", uri="bellwether://session_ready", group="bellwether")

@@ -3,27 +3,41 @@
     plan -> ingest (mapped over batches) -> validate -> publish -> inputs_ready -> announce
     ingest, publish -> report, which fails the run when a ticker failed
 
+A DAG of several datasets has this graph once for each, in a group of its name: `splits.plan`, `splits.ingest`, ...
+
 Tasks hand over through the stage in the lake; XCom carries batches and counts only. Everything heavy is
 imported inside the tasks.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.sdk import DAG, Asset, Param, get_current_context, task
+from airflow.sdk import DAG, Asset, Param, TaskGroup, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from bellwether.config import MOST_AIRFLOW_RETRIES, Config
 from bellwether.due import DUE
 from bellwether.errors import ConfigError
 from bellwether.logging import get_logger
-from bellwether.producers import DAG_OF
+from bellwether.producers import DATASETS_OF
 from bellwether.tickers import INDEX_PATTERN, OPTION_PATTERN, TICKER_PATTERN
 from bellwether_airflow import connections
-from bellwether_airflow.assets import CONTRACTS, EQUITIES, INDICES, OPTIONS, OPTIONS_SNAPSHOT, SESSION_READY
+from bellwether_airflow.assets import (
+    CONTRACTS,
+    DIVIDENDS,
+    EQUITIES,
+    INDICES,
+    OPTIONS,
+    OPTIONS_SNAPSHOT,
+    RATES,
+    SESSION_READY,
+    SPLITS,
+    TICKERS,
+)
 from bellwether_airflow.notifiers.alert import FAILURES_KEY, Alert, note_failure
 from bellwether_airflow.retry import BellwetherRetryPolicy, tries_since_clear
 from bellwether_airflow.runs import session_of
@@ -51,7 +65,7 @@ class Producer:
     asset
         Emitted when a partition changed.
     subject
-        Pattern of what the form takes as tickers.
+        Pattern of what the form takes as tickers; None where no ticker can be asked for alone.
     examples
         Of them, for the form.
     requests_pool
@@ -60,7 +74,7 @@ class Producer:
 
     dataset: str
     asset: Asset
-    subject: str = TICKER_PATTERN
+    subject: str | None = TICKER_PATTERN
     examples: str = "SPY or BRK.A"
     requests_pool: str = "vendor_requests"
 
@@ -74,51 +88,57 @@ PRODUCERS = {
         # Its moment passes: no backfill may hold the slots it needs.
         Producer("options_snapshot", OPTIONS_SNAPSHOT, examples="SPY", requests_pool="snapshot_requests"),
         Producer("indices", INDICES, INDEX_PATTERN, "I:VIX"),
+        Producer("splits", SPLITS),
+        Producer("dividends", DIVIDENDS),
+        Producer("rates", RATES, subject=None),
+        Producer("tickers", TICKERS),
     )
 }
 
 
-def _form(row: Producer) -> dict[str, Param]:
-    return {
-        "tickers": Param(
-            [],
-            type="array",
-            items={"type": "string", "pattern": row.subject},
-            uniqueItems=True,
-            title="Tickers",
-            description=f"Fetch only these, one per line, like {row.examples}; their rows replace those published. "
-            "Empty: every ticker of the universe that the ledger does not call complete.",
-        ),
-        "force": Param(
-            default=False,
-            type="boolean",
-            title="Fetch again",
-            description="Fetch tickers again that are complete. Clearing a run does so by itself.",
-        ),
-    }
+def _form(rows: Sequence[Producer]) -> dict[str, Param]:
+    force = Param(
+        default=False,
+        type="boolean",
+        title="Fetch again",
+        description="Fetch tickers again that are complete. Clearing a run does so by itself.",
+    )
+    asked_for = next((row for row in rows if row.subject), None)
+    if asked_for is None:
+        return {"force": force}
+    tickers = Param(
+        [],
+        type="array",
+        items={"type": "string", "pattern": asked_for.subject},
+        uniqueItems=True,
+        title="Tickers",
+        description=f"Fetch only these, one per line, like {asked_for.examples}; their rows replace those published. "
+        "Empty: every ticker of the universe that the ledger does not call complete.",
+    )
+    return {"tickers": tickers, "force": force}
 
 
-def daily_producer(dataset: str, doc_md: str) -> DAG:
-    """Return the daily DAG of one source.
+def daily_producer(dag_id: str, doc_md: str) -> DAG:
+    """Return the daily DAG of one source, or of several that are due together.
 
     Parameters
     ----------
-    dataset
-        A key of `PRODUCERS`.
+    dag_id
+        A key of `bellwether.producers.DATASETS_OF`.
     doc_md
         The operator's page.
     """
-    row = PRODUCERS[dataset]
+    rows = [PRODUCERS[dataset] for dataset in DATASETS_OF[dag_id]]
     with DAG(
-        dag_id=DAG_OF[dataset],
-        schedule=SessionTimetable(DUE[dataset]),
+        dag_id=dag_id,
+        schedule=SessionTimetable(DUE[rows[0].dataset]),
         start_date=_HISTORY_BEGINS,
         catchup=False,
         max_active_runs=3,
-        params=_form(row),
-        tags=["bellwether", "producer", dataset],
+        params=_form(rows),
+        tags=["bellwether", "producer", *(row.dataset for row in rows)],
         doc_md=doc_md,
-        on_failure_callback=Alert(row.dataset),
+        on_failure_callback=Alert(rows[0].dataset if len(rows) == 1 else dag_id.removesuffix("_daily")),
         default_args={
             "owner": "bellwether",
             "on_failure_callback": note_failure,
@@ -128,7 +148,9 @@ def daily_producer(dataset: str, doc_md: str) -> DAG:
             "execution_timeout": timedelta(hours=2),
         },
     ) as dag:
-        _graph(row)
+        for row in rows:
+            with TaskGroup(row.dataset) if len(rows) > 1 else nullcontext():
+                _graph(row)
     return dag
 
 
@@ -155,7 +177,7 @@ def plan(dataset: str) -> list[dict[str, Any]]:
     context = get_current_context()
     params = context["params"]
     # Airflow passes over what is not in the form: a misspelt `ticker` would run the whole universe.
-    form = _form(PRODUCERS[dataset])
+    form = _form([PRODUCERS[each] for each in DATASETS_OF[context["dag"].dag_id]])
     unknown = sorted(set(context["dag_run"].conf or {}) - set(form))
     if unknown:
         msg = f"unknown parameter {', '.join(unknown)}; there are {' and '.join(form)}"
@@ -171,7 +193,7 @@ def plan(dataset: str) -> list[dict[str, Any]]:
         dataset,
         session,
         stage_id=stage_id,
-        tickers=params["tickers"],
+        tickers=_tickers_asked_for(dataset),
         # A plan that was cleared runs again because someone wants the session fetched anew.
         force=params["force"] or _was_cleared(),
     )
@@ -217,7 +239,7 @@ def publish(dataset: str, stage_id: str) -> dict[str, Any]:
         session,
         stage_id=stage_id,
         run_id=context["run_id"],
-        accept_loss=bool(context["params"]["tickers"]) and context["params"]["force"],
+        accept_loss=bool(_tickers_asked_for(dataset)) and context["params"]["force"],
     )
     manifest = publication.manifest
     context["ti"].xcom_push("refused", publication.refused)
@@ -263,7 +285,8 @@ def report(batches: list[dict[str, Any]] | None) -> None:
     if not batches:
         return
     ti = get_current_context()["ti"]
-    refused = ti.xcom_pull(task_ids="publish", key="refused") or {}
+    beside = ti.task_id.removesuffix("report")  # the group, where there is one
+    refused = ti.xcom_pull(task_ids=f"{beside}publish", key="refused") or {}
     lake, planned = connections.lake(), _batches(batches)
     failed = failed_tickers(lake, planned)
     for ticker in sorted(forgivable(lake, planned[0].dataset, planned[0].session, failed | refused)):
@@ -278,6 +301,11 @@ def report(batches: list[dict[str, Any]] | None) -> None:
             f"again. {reasons}"
         )
         raise AirflowFailException(msg)
+
+
+def _tickers_asked_for(dataset: str) -> list[str]:
+    """Return the form's tickers; a dataset that has none to ask for is captured beside them as ever."""
+    return list(get_current_context()["params"]["tickers"]) if PRODUCERS[dataset].subject else []
 
 
 def _emit(asset: Asset, session: date) -> None:

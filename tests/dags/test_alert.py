@@ -99,6 +99,37 @@ def test_one_message_names_session_numbers_cause_and_link(name: str, connect: Ca
     assert message["type"] == "warning"
 
 
+def test_several_datasets_of_one_run_are_told_together(
+    monkeypatch: pytest.MonkeyPatch, connect: Callable[..., None], sink: Sink
+) -> None:
+    from airflow.sdk.bases.xcom import BaseXCom
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    steps = {"ingest_0": "failed", "report": "failed", "publish": "success"}
+    tasks = {f"{dataset}.{step}": state for dataset in ("splits", "tickers") for step, state in steps.items()}
+    tasks |= {"rates.ingest_0": "success", "rates.report": "success"}
+    words = {"report": "AirflowFailException", "ingest": "Truncated: Input data was truncated"}
+    causes = {
+        "splits.report": {"Truncated": {"count": 1, "tickers": ["MSFT"], "example": "Truncated: Input data was"}},
+        "tickers.report": {"Truncated": {"count": 1, "tickers": ["QQQ"], "example": "Truncated: Input data was"}},
+        "rates.report": {},
+    }
+
+    def get_one(*, key: str, dag_id: str, task_id: str, run_id: str, map_index: int) -> Any:
+        if key == "failure":
+            return words[task_id.partition(".")[2]]
+        return {"planned": 4, "causes": causes[task_id]}
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", lambda dag_id, run_ids: {run_ids[0]: tasks})
+    monkeypatch.setattr(BaseXCom, "get_one", get_one)
+    connect(sink.address)
+    Alert("reference")(minimal())
+    [message] = sink.messages
+    assert message["title"] == "reference 2025-07-01: 2 of 12 tickers failed"
+    assert "- Truncated (MSFT, QQQ): " in message["message"]
+    assert message["type"] == "warning"
+
+
 def test_numbers_from_before_a_clear_are_not_told(
     facts: dict[str, str | None], connect: Callable[..., None], sink: Sink
 ) -> None:

@@ -147,6 +147,18 @@ def group(failed: Mapping[str, str], refused: Mapping[str, str], planned: int) -
     return Failures(planned, causes)
 
 
+def together(found: Sequence[Failures]) -> Failures | None:
+    """Return the findings on several datasets of one run as one; None where there are none."""
+    if not found:
+        return None
+    causes: dict[str, Cause] = {}
+    for name in dict.fromkeys(name for failures in found for name in failures.causes):
+        met = [failures.causes[name] for failures in found if name in failures.causes]
+        tickers = list(dict.fromkeys(ticker for cause in met for ticker in cause.tickers))
+        causes[name] = Cause(sum(cause.count for cause in met), tickers[:_NAMES_SHOWN], met[0].example)
+    return Failures(sum(failures.planned for failures in found), causes)
+
+
 def compose(run: FailedRun) -> Message:
     """Put a failed run into words."""
     tickers, tasks = _causes(run)
@@ -200,7 +212,7 @@ def _causes(run: FailedRun) -> tuple[dict[str, Cause], dict[str, tuple[list[str]
     if run.reason == "timed_out":
         tasks[TIMED_OUT] = (["the whole run"], "")
     for task, words in run.tasks.items():
-        if task == "report" and words is not None and (run.failures or len(run.tasks) > 1):
+        if _step(task) == "report" and words is not None and (run.failures or len(run.tasks) > 1):
             continue  # it fails because others did
         name = _task_cause(words)
         if name not in tickers:
@@ -208,6 +220,11 @@ def _causes(run: FailedRun) -> tuple[dict[str, Cause], dict[str, tuple[list[str]
     if tasks:
         tickers.pop(LOST, None)
     return tickers, tasks
+
+
+def _step(task: str) -> str:
+    """Return which step of a dataset's graph a task is: `ingest` of `splits.ingest[3]`."""
+    return task.partition("[")[0].rpartition(".")[2]
 
 
 def _task_cause(words: str | None) -> str:
@@ -218,7 +235,7 @@ def _task_cause(words: str | None) -> str:
 
 
 def _is_partial(run: FailedRun) -> bool:
-    others = [task for task in run.tasks if task.partition("[")[0] not in _PARTIAL]
+    others = [task for task in run.tasks if _step(task) not in _PARTIAL]
     return bool(run.failures and 0 < run.failures.failed < run.failures.planned and run.reason != "timed_out") and (
         not others
     )
@@ -227,7 +244,7 @@ def _is_partial(run: FailedRun) -> bool:
 def _headline(run: FailedRun) -> str:
     if run.failures and run.failures.failed:
         return f"{run.failures.failed} of {run.failures.planned} tickers failed"
-    tasks = [task for task in run.tasks if task != "report"] or list(run.tasks)
+    tasks = [task for task in run.tasks if _step(task) != "report"] or list(run.tasks)
     if tasks:
         return f"{_names(tasks, len(tasks))} failed"
     return f"the run failed ({run.reason})"

@@ -54,13 +54,13 @@ class Alert(BaseNotifier):
 
     Parameters
     ----------
-    dataset
-        What its DAG captures, as people call it.
+    what
+        Its DAG captures, as people call it.
     """
 
-    def __init__(self, dataset: str) -> None:
+    def __init__(self, what: str) -> None:
         super().__init__()
-        self.dataset = dataset
+        self.what = what
 
     def notify(self, context: "Context") -> None:
         """Write the alert to the log and send it; whatever goes wrong is logged and goes no further."""
@@ -102,18 +102,23 @@ class Alert(BaseNotifier):
     def _failed_run(self, context: "Context", dag_id: str, run_id: str) -> "FailedRun":
         from airflow.sdk.configuration import conf  # noqa: PLC0415
 
-        from bellwether.monitoring.alerts import UNREAD, FailedRun
+        from bellwether.monitoring.alerts import UNREAD, FailedRun, together
 
         base_url = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
         states = self._asked(lambda: _task_states(dag_id, run_id)) or {}
         failed = [task for task, state in states.items() if state == "failed"]
         # A run that was cleared and then timed out still holds what `report` found before.
-        reported = states.get(("report", -1)) in ("success", "failed")
+        reports = [
+            task_id
+            for (task_id, _), state in states.items()
+            if task_id.rpartition(".")[2] == "report" and state in ("success", "failed")
+        ]
+        found = (self._asked(partial(_failures, dag_id, run_id, task_id)) for task_id in reports)
         return FailedRun(
-            subject=f"{self.dataset} {_session(context, run_id) or run_id}",
+            subject=f"{self.what} {_session(context, run_id) or run_id}",
             reason=str(context.get("reason") or "deadline"),
             tasks={_shown(*task): self._asked(partial(_note, dag_id, run_id, *task), UNREAD) for task in failed},
-            failures=self._asked(lambda: _failures(dag_id, run_id)) if reported else None,
+            failures=together([failures for failures in found if failures is not None]),
             url=f"{base_url}/dags/{dag_id}/runs/{quote(run_id, safe='')}",
         )
 
@@ -192,13 +197,13 @@ def _note(dag_id: str, run_id: str, task_id: str, map_index: int) -> str | None:
     return None if note is None else str(note)
 
 
-def _failures(dag_id: str, run_id: str) -> "Failures | None":
+def _failures(dag_id: str, run_id: str, task_id: str) -> "Failures | None":
     import msgspec
     from airflow.sdk.bases.xcom import BaseXCom  # noqa: PLC0415
 
     from bellwether.monitoring.alerts import Failures
 
-    found = BaseXCom.get_one(key=FAILURES_KEY, dag_id=dag_id, run_id=run_id, task_id="report", map_index=-1)
+    found = BaseXCom.get_one(key=FAILURES_KEY, dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=-1)
     return None if found is None else msgspec.convert(found, Failures)
 
 

@@ -8,7 +8,17 @@ from bellwether import errors
 from bellwether.config import Alerts, Mute
 from bellwether.errors import NotEntitled, QualityError, RateLimited
 from bellwether.logging import register_secret
-from bellwether.monitoring.alerts import Cause, FailedRun, Failures, Message, compose, describe, group, why_quiet
+from bellwether.monitoring.alerts import (
+    Cause,
+    FailedRun,
+    Failures,
+    Message,
+    compose,
+    describe,
+    group,
+    together,
+    why_quiet,
+)
 
 URL = "http://airflow/dags/equities_daily/runs/scheduled__2025-07-01__x"
 TAIL = f"\n\nClear the failed tasks with everything downstream: {URL}"
@@ -192,6 +202,24 @@ def test_tickers_are_grouped_by_cause_with_their_number_and_an_example() -> None
             "nothing staged": Cause(1, ["XOM"], "batch b001 XOM has nothing staged; clear it"),
         },
     )
+
+
+def test_findings_on_several_datasets_of_a_run_are_told_as_one() -> None:
+    assert together([]) is None
+    both = together(
+        [failures(RateLimited=("AAPL", "QQQ")), failures(), failures(1, RateLimited=("*",), Truncated=("*",))]
+    )
+    assert both is not None
+    assert (both.planned, both.failed) == (9, 4)
+    assert both.causes["RateLimited"] == Cause(3, ["AAPL", "QQQ", "*"], "RateLimited: words of AAPL")
+
+
+def test_a_dataset_of_which_nothing_came_is_no_warning_whatever_the_others_have() -> None:
+    tasks = {"rates.ingest[0]": "RateLimited: slow down", "rates.report": "AirflowFailException"}
+    some = run(tasks, failures(9, RateLimited=("*",)))
+    assert compose(some).severity == "warning"
+    none = run(tasks | {"rates.publish": "NothingProven: every ticker failed"}, some.failures)
+    assert (compose(none).severity, compose(none).subject) == ("error", "equities 2025-07-01: 1 of 9 tickers failed")
 
 
 TODAY = date(2026, 1, 31)
