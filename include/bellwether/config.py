@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from bellwether import errors
 from bellwether.errors import ConfigError
 from bellwether.options.rules import ContractSelection
-from bellwether.universe.spec import DEFAULT_TICKERS, KINDS, IndexList, TickerList, UniverseSpec
+from bellwether.universe.spec import DEFAULT_TICKERS, KINDS, IndexList, TickerList, UniverseSpec, WholeFeed
 
 _ENV_PREFIX = "BELLWETHER__"
 _PROJECT = Path(__file__).parents[2]
@@ -121,7 +121,36 @@ class IndexSettings(_Model):
     universe: IndexList = IndexList(required=("I:VIX",))
 
 
-type AnySource = SourceSettings | OptionSettings | SnapshotSettings | IndexSettings
+class ReferenceSettings(_Model):
+    """What is captured of the equities' tickers beside their bars.
+
+    Attributes
+    ----------
+    required
+        Whether a session is ready only when they stand; otherwise a plan without them is no failure.
+    """
+
+    required: bool = False
+
+
+class FeedSettings(_Model):
+    """What is captured of a dataset whose rows are asked for all at once.
+
+    Attributes
+    ----------
+    required
+        Whether a session is ready only when they stand; otherwise a plan without them is no failure.
+    """
+
+    required: bool = False
+
+    @property
+    def universe(self) -> WholeFeed:
+        """All of it."""
+        return WholeFeed()
+
+
+type AnySource = SourceSettings | OptionSettings | SnapshotSettings | IndexSettings | ReferenceSettings | FeedSettings
 
 # Of datasets that share the entry of another.
 _ENTRIES: Mapping[str, str] = {"contracts": "options"}
@@ -134,6 +163,10 @@ class Sources(_Model):
     options: OptionSettings = OptionSettings()
     options_snapshot: SnapshotSettings = SnapshotSettings()
     indices: IndexSettings = IndexSettings()
+    splits: ReferenceSettings = ReferenceSettings()
+    dividends: ReferenceSettings = ReferenceSettings()
+    rates: FeedSettings = FeedSettings()
+    tickers: ReferenceSettings = ReferenceSettings()
 
 
 _PRICED = ("ticker", "ts", "open", "high", "low", "close")
@@ -156,6 +189,14 @@ class Sinks(_Model):
     options: SinkSettings = SinkSettings()
     options_snapshot: SinkSettings = SinkSettings(dictionary_columns=_CHAIN)
     indices: SinkSettings = SinkSettings(dictionary_columns=(*_PRICED, "is_stale"))
+    splits: SinkSettings = SinkSettings(dictionary_columns=("ticker", "execution_date", "split_from", "split_to"))
+    dividends: SinkSettings = SinkSettings(
+        dictionary_columns=("ticker", "cash_amount", "currency", "frequency", "dividend_type")
+    )
+    rates: SinkSettings = SinkSettings(dictionary_columns=("date", "tenor_months", "rate"))
+    tickers: SinkSettings = SinkSettings(
+        dictionary_columns=("listing_id", "type", "market", "primary_exchange", "currency", "active", "delisted_utc")
+    )
 
 
 class RetryRule(_Model):
@@ -263,6 +304,11 @@ class Config(_Model):
     def source(self, dataset: str) -> AnySource:
         """Return what is captured of one dataset."""
         return cast("AnySource", getattr(self.sources, _ENTRIES.get(dataset, dataset)))
+
+    def universe(self, dataset: str) -> UniverseSpec | WholeFeed:
+        """Return of whom a dataset is captured: reference data of the equities' tickers."""
+        source = self.source(dataset)
+        return self.sources.equities.universe if isinstance(source, ReferenceSettings) else source.universe
 
     @property
     def hash(self) -> str:

@@ -50,6 +50,11 @@ DUE: Final[Mapping[str, Due]] = {
     "options": Due("close", 60),
     "options_snapshot": Due("close", -10),
     "indices": Due("post_close", 15),
+    # What is known in the morning, with time to act on it before trading begins.
+    "splits": Due("open", -60),
+    "dividends": Due("open", -60),
+    "rates": Due("open", -60),
+    "tickers": Due("open", -60),
 }
 
 UNTIL: Final[Mapping[str, Due]] = {

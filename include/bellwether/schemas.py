@@ -128,6 +128,7 @@ RATES = pa.schema(
 TICKERS = pa.schema(
     [
         pa.field("ticker", pa.string(), nullable=False),
+        pa.field("listing_id", pa.string(), nullable=False),
         pa.field("name", pa.string(), nullable=True),
         pa.field("type", pa.string(), nullable=True),
         pa.field("market", pa.string(), nullable=False),
@@ -140,7 +141,8 @@ TICKERS = pa.schema(
         pa.field("delisted_utc", TIMESTAMP, nullable=True),
     ]
 )
-"""A ticker is given again after a delisting: (ticker, delisted_utc) is unique, ticker alone is not."""
+"""A ticker is given again after a delisting, so its listings are told apart by when they ended: `listing_id` is
+`delisted_utc` as text, and empty for one that lasts. `delisted_utc` itself is null there, and so can be no key."""
 
 NEWS = pa.schema(
     [
@@ -165,9 +167,6 @@ NEWS = pa.schema(
 )
 """One row per article, ticker and version: 1 as first seen, the next for each change. `sentiment` is from -1 to 1."""
 
-WHOLE = "*"
-"""The subject of a dataset whose rows are asked for all at once."""
-
 
 @dataclass(frozen=True)
 class Form:
@@ -181,7 +180,7 @@ class Form:
         What tells a row from every other of a session, and the order rows are published in.
     subject
         The column whose values are asked for one by one, and of which coverage is kept; None where all rows of a
-        session are asked for at once, as of the one subject `WHOLE`.
+        session are asked for at once, as of the one subject `bellwether.tickers.WHOLE`.
     """
 
     schema: pa.Schema
@@ -195,6 +194,10 @@ FORMS: dict[str, Form] = {
     "options": Form(EQUITIES),
     "options_snapshot": Form(OPTIONS_SNAPSHOT, key=("underlying", "ticker"), subject="underlying"),
     "indices": Form(INDICES),
+    "splits": Form(SPLITS, ("ticker", "execution_date", "split_id")),
+    "dividends": Form(DIVIDENDS, ("ticker", "ex_dividend_date", "dividend_id")),
+    "rates": Form(RATES, ("date", "tenor_months"), subject=None),
+    "tickers": Form(TICKERS, ("ticker", "listing_id")),
 }
 
 SCHEMAS: dict[str, pa.Schema] = {dataset: form.schema for dataset, form in FORMS.items()}

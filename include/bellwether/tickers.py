@@ -5,6 +5,9 @@ from typing import Final, Literal
 
 Family = Literal["equity", "option", "index"]
 
+WHOLE: Final = "*"
+"""What stands in a ticker's place where all rows of a dataset are asked for at once; no ticker looks like it."""
+
 TICKER_PATTERN = r"^[A-Z][A-Za-z0-9]{0,9}(\.[A-Z]{1,4})?$"
 """Equity tickers as the vendor writes them: `SPY`, `BRK.A`, `BACpK`; also used as the form's JSON-schema pattern."""
 

@@ -52,7 +52,7 @@ def _resolved(args: argparse.Namespace, config: Config) -> Universe:
             f"{args.dataset} are those of the {DISCOVERED_IN[args.dataset]} published; `bellwether discover` finds them"
         )
         raise ConfigError(msg)
-    spec = config.source(args.dataset).universe
+    spec = config.universe(args.dataset)
     if (named := named_universe(config, args.dataset)) is not None:
         return named
     universe, _ = resolve(spec, vendor_access(args.url).connect(config), args.session, SystemClock().now())

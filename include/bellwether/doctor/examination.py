@@ -92,7 +92,7 @@ class Examination:
 
     def _configuration(self) -> Iterator[Finding]:
         named = len(self._named.tickers) if self._named else None
-        yield settings.judge_universe(DATASET, self.config.source(DATASET).universe.origin, named)
+        yield settings.judge_universe(DATASET, self.config.universe(DATASET).origin, named)
         yield from settings.judge_waivers(self.config.alerts.expired(self.clock.now().date()))
 
     @property

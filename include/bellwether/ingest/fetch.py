@@ -36,11 +36,12 @@ from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake, TickerCoverage
 from bellwether.lake.stage import BatchRecord, Stage
 from bellwether.logging import get_logger
-from bellwether.schemas import FORMS, WHOLE
+from bellwether.schemas import FORMS
 from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
 from bellwether.sources.source import Answer
 from bellwether.sources.walk import PageLog
+from bellwether.tickers import WHOLE
 
 log = get_logger(__name__)
 

@@ -45,6 +45,8 @@ class Haul:
     def take(self, subject: str, answers: Sequence[Answer], stage_id: str) -> None:
         """Pass the rows of all answers about a subject through the gate and note what they prove.
 
+        Answers that contradict each other prove nothing; the other subjects are not held up.
+
         Raises
         ------
         QualityError
@@ -65,6 +67,11 @@ class Haul:
                 stage_id=stage_id,
                 fetched_utc=fetched_utc,
                 reason=f"{error.message} [request {error.request_id}]",
+            )
+            return
+        except QualityError as error:
+            self.coverage[subject] = TickerCoverage(
+                Coverage.FAILED, stage_id=stage_id, fetched_utc=fetched_utc, reason=f"QualityError: {error}"
             )
             return
         report = check_batch(table, self.hours, self.source.dataset)

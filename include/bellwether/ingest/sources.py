@@ -8,6 +8,7 @@ from bellwether.sources.contracts import ListedContracts
 from bellwether.sources.indices import IndexBars
 from bellwether.sources.minute_bars import MinuteBars
 from bellwether.sources.options_snapshot import OptionsSnapshot
+from bellwether.sources.reference import DIVIDENDS, RATES, SPLITS, TICKERS
 from bellwether.sources.source import Source
 
 _MAKERS: Final[Mapping[str, Callable[[Config], Source]]] = {
@@ -16,6 +17,10 @@ _MAKERS: Final[Mapping[str, Callable[[Config], Source]]] = {
     "options": lambda _config: MinuteBars("options"),
     "options_snapshot": lambda _config: OptionsSnapshot(),
     "indices": lambda _config: IndexBars("indices"),
+    "splits": lambda _config: SPLITS,
+    "dividends": lambda _config: DIVIDENDS,
+    "rates": lambda _config: RATES,
+    "tickers": lambda _config: TICKERS,
 }
 
 CAPTURED: Final = tuple(sorted(_MAKERS))

@@ -23,7 +23,7 @@ from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
 from bellwether.sources.walk import PageLog
 from bellwether.universe.rules import find
-from bellwether.universe.spec import TickerList, UniverseSpec, malformed_among, shown
+from bellwether.universe.spec import TickerList, UniverseSpec, WholeFeed, malformed_among, shown
 
 log = get_logger(__name__)
 
@@ -72,8 +72,8 @@ def session_universe(
     stored = stored_universe(lake, dataset, session)
     if dataset in DISCOVERED_IN:
         return _follow(lake, dataset, session, stored)
-    spec = config.source(dataset).universe
-    can_differ = anew and not isinstance(spec, TickerList)
+    spec = config.universe(dataset)
+    can_differ = anew and not isinstance(spec, TickerList | WholeFeed)
     if stored is not None and stored.spec_hash == spec.hash and not can_differ:
         return stored
     # A plan that is tried again asks on where the last one broke off, whichever run it belongs to.
@@ -88,7 +88,7 @@ def session_universe(
 
 
 def resolve(
-    spec: UniverseSpec, rest: PolygonRest, session: date, now: datetime, page_log: PageLog | None = None
+    spec: UniverseSpec | WholeFeed, rest: PolygonRest, session: date, now: datetime, page_log: PageLog | None = None
 ) -> tuple[Universe, tuple[RawPage, ...]]:
     """Return who a list or rule means on a session, and the vendor's answers that say so; nothing is stored.
 
@@ -99,7 +99,7 @@ def resolve(
     VendorError
         No complete answer.
     """
-    if isinstance(spec, TickerList):
+    if isinstance(spec, TickerList | WholeFeed):
         return _listed(spec, now), ()
     found = find(spec, rest, session, page_log)
     malformed = malformed_among(sorted(found.tickers))
@@ -158,12 +158,12 @@ def _discovered(lake: Lake, dataset: str, session: date) -> Universe | None:
 
 
 def named_universe(config: Config, dataset: str) -> Universe | None:
-    """Return the tickers of a dataset's list; None for a rule, which only the vendor can resolve."""
-    spec = config.source(dataset).universe
-    return _listed(spec, None) if isinstance(spec, TickerList) else None
+    """Return the tickers of a dataset's list, or `WHOLE`; None for a rule, which only the vendor can resolve."""
+    spec = config.universe(dataset)
+    return _listed(spec, None) if isinstance(spec, TickerList | WholeFeed) else None
 
 
-def _listed(spec: TickerList, now: datetime | None) -> Universe:
+def _listed(spec: TickerList | WholeFeed, now: datetime | None) -> Universe:
     return Universe(spec.required, spec.best_effort, origin=spec.origin, spec_hash=spec.hash, resolved_utc=now)
 
 

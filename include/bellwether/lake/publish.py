@@ -23,7 +23,8 @@ from bellwether.lake.layout import FileLayout
 from bellwether.lake.manifest import METADATA_KEY, Manifest, TickerCoverage, Universe, encode
 from bellwether.lake.revisions import revision_of
 from bellwether.logging import get_logger
-from bellwether.schemas import FORMS, SCHEMA_VERSION, WHOLE, Form
+from bellwether.schemas import FORMS, SCHEMA_VERSION, Form
+from bellwether.tickers import WHOLE
 
 # Every round means that another publisher finished its own; so many in a row mean something else is wrong.
 MOST_ROUNDS = 100

@@ -12,8 +12,10 @@ class RowReason(StrEnum):
     NULL_KEY = "null_key"
     NULL_PRICE = "null_price"
     NULL_VOLUME = "null_volume"
+    NULL_VALUE = "null_value"
     OUTSIDE_SESSION = "outside_session"
     OFF_MINUTE = "off_minute"
+    NOT_KNOWN_YET = "not_known_yet"
     CONFLICTING_ROWS = "conflicting_rows"
     NOT_FINITE = "not_finite"
     PRICE_NOT_POSITIVE = "price_not_positive"
@@ -30,6 +32,8 @@ class RowReason(StrEnum):
     NEGATIVE_PRICE = "negative_price"
     NEGATIVE_SIZE = "negative_size"
     NEGATIVE_OPEN_INTEREST = "negative_open_interest"
+    FACTOR_NOT_POSITIVE = "factor_not_positive"
+    NEGATIVE_AMOUNT = "negative_amount"
 
 
 class TableReason(StrEnum):

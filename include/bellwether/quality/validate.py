@@ -176,6 +176,7 @@ def _run(suite: SuiteFile, table: pa.Table, hours: "SessionHours", rows_expected
         result_format="COMPLETE",
         expectation_parameters={
             **_span(suite.dataset, hours),
+            "session": hours.session,
             "rows_expected": rows_expected,
         },
     )

@@ -6,6 +6,7 @@ so no table is better than a table without it.
 
 import math
 from collections.abc import Callable, Hashable, Iterable
+from datetime import UTC
 from decimal import Decimal
 
 import pyarrow as pa
@@ -109,7 +110,7 @@ def rates_table(days: Iterable[TreasuryYields]) -> pa.Table:
 
 
 def tickers_table(rows: Iterable[Ticker]) -> pa.Table:
-    """Return tickers in the schema `TICKERS`, sorted by ticker, those delisted first; times are cut to milliseconds.
+    """Return tickers in the schema `TICKERS`, sorted by ticker, those that last first; times are cut to milliseconds.
 
     Raises
     ------
@@ -118,10 +119,15 @@ def tickers_table(rows: Iterable[Ticker]) -> pa.Table:
     """
     tickers = _distinct(rows, lambda row: (row.ticker, row.delisted_utc), "listing")
     columns = [
-        {name: getattr(row, name) for name in TICKERS.names if name != "currency"} | {"currency": row.currency_name}
+        {name: getattr(row, name) for name in TICKERS.names if name not in ("listing_id", "currency")}
+        | {"listing_id": _listing_id(row), "currency": row.currency_name}
         for row in tickers
     ]
-    return _sorted(columns, TICKERS, "ticker", "delisted_utc")
+    return _sorted(columns, TICKERS, "ticker", "listing_id")
+
+
+def _listing_id(row: Ticker) -> str:
+    return row.delisted_utc.astimezone(UTC).isoformat(timespec="milliseconds") if row.delisted_utc else ""
 
 
 def _fraction(percent: float) -> float:

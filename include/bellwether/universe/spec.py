@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -22,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from bellwether.tickers import Family, check_ticker
+from bellwether.tickers import WHOLE, Family, check_ticker
 
 DEFAULT_TICKERS = ("AAPL", "AMZN", "GOOGL", "IWM", "JPM", "META", "MSFT", "NVDA", "QQQ", "SPY", "TSLA", "XOM")
 
@@ -147,6 +148,16 @@ class IndexList(TickerList):
     """Indices: `[I:VIX, I:SPX]`, or a file of them."""
 
     _family: ClassVar[Family] = "index"
+
+
+@dataclass(frozen=True)
+class WholeFeed:
+    """All of a dataset whose rows are asked for at once: the one universe that nobody configures."""
+
+    required: ClassVar = (WHOLE,)
+    best_effort: ClassVar[tuple[str, ...]] = ()
+    origin: ClassVar = "the whole feed"
+    hash: ClassVar = WHOLE
 
 
 class _Rule(NamedTickers):

@@ -117,10 +117,11 @@ def test_a_ticker_given_again_after_a_delisting_has_both_rows() -> None:
     fund = ticker(name="Roundhill", active=False, delisted_utc=delisted, currency_name="usd")
     table = tickers_table([ticker(name="Meta Platforms", active=True), fund])
     assert table.schema.equals(TICKERS)
-    assert table["name"].to_pylist() == ["Roundhill", "Meta Platforms"]
-    assert table["delisted_utc"].to_pylist() == [delisted.replace(microsecond=123_000), None]
-    assert table["currency"].to_pylist() == ["usd", None]
-    assert table["active"].to_pylist() == [False, True]
+    assert table["name"].to_pylist() == ["Meta Platforms", "Roundhill"]
+    assert table["listing_id"].to_pylist() == ["", "2022-01-31T05:00:00.123+00:00"]
+    assert table["delisted_utc"].to_pylist() == [None, delisted.replace(microsecond=123_000)]
+    assert table["currency"].to_pylist() == [None, "usd"]
+    assert table["active"].to_pylist() == [True, False]
 
 
 def test_whether_a_ticker_is_active_stays_unknown_where_the_vendor_does_not_say() -> None:
