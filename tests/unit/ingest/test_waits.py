@@ -56,3 +56,11 @@ def test_any_error_that_names_a_long_wait_is_waited_out(error: type[VendorError]
 
 def test_other_errors_are_not_waited_out() -> None:
     assert until(ServerError("oops", url=URL)) is None
+
+
+def test_contracts_are_due_after_the_open_and_whatever_comes_later_at_the_end_of_the_day() -> None:
+    error = NotPublishedYet("before end of day", url=URL)
+    for now, expected in (("2025-07-01T13:31", "2025-07-01T13:50"), ("2025-07-01T13:50", "2025-07-02T04:00")):
+        moments = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (now, expected)]
+        found = wait_until(error, RetryPolicies(), dataset="contracts", session=date(2025, 7, 1), now=moments[0])
+        assert found == moments[1]
