@@ -156,18 +156,21 @@ def _has_a_past(dag_id: str) -> bool:
 def _watch(api: AirflowApi, producers: Sequence[str], sessions: Sequence[date], console: Console) -> SessionRuns:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     deadline = time.monotonic() + _TIMEOUT_S
+    wanted = [session.isoformat() for session in sessions]
     with Progress(*columns, console=console) as progress:
         bars = {dag_id: progress.add_task(f"{dag_id} tasks", total=None) for dag_id in producers}
         while time.monotonic() < deadline:
+            # The schedule may have begun others: today's, perhaps, which is not published before midnight.
+            runs = [run for dag_id in producers for run in api.runs(dag_id) if run.partition_key in wanted]
+            ids = {run.dag_run_id for run in runs}
             for dag_id, bar in bars.items():
-                tasks = api.task_instances(dag_id, "~")
+                tasks = [task for task in api.task_instances(dag_id, "~") if task.dag_run_id in ids]
                 done = sum(task.is_over for task in tasks)
                 progress.update(bar, completed=done, total=expected_tasks(tasks, len(sessions)))
             # A backfill's runs exist once it is accepted; to call it complete takes Airflow half a minute more.
-            runs = [run for dag_id in producers for run in api.runs(dag_id)]
             if all(run.is_over for run in runs):
                 latest = {(run.dag_id, run.partition_key): run for run in runs}
-                keys = [(dag_id, session.isoformat()) for dag_id in producers for session in sessions]
+                keys = [(dag_id, session) for dag_id in producers for session in wanted]
                 return {key: latest.get(key) for key in keys}
             time.sleep(_POLL_S)
     message = f"the runs are not over after {_TIMEOUT_S:.0f} s"
