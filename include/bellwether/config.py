@@ -163,6 +163,7 @@ class Sources(_Model):
     options: OptionSettings = OptionSettings()
     options_snapshot: SnapshotSettings = SnapshotSettings()
     indices: IndexSettings = IndexSettings()
+    news: FeedSettings = FeedSettings()
     splits: ReferenceSettings = ReferenceSettings()
     dividends: ReferenceSettings = ReferenceSettings()
     rates: FeedSettings = FeedSettings()
@@ -172,6 +173,13 @@ class Sources(_Model):
 _PRICED = ("ticker", "ts", "open", "high", "low", "close")
 _LISTED = ("underlying", "right", "exercise_style", "expiration", "strike", "opening_price_source", "chosen_by")
 _CHAIN = ("underlying", "ts", "right", "exercise_style", "expiration", "strike", "multiplier", "underlying_price")
+
+
+# An article has a row for each ticker, so its own texts repeat too.
+_REPEATED_IN_NEWS = (
+    *("article_id", "ticker", "published_utc", "first_seen_utc", "version", "title", "description", "author"),
+    *("publisher", "article_url", "keywords", "language", "sentiment", "sentiment_label", "sentiment_source"),
+)
 
 
 class SinkSettings(_Model):
@@ -189,6 +197,7 @@ class Sinks(_Model):
     options: SinkSettings = SinkSettings()
     options_snapshot: SinkSettings = SinkSettings(dictionary_columns=_CHAIN)
     indices: SinkSettings = SinkSettings(dictionary_columns=(*_PRICED, "is_stale"))
+    news: SinkSettings = SinkSettings(dictionary_columns=_REPEATED_IN_NEWS)
     splits: SinkSettings = SinkSettings(dictionary_columns=("ticker", "execution_date", "split_from", "split_to"))
     dividends: SinkSettings = SinkSettings(
         dictionary_columns=("ticker", "cash_amount", "currency", "frequency", "dividend_type")

@@ -50,6 +50,8 @@ DUE: Final[Mapping[str, Due]] = {
     "options": Due("close", 60),
     "options_snapshot": Due("close", -10),
     "indices": Due("post_close", 15),
+    # The vendor's judgements follow an article by some minutes.
+    "news": Due("close", 60),
     # What is known in the morning, with time to act on it before trading begins.
     "splits": Due("open", -60),
     "dividends": Due("open", -60),
@@ -103,6 +105,13 @@ def _from_midnight(hours: "SessionHours") -> tuple[datetime, datetime]:
     return midnight.astimezone(hours.post_close.tzinfo), hours.post_close
 
 
+def _since_the_close_before(hours: "SessionHours") -> tuple[datetime, datetime]:
+    from bellwether.calendar import get_calendar  # noqa: PLC0415 - loads pandas
+
+    calendar = get_calendar()
+    return calendar.hours(calendar.previous(hours.session)).close, hours.close
+
+
 SPANS: Final[Mapping[str, Callable[["SessionHours"], tuple[datetime, datetime]]]] = {
     "equities": _extended,
     # Trades are reported late: real ones come until 16:22 New York.
@@ -110,5 +119,10 @@ SPANS: Final[Mapping[str, Callable[["SessionHours"], tuple[datetime, datetime]]]
     # Cboe computes the VIX from 03:15 New York on, outside the hours of any stock:
     # https://www.cboe.com/tradable_products/vix/vix_options/specifications/
     "indices": _from_midnight,
+    "news": _since_the_close_before,
 }
-"""From when to when the bars of a session may start, UTC: from the first instant on, and before the second."""
+"""From when to when the rows of a session lie, UTC.
+
+Bars start from the first instant on and before the second. Articles appear after the first and until the second
+included: what appears as a session closes belongs to it, and what appears on a holiday to the next one.
+"""

@@ -12,6 +12,7 @@ DATASETS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "options_daily": ("options",),
     "options_snapshot": ("options_snapshot",),
     "indices_daily": ("indices",),
+    "news_daily": ("news",),
     "reference_daily": ("splits", "dividends", "rates", "tickers"),
 }
 """By `dag_id`."""

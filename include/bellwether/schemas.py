@@ -156,7 +156,7 @@ NEWS = pa.schema(
         pa.field("author", pa.string(), nullable=True),
         pa.field("publisher", pa.string(), nullable=False),
         pa.field("article_url", pa.string(), nullable=False),
-        pa.field("keywords", pa.list_(pa.string()), nullable=False),
+        pa.field("keywords", pa.string(), nullable=False),
         pa.field("language", pa.string(), nullable=False),
         pa.field("sentiment", pa.float64(), nullable=True),
         pa.field("sentiment_label", pa.string(), nullable=True),
@@ -165,7 +165,12 @@ NEWS = pa.schema(
         pa.field("content_hash", pa.string(), nullable=False),
     ]
 )
-"""One row per article, ticker and version: 1 as first seen, the next for each change. `sentiment` is from -1 to 1."""
+"""One row per article, ticker and version: 1 as first seen, the next for each change. `sentiment` is from -1 to 1.
+
+`keywords` are joined by `KEYWORD_SEPARATOR`; none are an empty text.
+"""
+
+KEYWORD_SEPARATOR = "|"
 
 
 @dataclass(frozen=True)
@@ -181,11 +186,15 @@ class Form:
     subject
         The column whose values are asked for one by one, and of which coverage is kept; None where all rows of a
         session are asked for at once, as of the one subject `bellwether.tickers.WHOLE`.
+    keeps_versions
+        Whether an answer adds to what is published instead of replacing it (`bellwether.news.versions`); its subject
+        is `bellwether.tickers.WHOLE`.
     """
 
     schema: pa.Schema
     key: tuple[str, ...] = ("ticker", "ts")
     subject: str | None = "ticker"
+    keeps_versions: bool = False
 
 
 FORMS: dict[str, Form] = {
@@ -194,6 +203,7 @@ FORMS: dict[str, Form] = {
     "options": Form(EQUITIES),
     "options_snapshot": Form(OPTIONS_SNAPSHOT, key=("underlying", "ticker"), subject="underlying"),
     "indices": Form(INDICES),
+    "news": Form(NEWS, ("ticker", "published_utc", "article_id", "version"), subject=None, keeps_versions=True),
     "splits": Form(SPLITS, ("ticker", "execution_date", "split_id")),
     "dividends": Form(DIVIDENDS, ("ticker", "ex_dividend_date", "dividend_id")),
     "rates": Form(RATES, ("date", "tenor_months"), subject=None),

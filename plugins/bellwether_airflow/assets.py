@@ -12,6 +12,7 @@ CONTRACTS = Asset(name="contracts", uri="bellwether://clean/contracts", group="b
 OPTIONS = Asset(name="options", uri="bellwether://clean/options", group="bellwether")
 OPTIONS_SNAPSHOT = Asset(name="options_snapshot", uri="bellwether://clean/options_snapshot", group="bellwether")
 INDICES = Asset(name="indices", uri="bellwether://clean/indices", group="bellwether")
+NEWS = Asset(name="news", uri="bellwether://clean/news", group="bellwether")
 SPLITS = Asset(name="splits", uri="bellwether://clean/splits", group="bellwether")
 DIVIDENDS = Asset(name="dividends", uri="bellwether://clean/dividends", group="bellwether")
 RATES = Asset(name="rates", uri="bellwether://clean/rates", group="bellwether")

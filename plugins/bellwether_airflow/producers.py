@@ -31,6 +31,7 @@ from bellwether_airflow.assets import (
     DIVIDENDS,
     EQUITIES,
     INDICES,
+    NEWS,
     OPTIONS,
     OPTIONS_SNAPSHOT,
     RATES,
@@ -88,6 +89,7 @@ PRODUCERS = {
         # Its moment passes: no backfill may hold the slots it needs.
         Producer("options_snapshot", OPTIONS_SNAPSHOT, examples="SPY", requests_pool="snapshot_requests"),
         Producer("indices", INDICES, INDEX_PATTERN, "I:VIX"),
+        Producer("news", NEWS, subject=None),
         Producer("splits", SPLITS),
         Producer("dividends", DIVIDENDS),
         Producer("rates", RATES, subject=None),
@@ -101,7 +103,7 @@ def _form(rows: Sequence[Producer]) -> dict[str, Param]:
         default=False,
         type="boolean",
         title="Fetch again",
-        description="Fetch tickers again that are complete. Clearing a run does so by itself.",
+        description="Fetch what is complete once more. Clearing a run does so by itself.",
     )
     asked_for = next((row for row in rows if row.subject), None)
     if asked_for is None:
@@ -180,7 +182,7 @@ def plan(dataset: str) -> list[dict[str, Any]]:
     form = _form([PRODUCERS[each] for each in DATASETS_OF[context["dag"].dag_id]])
     unknown = sorted(set(context["dag_run"].conf or {}) - set(form))
     if unknown:
-        msg = f"unknown parameter {', '.join(unknown)}; there are {' and '.join(form)}"
+        msg = f"unknown parameter {', '.join(unknown)}; known: {' and '.join(form)}"
         raise ConfigError(msg)
     lake, config, vendor = connections.lake(), Config.load(), connections.vendor()
     session, run_id = session_of(context["dag_run"]), context["run_id"]

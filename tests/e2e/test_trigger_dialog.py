@@ -37,7 +37,7 @@ def submit(dialog: Locator, operated: Producers) -> Run:
 def test_the_form_explains_tickers_and_fetching_again(ui: AirflowUi, tmp_path: Path) -> None:
     dialog = ui.open_trigger_dialog(PRODUCER)
     expect(dialog.get_by_text("Fetch only these, one per line")).to_be_visible()
-    expect(dialog.get_by_text("Fetch tickers again that are complete")).to_be_visible()
+    expect(dialog.get_by_text("Fetch what is complete once more")).to_be_visible()
     expect(dialog.get_by_role("checkbox", name="Fetch again")).not_to_be_checked()
     ui.photograph(tmp_path / "form.png")
 

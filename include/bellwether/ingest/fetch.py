@@ -128,6 +128,7 @@ def fetch_batch(lake: Lake, rest: PolygonRest, config: Config, batch: Batch) -> 
     attempt = _Try(batch, lake.clock, haul, config.source(batch.dataset).required)
     if earlier is not None:
         haul.tables.append(earlier[0])
+        haul.left_out |= earlier[1].left_out
         haul.coverage |= {t: known for t, known in earlier[1].coverage.items() if known.state.is_proven}
     for ticker in batch.tickers:
         if ticker not in haul.coverage:
@@ -142,6 +143,7 @@ def fetch_batch(lake: Lake, rest: PolygonRest, config: Config, batch: Batch) -> 
         api_calls=attempt.api_calls + (earlier[1].api_calls if earlier else 0),
         seconds=time.perf_counter() - started_s + (earlier[1].seconds if earlier else 0.0),
         raw=raw | (earlier[1].raw if earlier else {}),
+        left_out=haul.left_out,
     )
     stage.write_batch(batch.index, table, record)
     reach("fetch.staged", batch.session)

@@ -11,6 +11,7 @@ from bellwether.config import Config
 from bellwether.errors import LakeError, NothingProven, QualityError
 from bellwether.faultpoints import reach
 from bellwether.ingest.fetch import rows_by_subject
+from bellwether.ingest.haul import summed
 from bellwether.ingest.plan import Batch
 from bellwether.lake import Coverage, Lake, TickerCoverage, paths
 from bellwether.lake.coverage import record_failures, stored_universe
@@ -71,6 +72,7 @@ def validate_stage(lake: Lake, batches: Sequence[Batch]) -> ValidatedRecord:
         api_calls=record.api_calls,
         raw=record.raw,
         timings_s={"fetch_s": round(record.seconds, 3), "validate_s": round(verdict.seconds, 3)},
+        left_out=record.left_out,
     )
     stage.write_validated(verdict.good, validated)
     reach("validate.staged", plan.session)
@@ -113,7 +115,7 @@ def publish_stage(
         inputs=record.raw,
         api_calls=record.api_calls,
         timings_s=record.timings_s,
-        count_warnings=lambda merged: check_batch(merged, hours, dataset).warnings,
+        count_warnings=lambda merged: check_batch(merged, hours, dataset).warnings | record.left_out,
         accept_loss=accept_loss,
         universe=stored_universe(lake, dataset, session),
     )
@@ -145,6 +147,7 @@ def _collect(stage: Stage, batches: Sequence[Batch]) -> tuple[pa.Table, BatchRec
     tables = [staged_schema(stage.dataset).empty_table()]
     coverage: dict[str, TickerCoverage] = {}
     raw: dict[str, str] = {}
+    left_out: dict[str, int] = {}
     api_calls, seconds = 0, 0.0
     for batch in batches:
         staged = stage.read_batch(batch.index)
@@ -157,9 +160,11 @@ def _collect(stage: Stage, batches: Sequence[Batch]) -> tuple[pa.Table, BatchRec
         tables.append(table)
         coverage |= record.coverage
         raw |= record.raw
+        left_out = summed(left_out, record.left_out)
         api_calls += record.api_calls
         seconds += record.seconds
-    return pa.concat_tables(tables), BatchRecord(coverage=coverage, api_calls=api_calls, seconds=seconds, raw=raw)
+    record = BatchRecord(coverage=coverage, api_calls=api_calls, seconds=seconds, raw=raw, left_out=left_out)
+    return pa.concat_tables(tables), record
 
 
 def _after_quarantine(

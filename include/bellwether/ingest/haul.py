@@ -4,7 +4,8 @@ Answers that just came (`fetch`) and answers that were kept (`replay`) pass thro
 same of the same bytes. This room knows neither the vendor nor the lake's files.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 from bellwether.calendar import SessionHours
 from bellwether.due import check_in_time
 from bellwether.errors import NotFound, QualityError
+from bellwether.ingest.sources import LEFT_OUT
 from bellwether.lake import Coverage, TickerCoverage
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import staged_schema
@@ -30,12 +32,15 @@ class Haul:
         Reads the answers.
     tables
         Rows past the gate, with the staged schema.
+    left_out
+        What of the answers became no row, counted by `WarningName`.
     """
 
     source: Source
     hours: SessionHours
     tables: list[pa.Table] = field(default_factory=list)
     coverage: dict[str, TickerCoverage] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def table(self) -> pa.Table:
@@ -79,6 +84,8 @@ class Haul:
             msg = f"{self.source.dataset} {subject}: {'; '.join(report.errors)}"
             raise QualityError(msg)
         self.tables.append(report.table)
+        if self.source.dataset in LEFT_OUT:
+            self.left_out = summed(self.left_out, LEFT_OUT[self.source.dataset](answers, self.hours))
         rows = report.table.num_rows
         self.coverage[subject] = TickerCoverage(
             Coverage.COMPLETE if rows else Coverage.EMPTY,
@@ -93,6 +100,14 @@ class Haul:
 def _why_empty(table: pa.Table) -> str:
     reason: bytes = (table.schema.metadata or {}).get(EMPTY_REASON, b"the vendor answered with no rows")
     return reason.decode()
+
+
+def summed(*counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts by name, added up."""
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total)
 
 
 def overlaps(answers: Sequence[Answer]) -> int:

@@ -14,6 +14,7 @@ from bellwether.lake import Lake
 from bellwether.lake.coverage import session_coverage
 from bellwether.lake.stage import remove_old_stages
 from bellwether.logging import get_logger
+from bellwether.schemas import FORMS
 from bellwether.sources.rest import PolygonRest
 from bellwether.universe.spec import shown
 
@@ -80,7 +81,7 @@ def plan_session(
     SnapshotMissed
         There is something left to fetch, and it can no longer be captured.
     ConfigError
-        A ticker is not in the universe, or a rule gives none.
+        A ticker is not in the universe, or cannot be asked for alone, or a rule gives none.
     LakeError
         The universe is that of another dataset, which is not published: `bellwether.ingest.discovery` comes first.
     VendorError
@@ -90,6 +91,9 @@ def plan_session(
     remove_old_stages(lake, dataset, session, timedelta(days=config.settings.lake.stage_keep_days))
     anew = force and not tickers
     universe = session_universe(lake, config, rest, dataset, session, stage_id=stage_id, anew=anew)
+    if tickers and FORMS[dataset].subject is None:
+        msg = f"{dataset} are asked for all at once, for every ticker: leave the tickers out"
+        raise ConfigError(msg)
     if strangers := sorted(set(tickers) - set(universe.tickers)):
         msg = (
             f"not in the universe of {dataset} on {session}: {shown(strangers)}; it holds {shown(universe.tickers)}. "

@@ -24,8 +24,12 @@ from bellwether.ingest.rawfiles import RawFile, StoredAnswer
 from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage, paths
 from bellwether.lake.stage import BatchRecord, Stage
+from bellwether.news.versions import merge_versions
+from bellwether.quality.gate import check_batch
+from bellwether.schemas import FORMS
 from bellwether.sources.replay import replay
 from bellwether.sources.source import Answer, Source
+from bellwether.tickers import WHOLE
 
 RUN_ID = "bellwether replay-raw"
 
@@ -87,12 +91,15 @@ def replay_session(lake: Lake, config: Config, dataset: str, session: date, *, a
         published = lake.manifest(dataset, session)
         known = published or _remembered(lake, dataset, session)
         source = source_of(config, dataset)
-        recorded, lacking = _recorded(lake, source, known) if known else (_Round({}, {}), {})
-        rounds = [recorded]
-        if known and published is None:
-            rounds = [replace(recorded, beside={t: k for t, k in known.coverage.items() if not _has_raw(k)})]
-        if published is None:
-            rounds += _by_run(lake, source, session)
+        if FORMS[dataset].keeps_versions:
+            rounds, lacking = _one_by_one(lake, source, session, known, recorded_only=published is not None)
+        else:
+            recorded, lacking = _recorded(lake, source, known) if known else (_Round({}, {}), {})
+            rounds = [recorded]
+            if known and published is None:
+                rounds = [replace(recorded, beside={t: k for t, k in known.coverage.items() if not _has_raw(k)})]
+            if published is None:
+                rounds += _by_run(lake, source, session)
         if not lacking and not any(each.answers for each in rounds):
             msg = f"{dataset} {session}: there are no raw responses; `bellwether backfill` fetches the session"
             raise LakeError(msg)
@@ -115,6 +122,8 @@ def audit_session(lake: Lake, config: Config, dataset: str, session: date) -> di
         return {}
     hours = get_calendar().hours(session)
     source = source_of(config, dataset)
+    if FORMS[dataset].keeps_versions:
+        return _audit_versions(lake, source, manifest, hours)
     recorded, problems = _recorded(lake, source, manifest)
     for ticker, [stored] in recorded.answers.items():
         known = manifest.coverage[ticker]
@@ -131,6 +140,24 @@ def audit_session(lake: Lake, config: Config, dataset: str, session: date) -> di
         if is_known != (known.state is not Coverage.UNKNOWN_TICKER) or found != claimed:
             problems[ticker] = f"published as {known.state.value} of {claimed} rows, but the raw answer has {found}"
     return dict(sorted(problems.items()))
+
+
+def _audit_versions(lake: Lake, source: Source, manifest: Manifest, hours: SessionHours) -> dict[str, str]:
+    """Return whether all answers together come to what is published."""
+    rounds, problems = _one_by_one(lake, source, manifest.session, manifest, recorded_only=True)
+    schema = FORMS[source.dataset].schema
+    merged = schema.empty_table()
+    for subject, [stored] in (item for each in rounds for item in each.answers.items()):
+        try:
+            found = source.rows(subject, _answers(source, stored, hours), hours)
+        except _UNREADABLE as error:
+            problems[subject] = _why_unreadable(stored, error)
+            continue
+        report = check_batch(found, hours, source.dataset)
+        merged = merge_versions(merged, report.table.filter(report.reasons.is_null()).cast(schema))
+    if not problems and merged.num_rows != manifest.rows:
+        problems[WHOLE] = f"published are {manifest.rows} rows, but the raw answers come to {merged.num_rows}"
+    return problems
 
 
 class _Job:
@@ -161,6 +188,7 @@ class _Job:
             api_calls=0,
             seconds=time.perf_counter() - started_s,
             raw=each.inputs,
+            left_out=haul.left_out,
         )
         stage = Stage(self._lake, self._dataset, self._session, _STAGE_PREFIX + secrets.token_hex(4))
         try:
@@ -172,6 +200,8 @@ class _Job:
             stage.remove()
 
     def _is_news(self, answer: StoredAnswer) -> bool:
+        if FORMS[self._dataset].keeps_versions:
+            return True
         known = self._settled.get(answer.subject)
         if known is None or known.fetched_utc is None or not _has_raw(known):
             return True
@@ -226,6 +256,24 @@ def _recorded(lake: Lake, source: Source, manifest: Manifest) -> tuple[_Round, d
             place = lake.storage.url(paths.raw(dataset, session, known.stage_id))
             lacking[ticker] = f"no raw response in {place} proves what is published; {_FETCH_AGAIN}"
     return _Round({file.name: file.digest for file in found}, answers), lacking
+
+
+def _one_by_one(
+    lake: Lake, source: Source, session: date, known: Manifest | None, *, recorded_only: bool
+) -> tuple[list[_Round], dict[str, str]]:
+    """Return every answer in a round of its own, the oldest first, and what is wrong where one is gone.
+
+    Where versions are kept no answer displaces another: each is part of what is published.
+    """
+    recorded = known.inputs if known else {}
+    names = {} if recorded_only else dict.fromkeys(rawfiles.names(lake, source.dataset, session))
+    files = {name: rawfiles.read(lake, source, session, name, digest) for name, digest in (names | recorded).items()}
+    gone = [name for name, file in files.items() if file is None]
+    found = [(answer, file) for file in files.values() if file is not None for answer in file.answers]
+    found.sort(key=lambda each: each[0].fetched_utc)
+    rounds = [_Round({file.name: file.digest}, {answer.subject: [answer]}) for answer, file in found]
+    place = lake.storage.url(paths.raws(source.dataset, session))
+    return rounds, {WHOLE: f"{', '.join(gone)} is gone from {place}"} if gone else {}
 
 
 def _by_run(lake: Lake, source: Source, session: date) -> list[_Round]:

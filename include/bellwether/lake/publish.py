@@ -20,9 +20,10 @@ from bellwether.faultpoints import reach
 from bellwether.lake import paths
 from bellwether.lake.lake import Lake, Published
 from bellwether.lake.layout import FileLayout
-from bellwether.lake.manifest import METADATA_KEY, Manifest, TickerCoverage, Universe, encode
+from bellwether.lake.manifest import METADATA_KEY, Coverage, Manifest, TickerCoverage, Universe, encode
 from bellwether.lake.revisions import revision_of
 from bellwether.logging import get_logger
+from bellwether.news.versions import merge_versions
 from bellwether.schemas import FORMS, SCHEMA_VERSION, Form
 from bellwether.tickers import WHOLE
 
@@ -44,7 +45,8 @@ class Submission:
     table
         Rows with the dataset's schema, in any order.
     coverage
-        Every ticker submitted; those in a proven state replace the published rows of that ticker.
+        Every ticker submitted; those in a proven state replace the published rows of that ticker, or are merged with
+        them where the dataset keeps versions.
     stage_id, run_id, config_hash, inputs, api_calls, timings_s
         For the manifest.
     count_warnings
@@ -135,17 +137,20 @@ def publish(lake: Lake, submission: Submission, layout: FileLayout) -> Publicati
 
 def _refused(submission: Submission, before: dict[str, TickerCoverage]) -> dict[str, str]:
     """Return the tickers whose answer must not displace what is published, with the reason."""
+    keeps_versions = FORMS[submission.dataset].keeps_versions
     reasons = {
-        ticker: _why_refused(known, before[ticker], accept_loss=submission.accept_loss)
+        ticker: _why_refused(known, before[ticker], submission.accept_loss, keeps_versions)
         for ticker, known in submission.coverage.items()
         if ticker in before and before[ticker].state.is_proven
     }
     return {ticker: reason for ticker, reason in reasons.items() if reason}
 
 
-def _why_refused(known: TickerCoverage, published: TickerCoverage, *, accept_loss: bool) -> str:
+def _why_refused(known: TickerCoverage, published: TickerCoverage, accept_loss: bool, keeps_versions: bool) -> str:
     if not known.state.is_proven:
         return f"{known.reason}; the {published.rows} published rows are kept"
+    if keeps_versions and known.state is not Coverage.NOT_ENTITLED:
+        return ""  # whatever it lacks stays published, whatever its age
     if known.fetched_utc and published.fetched_utc and known.fetched_utc < published.fetched_utc:
         return (
             f"fetched {known.fetched_utc:%Y-%m-%d %H:%M:%S} UTC, before the published rows "
@@ -173,13 +178,19 @@ def _merge(
             f"{submission.dataset} {submission.session}: nothing to publish, every ticker failed: {'; '.join(reasons)}"
         )
         raise NothingProven(msg)
-    kept, _ = _split(published, form, accepted)
+    kept, displaced = _split(published, form, accepted)
     _, arriving = _split(submission.table, form, accepted)
+    earlier = current.manifest.inputs if current else {}
+    if form.keeps_versions:
+        arriving = merge_versions(displaced.cast(schema), arriving.cast(schema))
+        coverage |= {
+            ticker: _after_merging(known, before.get(ticker, known), arriving) for ticker, known in accepted.items()
+        }
+    else:
+        stages = {known.stage_id for known in coverage.values()}
+        earlier = {path: digest for path, digest in earlier.items() if path.split("/")[0] in stages}
     table = pa.concat_tables([kept.cast(schema), arriving.cast(schema)])
     table = table.sort_by([(column, "ascending") for column in form.key]).combine_chunks()
-    stages = {known.stage_id for known in coverage.values()}
-    earlier = current.manifest.inputs if current else {}
-    inputs = {path: digest for path, digest in earlier.items() if path.split("/")[0] in stages} | submission.inputs
     return table, Manifest(
         dataset=submission.dataset,
         session=submission.session,
@@ -195,13 +206,19 @@ def _merge(
         config_hash=submission.config_hash,
         provenance=lake.provenance,
         replaces=paths.revision(current.manifest).name if current else None,
-        inputs=inputs,
+        inputs=earlier | submission.inputs,
         warnings=submission.count_warnings(table)
         | {"duplicates_dropped": sum(known.duplicates_dropped for known in coverage.values())},
         api_calls=submission.api_calls,
         timings_s=submission.timings_s,
         universe=submission.universe or (current.manifest.universe if current else None),
     )
+
+
+def _after_merging(known: TickerCoverage, before: TickerCoverage, merged: pa.Table) -> TickerCoverage:
+    """Return what is known of the one subject of a dataset: its newest answer that had rows speaks for all of them."""
+    newest = max(known, before, key=lambda each: (each.rows > 0, each.fetched_utc is not None, each.fetched_utc))
+    return structs.replace(newest, rows=merged.num_rows)
 
 
 def _split(table: pa.Table, form: Form, subjects: Collection[str]) -> tuple[pa.Table, pa.Table]:

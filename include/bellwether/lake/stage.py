@@ -28,12 +28,15 @@ class BatchRecord(msgspec.Struct, frozen=True, kw_only=True):
         What fetching it cost, over all tries.
     raw
         Hash of each raw response file written, by name.
+    left_out
+        What of the answers became no row, counted by `WarningName`.
     """
 
     coverage: dict[str, TickerCoverage]
     api_calls: int
     seconds: float
     raw: dict[str, str]
+    left_out: dict[str, int] = msgspec.field(default_factory=dict)
 
     @property
     def failed(self) -> list[str]:
@@ -54,6 +57,7 @@ class ValidatedRecord(msgspec.Struct, frozen=True, kw_only=True):
     api_calls: int
     raw: dict[str, str]
     timings_s: dict[str, float]
+    left_out: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Stage:

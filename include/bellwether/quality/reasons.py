@@ -34,6 +34,10 @@ class RowReason(StrEnum):
     NEGATIVE_OPEN_INTEREST = "negative_open_interest"
     FACTOR_NOT_POSITIVE = "factor_not_positive"
     NEGATIVE_AMOUNT = "negative_amount"
+    EMPTY_TITLE = "empty_title"
+    SENTIMENT_OUT_OF_RANGE = "sentiment_out_of_range"
+    UNKNOWN_SENTIMENT_SOURCE = "unknown_sentiment_source"
+    UNKNOWN_LANGUAGE = "unknown_language"
 
 
 class TableReason(StrEnum):
@@ -61,6 +65,10 @@ class WarningName(StrEnum):
     NO_QUOTE = "no_quote"
     NULL_IV = "null_iv"
     MISSING_REGULAR_MINUTES = "missing_regular_minutes"
+    SEEN_BEFORE_PUBLISHED = "seen_before_published"
+    NO_SENTIMENT = "no_sentiment"
+    ARTICLES_WITHOUT_TICKER = "articles_without_ticker"
+    MALFORMED_TICKERS = "malformed_tickers"
     DUPLICATES_DROPPED = "duplicates_dropped"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from bellwether.quality import bar_rules, option_rules, reference_rules, snapshot_rules
+from bellwether.quality import bar_rules, news_rules, option_rules, reference_rules, snapshot_rules
 
 if TYPE_CHECKING:
     from bellwether.calendar import SessionHours
@@ -82,6 +82,7 @@ RULES: Final[Mapping[str, Rules]] = {
         ("ms_past_minute",),
         bar_rules.missing_regular_minutes,
     ),
+    "news": Rules(news_rules.broken, news_rules.warnings, lambda table: table),
     "splits": Rules(reference_rules.split_broken, reference_rules.no_warnings, reference_rules.as_it_is),
     "dividends": Rules(reference_rules.dividend_broken, reference_rules.no_warnings, reference_rules.as_it_is),
     "rates": Rules(reference_rules.rate_broken, reference_rules.no_warnings, reference_rules.as_it_is),

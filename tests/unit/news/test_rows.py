@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bellwether.news.rows import merge_versions, news_rows
+from bellwether.news.rows import news_rows, tickers_of
+from bellwether.news.versions import merge_versions
 from bellwether.schemas import NEWS
 from tests.unit.news.articles import PUBLISHED, Fixed, article, insight
 
@@ -15,7 +16,7 @@ LATER = SEEN + timedelta(hours=1)
 
 
 def rows(*articles: object, seen: datetime = SEEN) -> pa.Table:
-    return news_rows(articles, seen, Fixed()).table  # type: ignore[arg-type]
+    return news_rows(articles, seen, Fixed())  # type: ignore[arg-type]
 
 
 def test_a_row_holds_what_was_said_and_how_it_sounds() -> None:
@@ -38,7 +39,7 @@ def test_a_row_holds_what_was_said_and_how_it_sounds() -> None:
         "author": None,
         "publisher": "Loopback Wire",
         "article_url": "https://wire.example.com/a1",
-        "keywords": ["a", "b"],
+        "keywords": "a|b",
         "language": "en",
         "sentiment": 0.5,
         "sentiment_label": "positive",
@@ -48,24 +49,28 @@ def test_a_row_holds_what_was_said_and_how_it_sounds() -> None:
 
 
 def test_no_articles_are_no_rows_with_all_columns() -> None:
-    made = news_rows([], SEEN, Fixed())
-    assert made.table.schema.equals(NEWS)
-    assert (len(made.table), made.without_tickers, made.malformed_tickers) == (0, 0, 0)
+    assert news_rows([], SEEN, Fixed()).equals(NEWS.empty_table())
 
 
-def test_articles_without_tickers_and_malformed_tickers_are_counted() -> None:
-    made = news_rows(
-        [
-            article(tickers=[]),
-            article(id="a2", tickers=["../x", "X:BTCUSD", "A", "A", "BRK.A"]),
-            article(tickers=["é"]),
-        ],
-        SEEN,
-        Fixed(),
-    )
-    assert made.table["ticker"].to_pylist() == ["A", "BRK.A"]
-    assert made.without_tickers == 2
-    assert made.malformed_tickers == 3
+def test_articles_without_tickers_give_no_rows_and_malformed_tickers_are_told_apart() -> None:
+    mixed = article(id="a2", tickers=["X:BTCUSD", "../x", "A", "A", "BRK.A"])
+    made = rows(article(tickers=[]), mixed, article(tickers=["\u00e9"]))
+    assert made["ticker"].to_pylist() == ["A", "BRK.A"]
+    assert tickers_of(mixed) == (["A", "BRK.A"], ["../x", "X:BTCUSD"])
+
+
+def test_a_separator_within_a_keyword_separates_nothing() -> None:
+    assert rows(article(keywords=["a|b", "c"]))["keywords"].to_pylist() == ["a b|c"]
+
+
+def test_a_time_finer_than_the_column_is_null_and_never_cut_off() -> None:
+    made = rows(article(published_utc=PUBLISHED + timedelta(microseconds=1500)))
+    assert made["published_utc"].to_pylist() == [None]
+
+
+def test_first_sight_is_rounded_up_to_what_the_column_holds() -> None:
+    made = rows(article(), seen=SEEN + timedelta(microseconds=1001))
+    assert made["first_seen_utc"].to_pylist() == [SEEN + timedelta(milliseconds=2)]
 
 
 def test_rows_are_in_order_of_ticker_and_time_whatever_the_order_of_articles() -> None:
@@ -94,7 +99,7 @@ def test_ten_thousand_tickers_are_judged_once_and_fast() -> None:
     began = time.process_time()
     made = news_rows([about], SEEN, extractor)
     assert time.process_time() - began < 10
-    assert len(made.table) == 10_000
+    assert len(made) == 10_000
     assert extractor.asked.total() == 1
 
 
@@ -152,7 +157,7 @@ def answers(draw: st.DrawFn) -> pa.Table:
         insights=st.sampled_from([None, [insight("A", "negative")], [insight("A", "positive")]]),
     )
     seen = SEEN + timedelta(minutes=draw(st.integers(0, 3)))
-    return news_rows(draw(st.lists(told, max_size=4)), seen, Fixed()).table
+    return news_rows(draw(st.lists(told, max_size=4)), seen, Fixed())
 
 
 @settings(deadline=None, max_examples=60)
