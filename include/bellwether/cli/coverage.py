@@ -15,6 +15,7 @@ from bellwether.ingest.sources import CAPTURED
 from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Lake
 from bellwether.lake.coverage import SessionCoverage, session_coverage
+from bellwether.schemas import WHOLE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +68,8 @@ def _what_lacks(session: SessionCoverage) -> str:
     # Required ones first: they are what keeps the session from being complete.
     spared = sorted(set(session.unproven) - set(session.lacking))
     tickers = session.lacking + [f"{ticker} (best effort)" for ticker in spared]
+    if tickers == [WHOLE]:
+        return session.universe.origin
     return ", ".join(tickers[:5]) + (" ..." if len(tickers) > 5 else "")
 
 

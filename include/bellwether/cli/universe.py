@@ -15,6 +15,7 @@ from bellwether.ingest.sources import CAPTURED
 from bellwether.ingest.universe import DISCOVERED_IN, named_universe, owed_universe, resolve
 from bellwether.lake import Lake, Universe
 from bellwether.lake.coverage import stored_universe
+from bellwether.schemas import WHOLE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +75,9 @@ def _stored(args: argparse.Namespace, config: Config) -> Universe:
 def _show(session: date, universe: Universe) -> None:
     console = Console(highlight=False, soft_wrap=True)
     resolved = f"resolved {universe.resolved_utc:%Y-%m-%d %H:%M:%S} UTC" if universe.resolved_utc else "not stored yet"
+    if universe.tickers == (WHOLE,):
+        console.print(f"{session}: {universe.origin}, {resolved}")
+        return
     console.print(f"{session}: {len(universe.tickers)} tickers from {universe.origin}, {resolved}")
     for title, tickers in (
         ("required", universe.required),
