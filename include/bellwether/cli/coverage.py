@@ -15,7 +15,7 @@ from bellwether.ingest.sources import CAPTURED
 from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Lake
 from bellwether.lake.coverage import SessionCoverage, session_coverage
-from bellwether.schemas import WHOLE
+from bellwether.tickers import WHOLE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

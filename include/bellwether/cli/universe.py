@@ -15,7 +15,7 @@ from bellwether.ingest.sources import CAPTURED
 from bellwether.ingest.universe import DISCOVERED_IN, named_universe, owed_universe, resolve
 from bellwether.lake import Lake, Universe
 from bellwether.lake.coverage import stored_universe
-from bellwether.schemas import WHOLE
+from bellwether.tickers import WHOLE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
