@@ -15,4 +15,4 @@ Triggering, failures, waits and ranges: as in `equities_daily`; there are no tic
 
 from bellwether_airflow.producers import daily_producer
 
-dag = daily_producer("news", doc_md=__doc__)
+dag = daily_producer("news_daily", doc_md=__doc__)
