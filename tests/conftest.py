@@ -14,8 +14,9 @@ import pytest
 import structlog
 
 BUDGET_S = {"unit": 60, "dags": 120, "integration": 240, "e2e": 480}
-# Machines of CI are slower on some days; what takes twice its budget is no bad day any more.
-CI_TOLERANCE = 2
+# The same tests were seen to take two and a half times as long on one machine of CI as on another, coverage included;
+# what takes three times its budget is no slow machine any more.
+CI_TOLERANCE = 3
 
 _IN_CI = bool(os.environ.get("CI"))
 _spent_s: Counter[str] = Counter()
