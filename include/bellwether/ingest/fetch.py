@@ -75,7 +75,8 @@ class _Try:
 
     def is_settled_by(self, error: VendorError | SnapshotMissed) -> bool:
         """Return whether there is nothing to wait for: the dataset is optional and the plan does not include it."""
-        return isinstance(error, NotEntitled) and not self.is_required
+        # Of history clipped within an answer (status 200) the plan includes a part: that is no answer.
+        return isinstance(error, NotEntitled) and error.status != 200 and not self.is_required
 
     def check_in_time(self, wait_s: float = 0.0) -> None:
         """Refuse to ask, or to wait and then ask, for what can no longer be captured then; `SnapshotMissed`."""
