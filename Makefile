@@ -25,12 +25,13 @@ down: ## Stop everything that `make up` and `make demo` started
 test: dev ## Run all tests, tier by tier, with coverage
 	@sh tools/test.sh $(TIERS)
 
+unit dags: WORKERS := -n auto
 unit: dev ## Run the unit tests alone; ARGS="-k word" goes to pytest, here and in the next three
 dags: dev ## Run the tests of DAGs and plugins alone
 integration: dev ## Run the tests with sockets and processes alone
 e2e: dev ## Run the tests on a real Airflow alone
 unit dags integration e2e:
-	@$(BIN)/pytest tests/$@ $(ARGS)
+	@$(BIN)/pytest tests/$@ $(WORKERS) $(ARGS)
 
 bench: dev ## Measure what must be fast, as a table; fails when a target is missed
 	@$(BIN)/python tools/bench.py
