@@ -10,7 +10,7 @@ from bellwether.config import Config, RetryPolicies, RetryRule
 from bellwether.errors import BadResponse, ConfigError, RateLimited, ServerError, Truncated, Unauthorized
 from bellwether.universe.spec import TickerList
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 
 def test_shipped_files_state_the_defaults(tmp_path: Path) -> None:

@@ -1,0 +1,88 @@
+"""The configuration's YAML files and environment variables: read, overridden, complained about."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from bellwether.errors import ConfigError
+from bellwether.universe.spec import KINDS
+
+_ENV_PREFIX = "BELLWETHER__"
+_LONGEST_VALUE = 200
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what a file says; nothing where there is none.
+
+    Raises
+    ------
+    ConfigError
+        It is no YAML, or no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except yaml.YAMLError as error:
+        msg = f"{path}: not valid YAML: {error}"
+        raise ConfigError(msg) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        msg = f"{path}: expected keys and values, found {type(content).__name__}"
+        raise ConfigError(msg)
+    return content
+
+
+def resolve(settings: dict[str, Any], section: str, key: str, default: str, folder: Path) -> None:
+    """Make the place under a key, or its default, absolute; a URL is already."""
+    node = settings.setdefault(section, {})
+    if isinstance(node, dict):
+        place = str(node.get(key, default))
+        node[key] = place if "://" in place else str(folder.absolute().parent / place)
+
+
+def override(content: dict[str, dict[str, Any]], env: Mapping[str, str]) -> None:
+    """Put what the environment says in place of what the files say.
+
+    Raises
+    ------
+    ConfigError
+        Names the variable that is no YAML, or that goes into a plain value.
+    """
+    for name, value in env.items():
+        if name.startswith(_ENV_PREFIX):
+            _override(content, name, value)
+
+
+def explain(error: ValidationError, folder: Path) -> str:
+    """Return a line for each wrong value: its file, its key, what is wrong with it."""
+    lines = []
+    for problem in error.errors():
+        file, *keys = (str(part) for part in problem["loc"] if part not in KINDS)
+        value = shorten(repr(problem["input"]), _LONGEST_VALUE, placeholder=" ...")
+        lines.append(f"{folder / file}.yaml: {'.'.join(keys)}: {problem['msg']} (value: {value})")
+    return "\n".join(lines)
+
+
+def _override(content: dict[str, dict[str, Any]], name: str, value: str) -> None:
+    *sections, key = name.removeprefix(_ENV_PREFIX).lower().split("__")
+    node: Any = content
+    if not sections or sections[0] not in content:
+        sections = ["settings", *sections]
+    for section in sections:
+        node = node.setdefault(section, {})
+        if not isinstance(node, dict):
+            msg = (
+                f"environment variable {name}: {section} is a plain value or list, which has no keys: override it whole"
+            )
+            raise ConfigError(msg)
+    try:
+        node[key] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        msg = f"environment variable {name}: not valid YAML: {value!r}"
+        raise ConfigError(msg) from error

@@ -1,0 +1,42 @@
+"""`sinks.yaml`: the Parquet layout of the datasets."""
+
+from pydantic import Field
+
+from bellwether.config.model import Model
+
+_PRICED = ("ticker", "ts", "open", "high", "low", "close")
+_LISTED = ("underlying", "right", "exercise_style", "expiration", "strike", "opening_price_source", "chosen_by")
+_CHAIN = ("underlying", "ts", "right", "exercise_style", "expiration", "strike", "multiplier", "underlying_price")
+
+
+# An article has a row for each ticker, so its own texts repeat too.
+_REPEATED_IN_NEWS = (
+    *("article_id", "ticker", "published_utc", "first_seen_utc", "version", "title", "description", "author"),
+    *("publisher", "article_url", "keywords", "language", "sentiment", "sentiment_label", "sentiment_source"),
+)
+
+
+class SinkSettings(Model):
+    """One entry of `sinks.yaml`: the Parquet layout of one dataset."""
+
+    row_group_rows: int = Field(default=131_072, ge=100_000)
+    dictionary_columns: tuple[str, ...] = (*_PRICED, "volume", "vwap", "transactions")
+
+
+class Sinks(Model):
+    """`sinks.yaml`."""
+
+    equities: SinkSettings = SinkSettings()
+    contracts: SinkSettings = SinkSettings(dictionary_columns=_LISTED)
+    options: SinkSettings = SinkSettings()
+    options_snapshot: SinkSettings = SinkSettings(dictionary_columns=_CHAIN)
+    indices: SinkSettings = SinkSettings(dictionary_columns=(*_PRICED, "is_stale"))
+    news: SinkSettings = SinkSettings(dictionary_columns=_REPEATED_IN_NEWS)
+    splits: SinkSettings = SinkSettings(dictionary_columns=("ticker", "execution_date", "split_from", "split_to"))
+    dividends: SinkSettings = SinkSettings(
+        dictionary_columns=("ticker", "cash_amount", "currency", "frequency", "dividend_type")
+    )
+    rates: SinkSettings = SinkSettings(dictionary_columns=("date", "tenor_months", "rate"))
+    tickers: SinkSettings = SinkSettings(
+        dictionary_columns=("listing_id", "type", "market", "primary_exchange", "currency", "active", "delisted_utc")
+    )
