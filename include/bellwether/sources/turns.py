@@ -99,12 +99,13 @@ def ask(state: State, rules: Rules, now_s: float, asker: Asker, patience_s: floa
 
     Returns
     -------
-    Seconds until the asker's turn as far as can be foreseen; 0 when it has its slot. More than `patience_s`: it
-    left the line, and its place in the lane is kept for when the same caller asks again.
+    Seconds until the asker's turn as far as can be foreseen, to the microsecond; 0 when it has its slot. More than
+    `patience_s`: it left the line, and its place in the lane is kept for when the same caller asks again.
     """
     _tidy(state, rules, now_s)
     me = _stand_in_line(state, rules, now_s, asker)
-    wait_s = max(0.0, _turn_s(state, rules, now_s, me) - now_s)
+    # A sum and a difference of clock times are not exact: of a window of 60 s up to 60.00000001 s would be left.
+    wait_s = round(max(0.0, _turn_s(state, rules, now_s, me) - now_s), 6)
     if wait_s == 0:
         state.waiters.remove(me)
         state.slots.append(Slot(me.id, me.lane, now_s, now_s + rules.lag_s))

@@ -249,3 +249,7 @@ def test_after_a_reboot_the_clock_begins_anew_and_what_was_sent_counts_from_now(
     pause(state, FREE_PLAN, 1_000_000.0, 60.0)
     assert 70.3 <= take(state, 50.0, "x") <= 75
     assert take(state, 125, "x") == 0
+
+
+def test_a_window_is_as_long_whatever_the_clock_shows() -> None:
+    assert {take(State(paused_s=FOREVER), number / 7, "x") for number in range(1000)} == {60}
