@@ -1,5 +1,6 @@
 """A batch stages what came, names what did not, and a further try fetches only the rest."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,6 +120,26 @@ def test_history_clipped_within_one_tickers_answer_leaves_the_others_to_be_asked
     assert vendor.asked == {"AAPL": 1, "MSFT": 1, "SPY": 1}
     states = {ticker: known.state for ticker, known in staged(lake)[1].coverage.items()}
     assert states == {"AAPL": Coverage.FAILED, "MSFT": Coverage.COMPLETE, "SPY": Coverage.COMPLETE}
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "asked"),
+    [
+        (OutsideHistory("the bars begin late", url=URL, status=200), Coverage.FAILED, 3),
+        (OutsideHistory("data timeframe", url=URL, status=403), Coverage.NOT_ENTITLED, 1),
+        (NotEntitled("plan", url=URL, status=403), Coverage.NOT_ENTITLED, 1),
+    ],
+)
+def test_of_an_optional_dataset_only_a_refusal_is_settled_an_answer_clipped_is_a_failure(
+    lake: Lake, vendor: FakeVendor, error: VendorError, state: Coverage, asked: int
+) -> None:
+    vendor.errors["AAPL"] = error
+    equities = Config().sources.equities.model_copy(update={"required": False})
+    config = Config().model_copy(update={"sources": Config().sources.model_copy(update={"equities": equities})})
+    with pytest.raises(OutsideHistory) if state is Coverage.FAILED else nullcontext():
+        fetch_batch(lake, vendor, config, BATCH)  # type: ignore[arg-type]
+    assert staged(lake)[1].coverage["AAPL"].state is state
+    assert vendor.asked.total() == asked
 
 
 def test_an_unknown_ticker_and_one_without_bars_are_proven_states_not_failures(lake: Lake, vendor: FakeVendor) -> None:
