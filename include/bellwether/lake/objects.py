@@ -33,14 +33,16 @@ _TAIL_BYTES = 256 * 1024
 _MOST_READS = 3
 _DELETED_AT_ONCE = 1000
 
-# 409: another conditional write of the object is under way; 404 answers If-Match where there is no object.
-_LOST_RACE = (404, 409, 412)
+# 409: another conditional write of the object is under way. NoSuchKey, a 404, answers If-Match where there is none.
+_LOST_RACE = (409, 412)
+_STORES_404 = ("NoSuchBucket", "NoSuchKey")
 _WHAT_TO_DO = {
     403: "the store refuses access: check login, password and the bucket's policy",
     404: "there is no such bucket: create it, or correct the lake's URL",
     501: "this store lacks what a lake needs; docs/operations.md says what that is",
     507: "the store is full: free some room or raise its quota, then run this again",
 }
+_NOT_A_STORE = "this is no word of an S3 store: check the lake's endpoint, and any proxy on the way to it"
 _NO_ANSWER = "the store gave no usable answer: check its endpoint, the credentials and the network, then run this again"
 
 
@@ -247,7 +249,7 @@ class ObjectStorage:
 
         Also a refusal by condition may follow upon success: the client asks again by itself when an answer was lost.
         """
-        is_refusal = error.status in _LOST_RACE and error.code != "NoSuchBucket"
+        is_refusal = error.status in _LOST_RACE or (error.is_absence and expected is not None)
         if 400 <= error.status < 500 and not is_refusal:
             raise error
         current = self.read(key)
@@ -285,5 +287,7 @@ class ObjectStorage:
         status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         place = self.root if key is None else self.url(key)
         what_to_do = _WHAT_TO_DO.get(status, _NO_ANSWER)
+        if status == 404 and code not in _STORES_404:
+            what_to_do = _NOT_A_STORE
         what = f"{code}: {error}" if code else str(error)
         return StoreError(redact(f"{place}: {what}; {what_to_do}"), status, code)

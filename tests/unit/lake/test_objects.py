@@ -132,6 +132,8 @@ class TestAnAnswerThatNeverCame:
     [
         ("put_object", 403, "AccessDenied", "AccessDenied: no; the store refuses access: check login, password"),
         ("put_object", 404, "NoSuchBucket", "there is no such bucket: create it"),
+        ("put_object", 404, "404", "this is no word of an S3 store: check the lake's endpoint"),
+        ("put_object", 404, "", "this is no word of an S3 store: check the lake's endpoint"),
         ("put_object", 507, "XMinioStorageFull", "the store is full: free some room"),
         ("put_object", 501, "NotImplemented", "lacks what a lake needs"),
         ("get_object", 404, "NoSuchBucket", "there is no such bucket"),
@@ -165,6 +167,12 @@ def test_only_the_stores_own_word_is_absence_a_proxys_404_is_an_error(
     bucket.faults["get_object"] = refused(404, code)
     with pytest.raises(LakeError, match=r"s3://bucket/some/lake/a/b\.bin: "):
         open_(storage, KEY)
+
+
+def test_a_first_write_cannot_miss_an_object(storage: ObjectStorage, bucket: Bucket) -> None:
+    bucket.faults["put_object"] = refused(404, "NoSuchKey")
+    with pytest.raises(LakeError, match="NoSuchKey"):
+        storage.swap(KEY, b"one", expected=None)
 
 
 class TestRandomAccess:
