@@ -8,7 +8,7 @@ line calls `configure`. Nothing in the library prints.
 import json
 import logging as stdlib_logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any, cast
 from urllib.parse import quote, quote_plus
 
@@ -24,29 +24,36 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def register_secret(value: str) -> None:
-    """Have `value`, plain or as part of a URL or of JSON, replaced by `***` in all that this process logs or keeps."""
+    """Have `value`, plain or as part of a URL or of JSON, replaced by `***` in all that this process says."""
     if value:
-        in_json = json.dumps(value)[1:-1]
-        _SECRETS.update({value, quote(value, safe=""), quote_plus(value), in_json, in_json.replace("/", "\\/")})
+        _SECRETS.update(_forms(value))
 
 
 def redact(text: str) -> str:
     """Return `text` with every registered secret masked."""
-    for secret in _longest_first():
+    for secret in _longest_first(_SECRETS):
         text = text.replace(secret, _MASK)
     return text
 
 
-def redact_bytes(content: bytes) -> bytes:
-    """Return `content` with every registered secret masked; the same object where there is none in it."""
-    for secret in _longest_first():
-        content = content.replace(secret.encode(), _MASK.encode())
+def redact_one(content: bytes, secret: str) -> bytes:
+    """Return `content` with this secret masked and no other; the same object where it is not in it.
+
+    For what is kept: a word in an article may be the password of something that has no part in it.
+    """
+    for form in _longest_first(_forms(secret)):
+        content = content.replace(form.encode(), _MASK.encode())
     return content
 
 
-def _longest_first() -> list[str]:
+def _forms(secret: str) -> set[str]:
+    in_json = json.dumps(secret)[1:-1]
+    return {secret, quote(secret, safe=""), quote_plus(secret), in_json, in_json.replace("/", "\\/")}
+
+
+def _longest_first(secrets: Iterable[str]) -> list[str]:
     # A secret may be part of another, and what is left of the longer one would still tell.
-    return sorted(_SECRETS, key=len, reverse=True)
+    return sorted(secrets, key=len, reverse=True)
 
 
 def configure(level: str, style: str) -> None:

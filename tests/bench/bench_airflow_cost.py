@@ -45,7 +45,7 @@ from bellwether.sources.rest import PolygonRest
 
 root, url, *sessions = sys.argv[1:]
 config, lake = Config.load(), Lake.open(root, simulated=True)
-rest = PolygonRest(url, "key")
+rest = PolygonRest(url, "key-of-the-benchmark")
 for session in map(date.fromisoformat, sessions):
     batches = plan_session(lake, config, rest, "equities", session, stage_id="bare")
     stage = Stage(lake, "equities", session, "bare")

@@ -39,7 +39,7 @@ def run() -> list[BenchRow]:
     market = GeneratedMarket(seed=7, tickers=[name for name in _UNDERLYINGS if name != "SPX"])
     with tempfile.TemporaryDirectory() as folder, running(SimulatorConfig(market=market)) as simulator:
         lake = Lake.open(folder, simulated=True)
-        rest = PolygonRest(simulator.url, "bench")
+        rest = PolygonRest(simulator.url, "key-of-the-benchmark")
         discover(lake, config, rest, SESSION, stage_id="s1", run_id="bench")
         batches = plan_session(lake, config, rest, "options", SESSION, stage_id="s1")
         batches = batches[: _CONTRACTS // config.settings.ingest.batch_tickers]
@@ -76,7 +76,7 @@ def _apart[**P](step: Callable[P, float], *args: P.args, **kwargs: P.kwargs) -> 
 
 
 def _fetch(folder: str, url: str, config: Config, batches: Sequence[Batch]) -> float:
-    lake, rest = Lake.open(folder, simulated=True), PolygonRest(url, "bench")
+    lake, rest = Lake.open(folder, simulated=True), PolygonRest(url, "key-of-the-benchmark")
     return max(fetch_batch(lake, rest, config, batch).peak_memory_mb for batch in batches)
 
 

@@ -219,7 +219,7 @@ def test_a_wrong_key_is_named_once_with_what_to_do_and_no_ticker_is_asked_in_vai
 ) -> None:
     market = GeneratedMarket(seed=7, tickers=["AAPL", "SPY"])
     with running(SimulatorConfig(market=market, keys=frozenset({"right"}))) as vendor:
-        connection = {"host": vendor.url, "password": "wrong", "extra": {"environment": "simulated"}}
+        connection = {"host": vendor.url, "password": "not-the-right-one", "extra": {"environment": "simulated"}}
         monkeypatch.setenv("AIRFLOW_CONN_POLYGON_DEFAULT", json.dumps(connection))
         arguments = ["--start", DAY, "--end", DAY, "--lake", str(tmp_path)]
         assert main(["backfill", "equities", *arguments]) == 1

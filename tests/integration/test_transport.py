@@ -336,8 +336,8 @@ def test_the_key_never_comes_from_the_environment_and_the_client_writes_nothing_
         "try: PolygonRest('https://api.polygon.io', '')\n"
         "except ConfigError: pass\n"
         "else: raise SystemExit('took a key from the environment')\n"
-        "rest = PolygonRest('https://api.polygon.io', 'given')\n"
-        "assert rest._wire._client.API_KEY == 'given'\n"
+        "rest = PolygonRest('https://api.polygon.io', 'given-by-hand')\n"
+        "assert rest._wire._client.API_KEY == 'given-by-hand'\n"
         "logging.getLogger('RESTClient').error('a line of the client')\n"
     )
     environment = os.environ | {"POLYGON_API_KEY": "from-the-environment"}

@@ -18,6 +18,9 @@ from bellwether.sources.limits import open_limit, requests_per_minute
 from bellwether.sources.rest import PolygonRest
 
 DEFAULT_URL = "https://api.polygon.io"
+SIMULATOR_KEY = "simulator-takes-any-key"
+"""For simulators, which want none; no word that an answer or a message may say, since secrets are masked there."""
+
 LIMIT_VARIABLE = "POLYGON_REQUESTS_PER_MINUTE"
 
 
@@ -84,7 +87,7 @@ def vendor_access(url: str | None, env: Mapping[str, str] = os.environ) -> Vendo
     key = env.get("POLYGON_API_KEY") or connection.password
     if url is not None:
         # Whatever is not asked at the configured address is not the vendor: its data must not enter a production lake.
-        return VendorAccess(url, key or "simulator", environment="simulated")
+        return VendorAccess(url, key or SIMULATOR_KEY, environment="simulated")
     if not key:
         msg = "no API key: set POLYGON_API_KEY or AIRFLOW_CONN_POLYGON_DEFAULT, or give --url of a simulator"
         raise ConfigError(msg)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from bellwether.calendar import get_calendar
+from bellwether.cli.options import SIMULATOR_KEY
 from bellwether.clock import Clock, SimulatedClock, SystemClock
 from bellwether.config import Config
 from bellwether.errors import ConfigError
@@ -21,8 +22,6 @@ from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import PLANS
 from bellwether.simulator.records import Market
 from bellwether.simulator.server import HOST, SimulatorConfig, running
-
-_KEY = "simulator"  # any key is accepted; this one is offered to those that need one
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +75,7 @@ def run(args: argparse.Namespace, _config: Config) -> int:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     try:
         with running(config) as simulator:
-            urls = {"rest_url": simulator.url, "ws_url": f"ws://{HOST}:{simulator.port}", "api_key": _KEY}
+            urls = {"rest_url": simulator.url, "ws_url": f"ws://{HOST}:{simulator.port}", "api_key": SIMULATOR_KEY}
             sys.stdout.write(msgspec.json.encode(urls).decode() + "\n")
             sys.stdout.flush()
             signal.sigwait(stops)

@@ -21,13 +21,16 @@ import urllib3
 
 from bellwether.clock import Clock
 from bellwether.errors import ConfigError, ConnectionFailed, Truncated, VendorError
-from bellwether.logging import redact, redact_bytes, register_secret
+from bellwether.logging import redact_one, register_secret
 from bellwether.sources.body import MAX_BODY_BYTES, gunzip
 from bellwether.sources.limits import RateLimit
 from bellwether.sources.raw import telling_headers
 from bellwether.sources.retry import retry_after_s
 
 _CHUNK_BYTES = 1 << 18
+_LEAST_KEY_CHARACTERS = 8
+"""Polygon's have 32. What is as short as a number or a ticker would be masked where an answer says just that."""
+
 _SECRET_PARAMETERS = {"apikey", "cursor"}
 
 
@@ -91,7 +94,7 @@ class Wire:
         _check_key(api_key)
         register_secret(api_key)
         self._client = _official_client(sdk, base_url, api_key)
-        self._client.client = _StrictPool(self._client.client, timeouts, clock, limit)
+        self._client.client = _StrictPool(self._client.client, api_key, timeouts, clock, limit)
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Reply:
         """Ask once.
@@ -118,7 +121,9 @@ class Wire:
 class _StrictPool:
     """Stands in the official client where its urllib3 pool does, and answers with whole replies."""
 
-    def __init__(self, pool: urllib3.PoolManager, timeouts: Timeouts, clock: Clock, limit: RateLimit | None) -> None:
+    def __init__(
+        self, pool: urllib3.PoolManager, api_key: str, timeouts: Timeouts, clock: Clock, limit: RateLimit | None
+    ) -> None:
         # The client's pool has no timeouts, one connection per host, and retries that lose the body.
         pool.connection_pool_kw.update(
             timeout=urllib3.Timeout(connect=timeouts.connect_s, read=timeouts.read_s),
@@ -127,13 +132,14 @@ class _StrictPool:
             retries=False,
         )
         self._pool = pool
+        self._api_key = api_key
         self._response_s = timeouts.response_s
         self._clock = clock
         self._limit = limit
 
     def request(self, method: str, url: str, fields: dict[str, Any] | None, headers: Mapping[str, str]) -> Reply:
         """Take the place of `urllib3.PoolManager.request`, with the arguments the official client passes."""
-        public_url = _public_url(url, fields)
+        public_url = self._without_key(_public_url(url, fields))
         try:
             # A redirect would carry the request to another host; it is an error like any status but 200.
             with self._limit.slot() if self._limit else nullcontext():
@@ -152,14 +158,17 @@ class _StrictPool:
             body = b""
         # A vendor, or a proxy on the way, that echoes the key must not bring it into the lake: nothing passes this
         # place unmasked. Verbatim but for that.
-        kept = {name: redact(value) for name, value in telling_headers(response.headers).items()}
-        request_id = redact(request_id) if request_id else None
-        reply = Reply(public_url, status, request_id, kept, redact_bytes(body), self._clock.now())
+        kept = {name: self._without_key(value) for name, value in telling_headers(response.headers).items()}
+        request_id = self._without_key(request_id) if request_id else None
+        reply = Reply(public_url, status, request_id, kept, redact_one(body, self._api_key), self._clock.now())
         if status == 429 and self._limit:
             self._limit.refused(retry_after_s(kept.get("Retry-After"), reply.received_utc))
         if status != 200:
             raise Refused(reply)
         return reply
+
+    def _without_key(self, text: str) -> str:
+        return redact_one(text.encode(), self._api_key).decode()
 
     def _body(self, response: urllib3.BaseHTTPResponse, url: str, request_id: str | None) -> bytes:
         try:
@@ -213,6 +222,9 @@ def _check_key(api_key: str) -> None:
         # http.client would refuse it too, and quote it in its message.
         message = "the vendor's API key holds blanks, line ends or letters outside ASCII: paste it again"
         raise ConfigError(message)
+    if len(api_key) < _LEAST_KEY_CHARACTERS:
+        message = f"the vendor's API key has {len(api_key)} characters, which is a part of one at most: paste it again"
+        raise ConfigError(message)
 
 
 def _check_base_url(base_url: str) -> str:
@@ -234,4 +246,4 @@ def _public_url(url: str, fields: Mapping[str, Any] | None) -> str:
     parts = urlsplit(url)
     parameters = [*parse_qsl(parts.query), *(fields or {}).items()]
     query = urlencode([(name, value) for name, value in parameters if name.lower() not in _SECRET_PARAMETERS])
-    return redact(parts._replace(query=query).geturl())
+    return parts._replace(query=query).geturl()

@@ -22,7 +22,7 @@ from bellwether.errors import (
     Unauthorized,
     VendorError,
 )
-from bellwether.logging import redact
+from bellwether.logging import redact, register_secret
 from bellwether.sources import walk
 from bellwether.sources.aggregates import Aggregates
 from bellwether.sources.rest import PolygonRest
@@ -224,12 +224,27 @@ def test_the_key_is_a_registered_secret(vendor: Any, make_rest: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "words"), [("", "empty"), (" \n", "empty"), ("two words", "blanks"), (KEY + "\n", "line")]
+    ("key", "words"),
+    [("", "empty"), (" \n", "empty"), ("two words", "blanks"), (KEY + "\n", "line"), (KEY[:7], "has 7 characters")],
 )
 def test_an_unusable_key_is_refused_without_being_shown(key: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         PolygonRest("https://api.polygon.io", key)
     assert KEY not in str(caught.value)
+    assert KEY[:7] not in str(caught.value)
+
+
+def test_what_is_kept_lacks_the_key_alone_whatever_else_is_secret(
+    vendor: Any, make_rest: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bellwether.logging._SECRETS", set())
+    register_secret("minute")  # the password of something else
+    body = page(0, echo=f"one minute of {KEY}")
+    vendor.answer(body, headers={"Date": f"minute {KEY}"})
+    [kept] = fetch(make_rest()).pages
+    assert kept.body == body.replace(KEY.encode(), b"***")
+    assert kept.headers == {"Date": "minute ***"}
+    assert "/minute/" in kept.url
 
 
 @pytest.mark.parametrize(
