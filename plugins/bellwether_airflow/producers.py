@@ -25,6 +25,7 @@ from bellwether.errors import ConfigError
 from bellwether.logging import get_logger
 from bellwether.producers import DATASETS_OF
 from bellwether.tickers import INDEX_PATTERN, OPTION_PATTERN, TICKER_PATTERN
+from bellwether.universe.spec import shown
 from bellwether_airflow import connections
 from bellwether_airflow.assets import (
     CONTRACTS,
@@ -296,6 +297,7 @@ def report(batches: list[dict[str, Any]] | None) -> None:
         failed.pop(ticker, None)
         log.warning("best-effort ticker failed", ticker=ticker, reason=reason)
     ti.xcom_push(FAILURES_KEY, msgspec.to_builtins(group(failed, refused, sum(len(b.tickers) for b in planned))))
+    _warn_of_undiscovered(planned[0])
     if failed or refused:
         reasons = "; ".join(f"{ticker}: {reason}" for ticker, reason in sorted((failed | refused).items()))
         msg = (
@@ -303,6 +305,14 @@ def report(batches: list[dict[str, Any]] | None) -> None:
             f"again. {reasons}"
         )
         raise AirflowFailException(msg)
+
+
+def _warn_of_undiscovered(plan: "Batch") -> None:
+    from bellwether.ingest.discovery import undiscovered
+    from bellwether.ingest.universe import DISCOVERED_IN
+
+    if plan.dataset in DISCOVERED_IN and (missing := undiscovered(connections.lake(), Config.load(), plan.session)):
+        log.warning("seen, but not discovered: run `bellwether discover` with --underlying", contracts=shown(missing))
 
 
 def _tickers_asked_for(dataset: str) -> list[str]:

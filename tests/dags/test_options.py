@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from bellwether.lake import Lake, read
 from bellwether.simulator.faults import Fault
@@ -53,6 +54,15 @@ def test_bars_of_a_session_that_nobody_discovered_are_captured_all_the_same(
     again = run_session(dags["options_daily"], KEY)
     assert states(again)["publish"] == "skipped"
     assert simulator.requests == []
+
+
+def test_the_report_warns_of_contracts_that_were_seen_and_not_discovered(
+    dags: dict[str, Any], run_session: Run, lake_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bellwether.ingest.discovery.undiscovered", lambda *_: ["O:AAPL250703C00200000"])
+    with structlog.testing.capture_logs() as told:
+        assert run_session(dags["options_daily"], KEY).state == "success"
+    assert [each["contracts"] for each in told if "not discovered" in each["event"]] == ["O:AAPL250703C00200000"]
 
 
 def test_no_contracts_in_the_band_are_an_empty_partition_and_no_failure(

@@ -59,11 +59,17 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 def show_undiscovered(lake: Lake, config: Config, sessions: Sequence[date]) -> None:
     """Warn of contracts that other datasets hold, the rules mean, and nobody discovered."""
+    found = {session: undiscovered(lake, config, session) for session in sessions}
+    lines = [
+        f"{session}: seen, but not discovered: {shown(missing)}; run `bellwether discover` with --underlying"
+        for session, missing in found.items()
+        if missing
+    ]
+    if untold := [str(session) for session, missing in found.items() if missing is None]:
+        lines.append(f"contracts not published, so nobody can tell what lacks among them: {shown(untold)}")
     console = Console(stderr=True)
-    for session in sessions:
-        if missing := undiscovered(lake, config, session):
-            line = f"{session}: seen, but not discovered: {shown(missing)}; run `bellwether discover` with --underlying"
-            console.print(line, style="yellow", highlight=False)
+    for line in lines:
+        console.print(line, style="yellow", highlight=False)
 
 
 def _table(lake: Lake, session: date) -> Table:

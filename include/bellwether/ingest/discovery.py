@@ -15,18 +15,18 @@ from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import failed_tickers, forgivable, publish_stage, validate_stage
 from bellwether.ingest.plan import plan_session
 from bellwether.ingest.universe import DISCOVERED_IN
-from bellwether.lake import Lake
+from bellwether.lake import Lake, paths
 from bellwether.lake.stage import Stage
 from bellwether.logging import get_logger
 from bellwether.options.selection import select
 from bellwether.options.symbols import parse_symbols
-from bellwether.schemas import SCHEMAS
 from bellwether.sources.rest import PolygonRest
 
 log = get_logger(__name__)
 
 _CONTRACTS = "contracts"
-_SEEN_IN = ("options", "options_snapshot")
+_BARS = "options"
+_SNAPSHOT = "options_snapshot"
 
 
 @dataclass(frozen=True)
@@ -109,38 +109,48 @@ def discover_missing(
         raise found.error
 
 
-def undiscovered(lake: Lake, config: Config, session: date) -> list[str]:
+def undiscovered(lake: Lake, config: Config, session: date) -> list[str] | None:
     """Return the contracts that other datasets of a session hold and the rules mean, and that were not discovered.
 
     The vendor's chains of a day have had holes (https://github.com/polygon-io/issues/issues/242). Of an underlying of
     which no contract was discovered, and so no opening price is recorded, whatever was seen is returned.
+
+    Returns
+    -------
+    None where contracts are not published: then nobody can tell.
     """
     published = lake.partition(_CONTRACTS, session)
-    seen: set[str] = set()
-    for dataset in _SEEN_IN:
-        partition = lake.partition(dataset, session) if dataset in SCHEMAS else None
-        seen |= set(partition.table["ticker"].to_pylist()) if partition else set()
     if published is None:
-        return []
+        return None
     listed = published.table.select(["ticker", "underlying", "opening_price"]).to_pylist()
-    roots = dict(zip(_facts(row["ticker"] for row in listed)["root"].to_pylist(), listed, strict=True))
     chains: dict[str, list[str]] = {}
     for row in listed:
         chains.setdefault(row["underlying"], []).append(row["ticker"])
     strange: dict[str, list[str]] = {}
-    unlisted = _facts(sorted(seen - {row["ticker"] for row in listed}))
-    for ticker, root in zip(unlisted["ticker"].to_pylist(), unlisted["root"].to_pylist(), strict=True):
-        strange.setdefault(roots[root]["underlying"] if root in roots else root, []).append(ticker)
+    for ticker, underlying in _seen(lake, session, listed).items():
+        strange.setdefault(underlying, []).append(ticker)
     prices = {row["underlying"]: row["opening_price"] for row in listed}
     found: set[str] = set()
-    for underlying, tickers in strange.items():
-        meant = set(tickers)
+    for underlying in strange.keys() & published.manifest.coverage.keys():
+        meant = set(strange[underlying])
         if underlying in prices:
             rule = config.sources.options.contracts.rule_for(underlying)
-            whole = _facts([*chains[underlying], *tickers])
+            whole = _facts([*chains[underlying], *strange[underlying]])
             meant &= set(select(whole, prices[underlying], session, rule)["ticker"].to_pylist())
         found |= meant
     return sorted(found)
+
+
+def _seen(lake: Lake, session: date, listed: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return the underlying of each contract that other datasets hold, but for those listed."""
+    chain = lake.look(paths.partition(_SNAPSHOT, session), lambda file: file.read(["ticker", "underlying"]))
+    seen = {row["ticker"]: row["underlying"] for row in chain.to_pylist()} if chain is not None else {}
+    manifest = lake.manifest(_BARS, session)
+    traded = [ticker for ticker, known in manifest.coverage.items() if known.rows] if manifest else []
+    roots = dict(zip(_facts(row["ticker"] for row in listed)["root"].to_pylist(), listed, strict=True))
+    for ticker, root in zip(traded, _facts(traded)["root"].to_pylist(), strict=True):
+        seen.setdefault(ticker, roots[root]["underlying"] if root in roots else root)
+    return {ticker: seen[ticker] for ticker in seen.keys() - {row["ticker"] for row in listed}}
 
 
 def _facts(tickers: Iterable[str]) -> pa.Table:

@@ -1,11 +1,12 @@
 """Contracts are what the bars' universe is read from: followed, empty, or lacking; strangers are told."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from bellwether.cli.discover import show_undiscovered
 from bellwether.config import Config, SinkSettings
 from bellwether.errors import LakeError, ServerError
 from bellwether.ingest.discovery import discover, discover_missing, undiscovered
@@ -18,11 +19,12 @@ from bellwether.lake import Coverage, Lake, TickerCoverage, Universe
 from bellwether.lake.coverage import session_coverage
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import publish
-from bellwether.schemas import CONTRACTS
+from bellwether.schemas import CONTRACTS, OPTIONS_SNAPSHOT
 from tests.builders import SESSION, bars, submission
 from tests.unit.ingest.conftest import FakeVendor
 
 JULY = date(2025, 7, 3)
+NOON = datetime(2025, 7, 3, 16, tzinfo=UTC)
 CALLS = ("O:AAPL250703C00200000", "O:AAPL250703C00202500")
 PUT = "O:SPY250703P00600000"
 
@@ -77,6 +79,18 @@ def put_contracts(lake: Lake, *tickers: str, failed: tuple[str, ...] = (), stage
 def put_bars(lake: Lake, *tickers: str) -> None:
     tables = [bars(ticker) for ticker in tickers]
     publish(lake, submission(*tables, dataset="options"), FileLayout(SinkSettings(), "snappy"))
+
+
+def put_chain(lake: Lake, *tickers: str) -> None:
+    required = {"ts": NOON, "exercise_style": "american", "multiplier": 100.0, "expiration": JULY}
+    rows = [
+        required | {"ticker": ticker, "underlying": ticker[2:-15], "right": "call", "strike": int(ticker[-8:]) / 1000}
+        for ticker in sorted(tickers)
+    ]
+    table = pa.Table.from_pylist(rows, schema=OPTIONS_SNAPSHOT)
+    complete = {row["underlying"]: TickerCoverage(Coverage.COMPLETE, rows=1, stage_id="s1") for row in rows}
+    changes = {"dataset": "options_snapshot", "table": table, "coverage": complete}
+    publish(lake, submission(**changes), FileLayout(SinkSettings(dictionary_columns=()), "snappy"))
 
 
 def planned(lake: Lake, config: Config, stage_id: str = "s1") -> list[tuple[str, ...]]:
@@ -164,13 +178,27 @@ def test_what_is_proven_is_not_discovered_again(lake: Lake, config: Config) -> N
 
 
 def test_contracts_seen_and_meant_but_not_discovered_are_told(lake: Lake, config: Config) -> None:
-    assert undiscovered(lake, config, SESSION) == []
     put_contracts(lake, CALLS[0])
     assert undiscovered(lake, config, SESSION) == []
     far, unknown = "O:AAPL250703C00300000", "O:SPY250703C00600000"
     put_bars(lake, CALLS[0], CALLS[1], far, unknown)
     # The far one is outside of the rule; of SPY no opening price is recorded, so whatever is seen is told.
     assert undiscovered(lake, config, SESSION) == [CALLS[1], unknown]
+
+
+def test_of_a_chain_kept_before_the_close_what_is_meant_and_not_discovered_is_told(lake: Lake, config: Config) -> None:
+    put_contracts(lake, CALLS[0])
+    put_chain(lake, *CALLS, "O:IWM250703C00200000")
+    assert undiscovered(lake, config, SESSION) == [CALLS[1]]  # of IWM no contract is asked for
+
+
+def test_without_published_contracts_nobody_can_tell_which_lack(
+    lake: Lake, config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_bars(lake, CALLS[0])
+    assert undiscovered(lake, config, SESSION) is None
+    show_undiscovered(lake, config, [SESSION])
+    assert "nobody can tell what lacks among them: 2025-07-0" in " ".join(capsys.readouterr().err.split())
 
 
 def test_contracts_and_their_bars_share_one_entry_of_the_configuration(config: Config) -> None:
