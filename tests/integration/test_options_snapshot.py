@@ -62,7 +62,7 @@ def clock() -> Now:
 @pytest.fixture(scope="module")
 def served(clock: Now) -> Iterator[RunningSimulator]:
     plans = {WITH: Plan(), WITHOUT: Plan(snapshot=None)}
-    market = ShortChains(seed=7, tickers=["AAPL", "MMM"])
+    market = ShortChains(seed=7, tickers=["AAPL", "MMM", "SPY"])
     with running(SimulatorConfig(market, clock=clock, plans=plans)) as simulator:
         yield simulator
 
@@ -139,6 +139,20 @@ def test_the_whole_chain_is_published_page_by_page_and_comes_back_equal_from_its
     assert again.revision == manifest.revision
     # Optional: a session without it is ready, one with it says so.
     assert readiness(lake, config, SESSION).inputs == {"options_snapshot": manifest.revision}
+
+
+def test_the_chain_of_an_index_is_captured_under_the_name_its_contracts_have(
+    lake: Lake, rest: Callable[..., PolygonRest], tmp_path: Path
+) -> None:
+    config = Config.load(tmp_path / "config", {"BELLWETHER__SOURCES__OPTIONS_SNAPSHOT__UNIVERSE": "[SPX]"})
+    [batch] = batches = plan(lake, config, rest())
+    fetch_batch(lake, rest(), config, batch)
+    manifest = publish(lake, config, batches)
+    assert {t: known.state for t, known in manifest.coverage.items()} == {"SPX": "complete"}
+    chain = read("options_snapshot", SESSION, SESSION, root=lake.storage.root)
+    assert set(pc.utf8_slice_codeunits(chain["ticker"], 0, 5).to_pylist()) == {"O:SPX"}
+    assert pc.min(chain["underlying_price"]).as_py() > 1000
+    assert audit_session(lake, config, "options_snapshot", SESSION) == {}
 
 
 def test_a_late_run_of_a_session_that_was_captured_has_nothing_to_do_and_one_that_is_to_fetch_it_anew_is_refused(

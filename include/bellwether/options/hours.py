@@ -77,9 +77,10 @@ def product(root: str) -> Product:
     return _PRODUCTS.get(root.rstrip("0123456789"), _STOCK)
 
 
-def is_on_index(root: str) -> bool:
-    """Return whether the options of `root` are on an index, which is computed and not traded."""
-    return product(root) in (_AM_INDEX, _PM_INDEX, _MSCI_INDEX)
+def priced_by(underlying: str) -> str:
+    """Return the ticker whose price moves the options of an underlying: `I:SPX` for SPX, itself for what is traded."""
+    on_index = product(underlying) in (_AM_INDEX, _PM_INDEX, _MSCI_INDEX)
+    return f"I:{underlying}" if on_index else underlying
 
 
 @cache

@@ -17,7 +17,7 @@ import pyarrow as pa
 from bellwether.calendar import SessionHours, get_calendar
 from bellwether.errors import BadResponse, LakeError, NotFound
 from bellwether.logging import get_logger
-from bellwether.options.hours import is_on_index
+from bellwether.options.hours import priced_by
 from bellwether.options.rules import ContractRule, ContractSelection
 from bellwether.options.selection import select
 from bellwether.options.symbols import OptionSymbol
@@ -165,7 +165,7 @@ class ListedContracts:
 
 def _places(underlying: str, hours: SessionHours) -> list[_Place]:
     """Return where the opening price may stand, the best place first."""
-    ticker = f"I:{underlying}" if is_on_index(underlying) else underlying
+    ticker = priced_by(underlying)
     calendar = get_calendar()
     before = calendar.hours(calendar.previous(hours.session))
     return [

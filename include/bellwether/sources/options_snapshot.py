@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from bellwether.calendar import SessionHours
 from bellwether.errors import BadResponse, LakeError, NotFound
+from bellwether.options.hours import priced_by
 from bellwether.schemas import OPTIONS_SNAPSHOT
 from bellwether.sources import endpoints
 from bellwether.sources.listing import Listing
@@ -24,6 +25,8 @@ _NO_QUOTE, _NO_GREEKS = OptionQuote(), Greeks()
 class OptionsSnapshot:
     """The whole chain of an underlying, all expirations and strikes: a `Source`.
 
+    Contracts are listed under SPX, their chain is asked for as I:SPX; here it is SPX in both.
+
     That its pages came while the session's chain still stood is checked where all answers pass
     (`bellwether.ingest.haul`), by `bellwether.due.UNTIL`.
     """
@@ -34,7 +37,7 @@ class OptionsSnapshot:
         """Ask for the chain of an underlying, 250 contracts a page."""
         del hours  # the vendor knows the present only
         try:
-            yield rest.listing(endpoints.OPTIONS_SNAPSHOT, {"underlying": subject}, page_log=page_log)
+            yield rest.listing(endpoints.OPTIONS_SNAPSHOT, {"underlying": priced_by(subject)}, page_log=page_log)
         except NotFound as error:
             yield error
 
@@ -43,7 +46,7 @@ class OptionsSnapshot:
         if request.endpoint != endpoints.OPTIONS_SNAPSHOT.name:
             msg = f"no request for a chain: {request.endpoint}"
             raise ValueError(msg)
-        return request.arguments["underlying"]
+        return request.arguments["underlying"].removeprefix("I:")
 
     def check_asked(self, request: Request, hours: SessionHours) -> None:
         """Refuse a chain that was asked for in part; `LakeError`."""

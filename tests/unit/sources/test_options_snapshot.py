@@ -136,6 +136,15 @@ def test_an_unknown_underlying_is_told_from_one_without_options() -> None:
     assert list(SOURCE.ask(SimpleNamespace(listing=listing), "NONE", HOURS, None)) == [unknown]  # type: ignore[arg-type]
 
 
+def test_the_chain_of_an_index_is_asked_for_by_its_own_ticker_and_kept_under_that_of_its_contracts() -> None:
+    asked: list[dict[str, str]] = []
+    vendor = SimpleNamespace(listing=lambda _endpoint, filters, **_: asked.append(filters))
+    list(SOURCE.ask(vendor, "SPX", HOURS, None))  # type: ignore[arg-type]
+    list(SOURCE.ask(vendor, "SPXL", HOURS, None))  # type: ignore[arg-type]
+    assert asked == [{"underlying": "I:SPX"}, {"underlying": "SPXL"}]
+    assert SOURCE.subject_of(Request("options_snapshot", asked[0])) == "SPX"
+
+
 def test_half_a_contract_is_refused_and_not_rounded() -> None:
     with pytest.raises(BadResponse, match=r"should be whole is not: .*12\.5"):
         rows(contract(open_interest=12.5))
