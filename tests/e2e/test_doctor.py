@@ -45,15 +45,15 @@ def test_a_hole_before_a_backfill_and_a_missing_pool_are_named_and_healed_by_the
         operated.api.import_pools(json.loads((project_root() / "config" / "pools.json").read_text()))
     assert code == 1
     assert f"{PRODUCER}.publish would wait for ever" in findings["pools"]["says"]
-    assert f"{HOLE} lack, have no run, and Airflow will never make one" in findings["ledger"]["says"]
-    assert findings["ledger"]["advice"].endswith(f"--dag-id {PRODUCER} --from-date {HOLE} --to-date {HOLE}")
+    assert f"{HOLE} lack, have no run, and Airflow will never make one" in findings[f"ledger {PRODUCER}"]["says"]
+    assert findings[f"ledger {PRODUCER}"]["advice"].endswith(f"--dag-id {PRODUCER} --from-date {HOLE} --to-date {HOLE}")
 
     [filled] = operated.backfill(HOLE, HOLE)
     assert filled.state == "success"
     code, findings = doctor()
     assert {check: found for check, found in findings.items() if found["level"] == "problem"} == {}
     assert code == 0
-    assert "all 2 sessions are complete" in findings["ledger"]["says"]
+    assert "all 2 sessions are complete" in findings[f"ledger {PRODUCER}"]["says"]
     assert "scheduler, dag processor and triggerer are healthy" in findings["airflow"]["says"]
     assert findings["connection polygon_default"]["says"] == "is there, of type polygon"
     assert findings["pools"]["level"] == "ok"

@@ -197,8 +197,10 @@ def test_the_ledgers_gap_is_named_with_its_command(
     capsys.readouterr()
     code, findings = doctor(capsys, tmp_path, "--start", "2025-11-24", "--end", "2025-11-26")
     assert code == 0
-    assert "not complete are 2025-11-25;" in findings["ledger"]["says"]
-    assert findings["ledger"]["advice"] == "bellwether backfill equities --start 2025-11-25 --end 2025-11-25"
+    assert "not complete are 2025-11-25;" in findings["ledger equities_daily"]["says"]
+    ledger = findings["ledger equities_daily"]
+    assert ledger["advice"] == "bellwether backfill equities --start 2025-11-25 --end 2025-11-25"
+    assert findings["ledger options_daily"]["says"] == "nothing was captured yet, and no session is owed"
     assert "1 tickers x 3 sessions = 3 API calls" in findings["first backfill"]["says"]
     assert "measured" in findings["first backfill"]["says"]
 

@@ -11,10 +11,10 @@ import msgspec
 
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.doctor.finding import Finding, ok, problem, unknown, warning
-from bellwether.doctor.schedule import Schedule
+from bellwether.doctor.schedule import Schedule, sessions_run
 from bellwether.due import DUE
 from bellwether.localstack import AirflowApi, ApiError, Dag
-from bellwether.producers import DAG_OF
+from bellwether.producers import DATASETS_OF
 
 _TAG = "bellwether"
 _DEFAULT_POOL = "default_pool"
@@ -176,14 +176,18 @@ class DagFacts:
     schedule: Schedule
     catches_up_from: date | None
 
+    @property
+    def owed(self) -> set[date]:
+        """The sessions it has run, and the first it owes."""
+        return sessions_run(self.schedule.runs) | ({self.catches_up_from} if self.catches_up_from else set())
 
-def schedule_of(api: AirflowApi, dataset: str, facts: AirflowFacts) -> DagFacts | None:
-    """Return what the daily DAG of a dataset has done and will do; None where Airflow has no such DAG."""
-    dag_id = DAG_OF[dataset]
+
+def schedule_of(api: AirflowApi, dag_id: str, facts: AirflowFacts) -> DagFacts | None:
+    """Return what a daily DAG has done and will do; None where Airflow has no such DAG."""
     if dag_id not in {dag.dag_id for dag in facts.dags}:
         return None
     plans = api.schedule(dag_id)
     due = plans.next_dagrun_run_after
-    next_session = get_calendar().last_due(due, DUE[dataset]) if due else None
+    next_session = get_calendar().last_due(due, DUE[DATASETS_OF[dag_id][0]]) if due else None
     begins = plans.start_date.astimezone(NEW_YORK).date() if plans.catchup and plans.start_date else None
     return DagFacts(Schedule(dag_id, api.runs(dag_id), next_session), begins)

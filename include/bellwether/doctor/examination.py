@@ -13,29 +13,29 @@ from pathlib import Path
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.clock import Clock, SystemClock
 from bellwether.config import Config
-from bellwether.doctor import airflow, cost, entitlement, lake, plan, schedule, settings, vendor
+from bellwether.doctor import airflow, cost, entitlement, lake, ledger, plan, schedule, settings, vendor
 from bellwether.doctor.entitlement import Result, Subject, Verdict
 from bellwether.doctor.finding import Finding, ok, problem, unknown
 from bellwether.due import DUE
 from bellwether.errors import LakeError
 from bellwether.ingest.universe import named_universe
-from bellwether.lake import Universe
-from bellwether.lake.coverage import session_coverage, stored_universe
+from bellwether.lake import Lake, Universe
+from bellwether.lake.coverage import stored_universe
 from bellwether.lake.location import Location
 from bellwether.localstack import AirflowApi, ApiError
 from bellwether.localstack.environment import project_root
+from bellwether.producers import DATASETS_OF
 from bellwether.sources.rest import PolygonRest
 from bellwether.sources.rows import MarketStatus
 
 DATASET = "equities"
-"""The dataset that is captured."""
+"""The dataset whose capture is examined beforehand: its plan, its cost."""
 
 MOST_CALLS = 1 + len(entitlement.PROBES) + 1 + plan.MOST_HISTORY_CALLS
 """API calls of one examination: the market's status, a probe per dataset, the session under way, the history."""
 
 _USUAL_TICKER = "SPY"  # on the exchange since 1993, in every plan, an option for every day
 _DEFAULT_YEARS = 2
-_LOOKED_AT_SESSIONS = 30
 
 
 @dataclass(frozen=True)
@@ -200,41 +200,31 @@ class Examination:
     # --- Airflow and the ledger
 
     def _airflow_findings(self) -> Iterator[Finding]:
-        will_do = None
+        plans: dict[str, airflow.DagFacts | None] = {}
         try:
             if isinstance(self.api, str):
                 yield unknown("airflow", self.api, "start it with `make up`, or name it with --airflow")
             else:
                 facts = airflow.look(self.api)
                 yield from airflow.judge(facts, expected_pools())
-                will_do = airflow.schedule_of(self.api, DATASET, facts)
+                plans = {dag_id: airflow.schedule_of(self.api, dag_id, facts) for dag_id in DATASETS_OF}
         except ApiError as error:
             yield unknown("airflow", str(error), "check --airflow, AIRFLOW_USER and AIRFLOW_PASSWORD")
-        yield from self._ledger_findings(will_do)
-
-    def _ledger_findings(self, will_do: airflow.DagFacts | None) -> Iterator[Finding]:
-        known = self._lake.lake
-        if known is None:
+        if self._lake.lake is None:
             yield ok("ledger", "nothing is published yet")
             return
-        try:
-            due = self._due(known.sessions(DATASET), will_do)
-            incomplete = [
-                session for session in due if not session_coverage(known, DATASET, session, self._named).is_complete
-            ]
-        except LakeError as error:
-            yield problem("ledger", str(error), "mend the partition, or move it out of the lake")
-            return
-        yield from schedule.judge(DATASET, due, incomplete, will_do.schedule if will_do else None)
+        for dag_id in DATASETS_OF:
+            yield from self._ledger_findings(self._lake.lake, dag_id, plans.get(dag_id))
 
-    def _due(self, published: list[date], will_do: airflow.DagFacts | None) -> list[date]:
-        """Return the sessions to look at: those asked for, else the last thirty since the capture began."""
-        calendar = get_calendar()
-        last = calendar.last_due(self.clock.now(), DUE[DATASET])
-        if self.start:
-            return calendar.sessions(self.start, min(self.end or last, last))
-        begins = published[:1] + ([will_do.catches_up_from] if will_do and will_do.catches_up_from else [])
-        return calendar.sessions(min(begins), last)[-_LOOKED_AT_SESSIONS:] if begins else []
+    def _ledger_findings(self, known: Lake, dag_id: str, will_do: airflow.DagFacts | None) -> Iterator[Finding]:
+        owed = will_do.owed if will_do else set()
+        span = ledger.Span(self.start, self.end)
+        try:
+            account = ledger.read(known, self.config, dag_id, owed, span, self.clock.now())
+        except LakeError as error:
+            yield problem(f"ledger {dag_id}", str(error), "mend the partition, or move it out of the lake")
+            return
+        yield from schedule.judge(account, will_do.schedule if will_do else None)
 
 
 def expected_pools() -> frozenset[str]:

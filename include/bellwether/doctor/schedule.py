@@ -10,6 +10,7 @@ from datetime import date
 
 from bellwether.calendar import NEW_YORK
 from bellwether.doctor.finding import Finding, ok, problem, unknown, warning
+from bellwether.doctor.ledger import Account
 from bellwether.localstack import Run
 
 _MOST_NAMED = 8
@@ -72,42 +73,54 @@ def gaps(incomplete: Sequence[date], schedule: Schedule) -> Gaps:
     return Gaps(tuple(never), tuple(failed), tuple(coming))
 
 
-def judge(dataset: str, due: Sequence[date], incomplete: Sequence[date], schedule: Schedule | None) -> list[Finding]:
-    """Return what lacks in the ledger, and how it is filled.
+def judge(account: Account, schedule: Schedule | None) -> list[Finding]:
+    """Return what lacks in the ledger of a DAG, and how it is filled.
 
     Parameters
     ----------
-    dataset
-        What is looked at.
-    due
-        The sessions looked at, ascending.
-    incomplete
-        Those the ledger does not call complete, ascending.
+    account
+        What the ledger says.
     schedule
         What Airflow will do; None where none could be asked.
     """
-    if not due:
-        return [ok("ledger", f"{dataset}: no session is due yet")]
-    span = f"{dataset}, {due[0]} to {due[-1]}"
-    if not incomplete:
-        return [ok("ledger", f"{span}: all {len(due)} sessions are complete")]
-    if schedule is None:
-        says = f"{span}: not complete are {_named(incomplete)}; whether a run will come nobody could tell"
-        return [unknown("ledger", says, _by_command_line(dataset, incomplete))]
-    found = gaps(incomplete, schedule)
+    check = f"ledger {account.dag_id}"
+    if not account.due:
+        return [ok(check, "nothing was captured yet, and no session is owed")]
+    span = f"{account.due[0]} to {account.due[-1]}"
+    if not account.incomplete:
+        return [ok(check, f"{span}: all {len(account.due)} sessions are complete")]
+    what = f"{span}, {', '.join(account.lacking)}"
+    findings = []
+    if account.lost:
+        says = f"{what}: {_named(sorted(account.lost))} lack for ever: the vendor shows the present alone"
+        findings.append(warning(check, says, "see that the DAG is not paused when its next session is due"))
+    left = [session for session in account.incomplete if session not in account.lost]
+    if left and schedule is None:
+        says = f"{what}: not complete are {_named(left)}; whether a run will come nobody could tell"
+        findings.append(unknown(check, says, _by_command_line(account.lacking, left)))
+    elif schedule is not None:
+        findings += _judge_gaps(check, what, gaps(left, schedule), schedule.dag_id, is_required=account.is_required)
+    return findings
+
+
+def _judge_gaps(check: str, what: str, found: Gaps, dag_id: str, *, is_required: bool) -> list[Finding]:
+    serious, spared = (problem, "") if is_required else (warning, "; no session waits for them")
     findings = []
     if found.never:
-        says = f"{span}: {_named(found.never)} lack, have no run, and Airflow will never make one by itself"
-        findings.append(problem("ledger", says, _by_backfill(schedule.dag_id, found.never)))
+        says = f"{what}: {_named(found.never)} lack, have no run, and Airflow will never make one by itself{spared}"
+        findings.append(serious(check, says, _by_backfill(dag_id, found.never)))
     if found.failed:
-        says = f"{span}: {_named(found.failed)} are incomplete though their runs are over"
-        findings.append(
-            problem("ledger", says, "read the red task, mend the cause, clear the run with its failed tasks")
-        )
+        says = f"{what}: {_named(found.failed)} are incomplete though their runs are over{spared}"
+        findings.append(serious(check, says, "read the red task, mend the cause, clear the run with its failed tasks"))
     if found.coming:
-        says = f"{span}: {_named(found.coming)} wait for runs that are under way or will come"
-        findings.append(warning("ledger", says, f"see that {schedule.dag_id} is not paused"))
+        says = f"{what}: {_named(found.coming)} wait for runs that are under way or will come"
+        findings.append(warning(check, says, f"see that {dag_id} is not paused"))
     return findings
+
+
+def sessions_run(runs: Sequence[Run]) -> set[date]:
+    """Return the sessions that runs are of."""
+    return {session for run in runs if (session := _session_of(run))}
 
 
 def _session_of(run: Run) -> date | None:
@@ -131,5 +144,7 @@ def _by_backfill(dag_id: str, sessions: Sequence[date]) -> str:
     return f"airflow backfill create --dag-id {dag_id} --from-date {sessions[0]} --to-date {sessions[-1]}"
 
 
-def _by_command_line(dataset: str, sessions: Sequence[date]) -> str:
-    return f"bellwether backfill {dataset} --start {sessions[0]} --end {sessions[-1]}"
+def _by_command_line(datasets: Sequence[str], sessions: Sequence[date]) -> str:
+    first, *others = datasets
+    command = f"bellwether backfill {first} --start {sessions[0]} --end {sessions[-1]}"
+    return f"{command}, likewise {', '.join(others)}" if others else command

@@ -129,7 +129,7 @@ class FakeApi:
 def test_the_next_session_is_read_off_the_next_run(
     plans: DagSchedule, next_session: date | None, catches_up_from: date | None
 ) -> None:
-    known = schedule_of(cast(AirflowApi, FakeApi(plans)), "equities", WELL)
+    known = schedule_of(cast(AirflowApi, FakeApi(plans)), "equities_daily", WELL)
     assert known is not None
     assert known.schedule.next_session == next_session
     assert known.catches_up_from == catches_up_from
@@ -138,7 +138,7 @@ def test_the_next_session_is_read_off_the_next_run(
 
 def test_without_the_dag_there_is_no_schedule() -> None:
     api = cast(AirflowApi, FakeApi(DagSchedule(catchup=False)))
-    assert schedule_of(api, "equities", replace(WELL, dags=())) is None
+    assert schedule_of(api, "equities_daily", replace(WELL, dags=())) is None
 
 
 @pytest.mark.parametrize("error", [KeyError("version"), ValueError("<html>"), msgspec.ValidationError("no pools")])
