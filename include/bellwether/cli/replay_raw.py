@@ -9,7 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bellwether.cli.options import add_lake, add_range, lake_location, sessions_between
 from bellwether.config import Config
 from bellwether.errors import LakeError, QualityError
-from bellwether.ingest.replay import audit_session, replay_session
+from bellwether.ingest.audit import audit_session
+from bellwether.ingest.replay import replay_session
 from bellwether.ingest.sources import CAPTURED
 from bellwether.lake import Lake
 

@@ -14,10 +14,11 @@ import pytest
 from bellwether.calendar import SessionHours
 from bellwether.config import Config
 from bellwether.errors import ConfigError, NotEntitled, ServerError, VendorError
+from bellwether.ingest.audit import audit_session
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import publish_stage, validate_stage
 from bellwether.ingest.plan import plan_session
-from bellwether.ingest.replay import audit_session, replay_session
+from bellwether.ingest.replay import replay_session
 from bellwether.lake import Coverage, Lake, Manifest, paths, read
 from bellwether.lake.coverage import session_coverage
 from bellwether.lake.publish import Publication

@@ -14,9 +14,10 @@ from bellwether.clock import SimulatedClock
 from bellwether.config import Config
 from bellwether.errors import BadResponse, LakeError, NotFound, QualityError
 from bellwether.ingest import rawfiles
+from bellwether.ingest.audit import audit_session
 from bellwether.ingest.finish import validate_stage
 from bellwether.ingest.rawfiles import StoredAnswer
-from bellwether.ingest.replay import Replayed, audit_session, replay_session
+from bellwether.ingest.replay import Replayed, replay_session
 from bellwether.lake import Coverage, Lake, Manifest, paths, read
 from bellwether.lake.coverage import session_coverage
 from bellwether.quality.gate import check_batch

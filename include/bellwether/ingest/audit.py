@@ -1,0 +1,67 @@
+"""Whether the raw responses of a session prove what is published of it. Reads alone: nothing is written."""
+
+from datetime import date
+
+from bellwether.calendar import SessionHours, get_calendar
+from bellwether.config import Config
+from bellwether.errors import NotFound
+from bellwether.ingest.evidence import UNREADABLE, answers_in, of_manifest, one_by_one, why_unreadable
+from bellwether.ingest.haul import overlaps
+from bellwether.ingest.sources import source_of
+from bellwether.lake import Coverage, Lake, Manifest
+from bellwether.news.versions import merge_versions
+from bellwether.quality.gate import check_batch
+from bellwether.schemas import FORMS
+from bellwether.sources.source import Source
+from bellwether.tickers import WHOLE
+
+
+def audit_session(lake: Lake, config: Config, dataset: str, session: date) -> dict[str, str]:
+    """Return the published tickers whose raw responses do not prove what is published, with the reason.
+
+    Raises
+    ------
+    LakeError
+        A raw file is damaged or not what was published from.
+    """
+    manifest = lake.manifest(dataset, session)
+    if manifest is None:
+        return {}
+    hours = get_calendar().hours(session)
+    source = source_of(config, dataset)
+    if FORMS[dataset].keeps_versions:
+        return _audit_versions(lake, source, manifest, hours)
+    recorded, problems = of_manifest(lake, source, manifest)
+    for ticker, [stored] in recorded.answers.items():
+        known = manifest.coverage[ticker]
+        claimed = known.rows + known.quarantined_rows + known.duplicates_dropped
+        is_known = True
+        try:
+            answers = answers_in(source, stored, hours)
+            found = source.rows(ticker, answers, hours).num_rows + overlaps(answers)
+        except NotFound:
+            is_known, found = False, 0
+        except UNREADABLE as error:
+            problems[ticker] = why_unreadable(stored, error)
+            continue
+        if is_known != (known.state is not Coverage.UNKNOWN_TICKER) or found != claimed:
+            problems[ticker] = f"published as {known.state.value} of {claimed} rows, but the raw answer has {found}"
+    return dict(sorted(problems.items()))
+
+
+def _audit_versions(lake: Lake, source: Source, manifest: Manifest, hours: SessionHours) -> dict[str, str]:
+    """Return whether all answers together come to what is published."""
+    rounds, problems = one_by_one(lake, source, manifest.session, manifest, recorded_only=True)
+    schema = FORMS[source.dataset].schema
+    merged = schema.empty_table()
+    for subject, [stored] in (item for each in rounds for item in each.answers.items()):
+        try:
+            found = source.rows(subject, answers_in(source, stored, hours), hours)
+        except UNREADABLE as error:
+            problems[subject] = why_unreadable(stored, error)
+            continue
+        report = check_batch(found, hours, source.dataset)
+        merged = merge_versions(merged, report.table.filter(report.reasons.is_null()).cast(schema))
+    if not problems and merged.num_rows != manifest.rows:
+        problems[WHOLE] = f"published are {manifest.rows} rows, but the raw answers come to {merged.num_rows}"
+    return problems
