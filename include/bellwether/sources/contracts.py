@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from functools import partial
 from math import ceil, floor
 from typing import Any, Final, Literal
 
@@ -29,7 +30,7 @@ from bellwether.sources.listing import Listing, ListingChain
 from bellwether.sources.raw import Request
 from bellwether.sources.rest import PolygonRest
 from bellwether.sources.rows import Contract
-from bellwether.sources.source import EMPTY_REASON, Answer
+from bellwether.sources.source import EMPTY_REASON, Answer, answer_to
 from bellwether.sources.walk import PageLog
 
 log = get_logger(__name__)
@@ -95,10 +96,7 @@ class ListedContracts:
         """
         opening = _Opening()
         for place in _places(subject, hours):
-            try:
-                answer = place.ask(rest)
-            except NotFound as error:
-                answer = error
+            answer = answer_to(partial(place.ask, rest))
             yield answer
             if (price := place.read(answer)) is not None:
                 opening = _Opening(price, place.source)

@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from bellwether.calendar import SessionHours
 from bellwether.due import SPANS
-from bellwether.errors import LakeError, NotFound
+from bellwether.errors import LakeError
 from bellwether.sources.aggregates import Aggregates, BarChain
 from bellwether.sources.bars import iso
 from bellwether.sources.raw import Request
 from bellwether.sources.rest import PolygonRest
-from bellwether.sources.source import Answer
+from bellwether.sources.source import Answer, answer_to, of_kind
 from bellwether.sources.walk import PageLog
 
 
@@ -31,10 +31,7 @@ class MinuteBars:
 
     def ask(self, rest: PolygonRest, subject: str, hours: SessionHours, page_log: PageLog) -> Iterator[Answer]:
         """Ask for the bars, in milliseconds: dates mean UTC days, and a winter session ends on the next one."""
-        try:
-            yield rest.aggregates(subject, *self.window_ms(hours), page_log=page_log)
-        except NotFound as error:
-            yield error
+        yield answer_to(lambda: rest.aggregates(subject, *self.window_ms(hours), page_log=page_log))
 
     def subject_of(self, request: Request) -> str:
         """Return the ticker of a request; `ValueError` for what asks for no bars."""
@@ -53,12 +50,7 @@ class MinuteBars:
         """Return the bars as the vendor gave them; `NotFound` where it knows no such ticker."""
         del subject, hours
         [answer] = answers
-        if isinstance(answer, NotFound):
-            raise answer
-        if not isinstance(answer, Aggregates):
-            msg = f"not an answer about bars: {type(answer).__name__}"
-            raise TypeError(msg)
-        return answer.table
+        return of_kind(Aggregates, answer).table
 
     def window_ms(self, hours: SessionHours) -> tuple[int, int]:
         """Return the first and the last bar start of a session, Unix ms UTC, inclusive."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 
 from bellwether.calendar import SessionHours
-from bellwether.errors import BadResponse, LakeError, NotFound
+from bellwether.errors import BadResponse, LakeError
 from bellwether.options.hours import priced_by
 from bellwether.schemas import OPTIONS_SNAPSHOT
 from bellwether.sources import endpoints
@@ -14,7 +14,7 @@ from bellwether.sources.listing import Listing
 from bellwether.sources.raw import Request
 from bellwether.sources.rest import PolygonRest
 from bellwether.sources.rows import Greeks, OptionQuote, OptionSnapshot
-from bellwether.sources.source import Answer
+from bellwether.sources.source import Answer, answer_to, of_kind
 from bellwether.sources.walk import PageLog
 
 _NS_PER_MS = 1_000_000
@@ -36,10 +36,8 @@ class OptionsSnapshot:
     def ask(self, rest: PolygonRest, subject: str, hours: SessionHours, page_log: PageLog) -> Iterator[Answer]:
         """Ask for the chain of an underlying, 250 contracts a page."""
         del hours  # the vendor knows the present only
-        try:
-            yield rest.listing(endpoints.OPTIONS_SNAPSHOT, {"underlying": priced_by(subject)}, page_log=page_log)
-        except NotFound as error:
-            yield error
+        filters = {"underlying": priced_by(subject)}
+        yield answer_to(lambda: rest.listing(endpoints.OPTIONS_SNAPSHOT, filters, page_log=page_log))
 
     def subject_of(self, request: Request) -> str:
         """Return the underlying of a request; `ValueError` for what asks for no chain."""
@@ -64,12 +62,8 @@ class OptionsSnapshot:
             A size or an open interest is no whole number of contracts.
         """
         del hours
-        [answer] = answers
-        if isinstance(answer, NotFound):
-            raise answer
-        if not isinstance(answer, Listing):
-            msg = f"not an answer about chains: {type(answer).__name__}"
-            raise TypeError(msg)
+        [only] = answers
+        answer = of_kind(Listing, only)
         came = (
             page.received_utc for page, rows in zip(answer.pages, answer.rows_by_page, strict=True) for _ in range(rows)
         )

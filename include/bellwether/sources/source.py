@@ -4,7 +4,7 @@ A subject is what is asked for one by one: a ticker, a contract, an underlying. 
 stored answers are read exactly as live ones are (`bellwether.ingest.replay`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -22,6 +22,32 @@ EMPTY_REASON = b"reason"
 
 type Answer = Aggregates | Listing[Any] | NotFound
 """What one question came to; "there is none" is an answer too."""
+
+
+def answer_to(question: Callable[[], Answer]) -> Answer:
+    """Return what a question came to, be it that there is none."""
+    try:
+        return question()
+    except NotFound as error:
+        return error
+
+
+def of_kind[Kind](kind: type[Kind], answer: Answer) -> Kind:
+    """Return an answer that holds something.
+
+    Raises
+    ------
+    NotFound
+        It says that there is none.
+    TypeError
+        It answers another kind of question.
+    """
+    if isinstance(answer, NotFound):
+        raise answer
+    if not isinstance(answer, kind):
+        msg = f"not an answer of kind {kind.__name__}: {type(answer).__name__}"
+        raise TypeError(msg)
+    return answer
 
 
 class Source(Protocol):

@@ -151,7 +151,7 @@ def test_half_a_contract_is_refused_and_not_rounded() -> None:
 
 
 def test_an_answer_of_another_kind_is_refused() -> None:
-    with pytest.raises(TypeError, match="not an answer about chains: str"):
+    with pytest.raises(TypeError, match="not an answer of kind Listing: str"):
         SOURCE.rows("SPY", ["bars"], HOURS)  # type: ignore[list-item]
 
 
