@@ -23,14 +23,14 @@ from bellwether.sources.bars import decode_aggregates
 from bellwether.sources.rest import PolygonRest
 from tests.bench import BenchRow
 
-_TICKER = "SPY"
+_TICKER, _CONTRACT = "SPY", "O:SPY240719C00550000"
 _KEY = "key-of-the-benchmark"
 _FIRST, _LAST = date(2024, 3, 1), date(2024, 7, 3)
-_BIG, _SMALL = 50_000, 390
+_BIG, _SMALL, _FEW = 50_000, 390, 5
 
 
 def run() -> list[BenchRow]:
-    """Measure decoding at two page sizes, and a whole request with HTTP and gunzip."""
+    """Measure decoding of a full page, a session and the few bars of an option, and a request with HTTP and gunzip."""
     with running(SimulatorConfig(GeneratedMarket(tickers=[_TICKER], start=_FIRST, end=_LAST))) as simulator:
         rest = PolygonRest(simulator.url, _KEY)
         client = RESTClient(api_key=_KEY, base=simulator.url)
@@ -44,19 +44,22 @@ def run() -> list[BenchRow]:
             return _table(list(client.list_aggs(*window, adjusted=False, sort="asc", limit=_BIG)))
 
         whole = _ratio(client_request, lambda: rest.aggregates(_TICKER, from_ms, to_ms).table, rounds=7)
-    big, small = _cut(page, _BIG), _cut(page, _SMALL)
+    big, small, few = _cut(page, _BIG), _cut(page, _SMALL), _cut(page, _FEW, _CONTRACT)
     return [
         _row(f"page to Arrow vs official client, {_BIG} bars", _decode_ratio(big, rounds=9, repeats=1), 5.0),
         _row(f"page to Arrow vs official client, {_SMALL} bars", _decode_ratio(small, rounds=15, repeats=30), 3.5),
+        _row(f"page to Arrow vs official client, {_FEW} bars", _decode_ratio(few, rounds=15, repeats=500), 2.0),
         _row("request, gunzip and Arrow vs official client", whole, 3.0),
     ]
 
 
 def _decode_ratio(body: bytes, *, rounds: int, repeats: int) -> float:
-    def official() -> pa.Table:
-        return _table([Agg.from_dict(bar) for bar in json.loads(body.decode("utf-8"))["results"]])
+    ticker = json.loads(body)["ticker"]
 
-    return _ratio(official, lambda: decode_aggregates(body, _TICKER, url="bench")[1], rounds=rounds, repeats=repeats)
+    def official() -> pa.Table:
+        return _table([Agg.from_dict(bar) for bar in json.loads(body.decode("utf-8"))["results"]], ticker)
+
+    return _ratio(official, lambda: decode_aggregates(body, ticker, url="bench")[1], rounds=rounds, repeats=repeats)
 
 
 def _ratio(official: Callable[[], pa.Table], ours: Callable[[], pa.Table], *, rounds: int, repeats: int = 1) -> float:
@@ -78,9 +81,9 @@ def _cpu_s(call: Callable[[], object], repeats: int) -> float:
     return time.thread_time() - started_s
 
 
-def _table(bars: Sequence[Agg]) -> pa.Table:
+def _table(bars: Sequence[Agg], ticker: str = _TICKER) -> pa.Table:
     columns = {
-        "ticker": [_TICKER] * len(bars),
+        "ticker": [ticker] * len(bars),
         "ts": [bar.timestamp for bar in bars],
         "open": [bar.open for bar in bars],
         "high": [bar.high for bar in bars],
@@ -93,10 +96,11 @@ def _table(bars: Sequence[Agg]) -> pa.Table:
     return pa.table(columns, schema=EQUITIES)
 
 
-def _cut(page: bytes, bars: int) -> bytes:
+def _cut(page: bytes, bars: int, ticker: str = _TICKER) -> bytes:
     content = json.loads(page)
     counts = dict.fromkeys(("queryCount", "resultsCount", "count"), bars)
-    return json.dumps(content | counts | {"results": content["results"][:bars]}, separators=(",", ":")).encode()
+    content |= counts | {"ticker": ticker, "results": content["results"][:bars]}
+    return json.dumps(content, separators=(",", ":")).encode()
 
 
 def _ms(instant: datetime) -> int:
