@@ -4,12 +4,9 @@ The steps of `options_daily`, against the generated market, without Airflow: tas
 Fetching and publishing run in a process each, so that their memory is not that of the simulator.
 """
 
-import multiprocessing
-import resource
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -23,7 +20,7 @@ from bellwether.lake import Lake, read
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.server import SimulatorConfig, running
 from bellwether.sources.rest import PolygonRest
-from tests.bench import BenchRow
+from tests.bench import BenchRow, apart, peak_memory_mb
 from tests.builders import SESSION
 
 _CONTRACTS = 3_000
@@ -43,8 +40,8 @@ def run() -> list[BenchRow]:
         discover(lake, config, rest, SESSION, stage_id="s1", run_id="bench")
         batches = plan_session(lake, config, rest, "options", SESSION, stage_id="s1")
         batches = batches[: _CONTRACTS // config.settings.ingest.batch_tickers]
-        fetch_mb = _apart(_fetch, folder, simulator.url, config, batches)
-        publish_mb = _apart(_publish, folder, config, batches)
+        fetch_mb = apart(_fetch, folder, simulator.url, config, batches)
+        publish_mb = apart(_publish, folder, config, batches)
         contracts, options = lake.manifest("contracts", SESSION), lake.manifest("options", SESSION)
         assert contracts is not None
         assert options is not None
@@ -70,11 +67,6 @@ def _config() -> Config:
     return Config.model_validate({"sources": {"options": content}})
 
 
-def _apart[**P](step: Callable[P, float], *args: P.args, **kwargs: P.kwargs) -> float:
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-        return process.submit(step, *args, **kwargs).result()
-
-
 def _fetch(folder: str, url: str, config: Config, batches: Sequence[Batch]) -> float:
     lake, rest = Lake.open(folder, simulated=True), PolygonRest(url, "key-of-the-benchmark")
     return max(fetch_batch(lake, rest, config, batch).peak_memory_mb for batch in batches)
@@ -84,7 +76,7 @@ def _publish(folder: str, config: Config, batches: Sequence[Batch]) -> float:
     lake = Lake.open(folder, simulated=True)
     validate_stage(lake, batches)
     publish_stage(lake, config, "options", SESSION, stage_id="s1", run_id="bench")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_memory_mb()
 
 
 def _read_ms(folder: str) -> float:
