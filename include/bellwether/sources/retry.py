@@ -9,7 +9,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -36,9 +36,12 @@ log = get_logger(__name__)
 _LONGEST_RETRY_AFTER_S = 30 * 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Retrier:
     """Calls a request until it succeeds or its error's rule is used up.
+
+    While a vendor is down, every request would wait in vain as long as the first, and hold its task's slot: once an
+    error has used up its attempts, the requests that follow are tried once each, until one does not fail like it.
 
     Parameters
     ----------
@@ -56,6 +59,7 @@ class Retrier:
     sleep: Callable[[float], None]
     rng: random.Random
     patience_s: float = math.inf
+    _given_up: type[VendorError] | None = field(default=None, init=False)
 
     def call[T](self, request: Callable[[], T]) -> T:
         """Return what `request` returns.
@@ -68,12 +72,15 @@ class Retrier:
         """
         for attempt in itertools.count(1):
             try:
-                return request()
+                answer = request()
             except VendorError as error:
                 rule = self.policies.rule_for(error)
                 wait_s = self._wait_s(error, rule, attempt)
-                if attempt >= rule.attempts or wait_s > self.patience_s:
+                if attempt >= rule.attempts or wait_s > self.patience_s or type(error) is self._given_up:
+                    # A wait that the vendor names is worth waiting each time.
+                    self._given_up = None if _is_told(error) else type(error)
                     raise
+                self._given_up = None
                 if _is_told(error):
                     # Never for an hour in one task; and those told the same do not return together.
                     wait_s = min(wait_s, rule.cap_s) + self.rng.uniform(0, rule.base_s / 10)
@@ -88,6 +95,9 @@ class Retrier:
                     attempts=rule.attempts,
                     wait_s=round(wait_s, 3),
                 )
+            else:
+                self._given_up = None
+                return answer
             self.sleep(wait_s)
         raise AssertionError  # pragma: no cover - count() does not end
 

@@ -1,4 +1,5 @@
 import random
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,6 +78,34 @@ def test_error_is_raised_as_it_is_once_its_attempts_are_used_up() -> None:
     assert caught.value is errors[-1]
     assert flaky.calls == 3
     assert len(waits_s) == 2
+
+
+def test_while_the_vendor_is_down_only_the_first_request_waits() -> None:
+    subject, waits_s = retrier(RetryPolicies(default=RetryRule(attempts=3), errors={}))
+    down = [Flaky(*(server_error() for _ in range(9))) for _ in range(4)]
+    for flaky in down:
+        with pytest.raises(ServerError):
+            subject.call(flaky)
+    assert [flaky.calls for flaky in down] == [3, 1, 1, 1]
+    assert len(waits_s) == 2
+
+
+def test_a_wait_that_the_vendor_names_is_waited_each_time() -> None:
+    subject, waits_s = retrier(RetryPolicies(default=RetryRule(attempts=2), errors={}))
+    for _ in range(2):
+        with pytest.raises(RateLimited):
+            subject.call(Flaky(*(RateLimited("slow down", url=URL, retry_after_s=5) for _ in range(2))))
+    assert len(waits_s) == 2
+
+
+@pytest.mark.parametrize("sign", [None, NotFound("no", url=URL), BadResponse("cut", url=URL)], ids=str)
+def test_a_vendor_that_answers_otherwise_is_waited_for_again(sign: VendorError | None) -> None:
+    subject, _ = retrier(RetryPolicies(default=RetryRule(attempts=2), errors={}))
+    with pytest.raises(ServerError):
+        subject.call(Flaky(server_error(), server_error()))
+    with suppress(NotFound):
+        subject.call(Flaky(*[sign] if sign else []))
+    assert subject.call(Flaky(server_error())) == 42
 
 
 @pytest.mark.parametrize("cls", [BadRequest, Unauthorized, NotEntitled, NotFound, NotPublishedYet])
