@@ -45,6 +45,8 @@ class Due:
 # Bars of the last minutes come up to 15 minutes late on delayed plans, and late prints still change them.
 DUE: Final[Mapping[str, Due]] = {
     "equities": Due("post_close", 15),
+    # A while after the minutes, which they are compared with.
+    "daily_bars": Due("post_close", 30),
     # By then the first minute is known on delayed plans too.
     "contracts": Due("open", 20),
     "options": Due("close", 60),

@@ -8,6 +8,7 @@ from typing import Final
 
 DATASETS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "equities_daily": ("equities",),
+    "daily_bars": ("daily_bars",),
     "options_discovery": ("contracts",),
     "options_daily": ("options",),
     "options_snapshot": ("options_snapshot",),

@@ -25,6 +25,15 @@ EQUITIES = pa.schema(
 )
 """Minute bars of what is traded: stocks, and option contracts (price per share, volume in contracts)."""
 
+DAILY_BARS = pa.schema(
+    [
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("date", pa.date32(), nullable=False),
+        *(field for field in EQUITIES if field.name not in {"ticker", "ts"}),
+    ]
+)
+"""The vendor's own day bars, unadjusted; `date` is the session, and no start of a bar: a day is known at its end."""
+
 CONTRACTS = pa.schema(
     [
         pa.field("ticker", pa.string(), nullable=False),
@@ -199,6 +208,7 @@ class Form:
 
 FORMS: dict[str, Form] = {
     "equities": Form(EQUITIES),
+    "daily_bars": Form(DAILY_BARS, ("ticker", "date"), subject=None),
     "contracts": Form(CONTRACTS, ("underlying", "expiration", "strike", "right", "ticker"), "underlying"),
     "options": Form(EQUITIES),
     "options_snapshot": Form(OPTIONS_SNAPSHOT, key=("underlying", "ticker"), subject="underlying"),

@@ -8,6 +8,7 @@ of partitioned assets does not hold when one of them is cleared alone.
 from airflow.sdk import Asset
 
 EQUITIES = Asset(name="equities", uri="bellwether://clean/equities", group="bellwether")
+DAILY_BARS = Asset(name="daily_bars", uri="bellwether://clean/daily_bars", group="bellwether")
 CONTRACTS = Asset(name="contracts", uri="bellwether://clean/contracts", group="bellwether")
 OPTIONS = Asset(name="options", uri="bellwether://clean/options", group="bellwether")
 OPTIONS_SNAPSHOT = Asset(name="options_snapshot", uri="bellwether://clean/options_snapshot", group="bellwether")

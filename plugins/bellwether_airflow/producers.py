@@ -2,6 +2,7 @@
 
     plan -> ingest (mapped over batches) -> validate -> publish -> inputs_ready -> announce
     ingest, publish -> report, which fails the run when a ticker failed
+    publish -> crosscheck, of equities and of daily_bars: whichever comes last compares both
 
 A DAG of several datasets has this graph once for each, in a group of its name: `splits.plan`, `splits.ingest`, ...
 
@@ -29,6 +30,7 @@ from bellwether.universe.spec import shown
 from bellwether_airflow import connections
 from bellwether_airflow.assets import (
     CONTRACTS,
+    DAILY_BARS,
     DIVIDENDS,
     EQUITIES,
     INDICES,
@@ -72,6 +74,8 @@ class Producer:
         Of them, for the form.
     requests_pool
         Of the tasks that call the vendor.
+    is_crosschecked
+        Whether it is compared with another dataset, once both are published.
     """
 
     dataset: str
@@ -79,12 +83,14 @@ class Producer:
     subject: str | None = TICKER_PATTERN
     examples: str = "SPY or BRK.A"
     requests_pool: str = "vendor_requests"
+    is_crosschecked: bool = False
 
 
 PRODUCERS = {
     row.dataset: row
     for row in (
-        Producer("equities", EQUITIES),
+        Producer("equities", EQUITIES, is_crosschecked=True),
+        Producer("daily_bars", DAILY_BARS, subject=None, is_crosschecked=True),
         Producer("contracts", CONTRACTS, examples="AAPL or SPX"),
         Producer("options", OPTIONS, OPTION_PATTERN, "O:SPY240119C00470000"),
         # Its moment passes: no backfill may hold the slots it needs.
@@ -165,6 +171,8 @@ def _graph(row: Producer) -> None:
     fetched >> validated
     published >> inputs_ready() >> announce()
     [fetched, published] >> report(batches)
+    if row.is_crosschecked:
+        published >> crosscheck()
 
 
 @waiting_task()
@@ -269,6 +277,22 @@ def inputs_ready() -> bool:
 def announce() -> None:
     """Tell consolidation that the session's inputs stand."""
     _emit(SESSION_READY, session_of(get_current_context()["dag_run"]))
+
+
+@task
+def crosscheck() -> dict[str, Any]:
+    """Compare the session's minutes with its day bars, and warn of what is unusual; skip until both are published."""
+    from bellwether.ingest.crosscheck import crosscheck_session, why_incomparable
+
+    lake, session = connections.lake(), session_of(get_current_context()["dag_run"])
+    if why := why_incomparable(lake, session):
+        raise AirflowSkipException(why)
+    check = crosscheck_session(lake, session)
+    for warning, tickers in check.tickers_by_warning.items():
+        log.warning("minutes and day bars differ", warning=warning, count=len(tickers), tickers=shown(tickers))
+    log.info("minutes and day bars compared", tickers=check.tickers, others=check.others)
+    counted = {warning: len(tickers) for warning, tickers in check.tickers_by_warning.items()}
+    return {"tickers": check.tickers, "others": check.others, "warnings": counted}
 
 
 @task(trigger_rule="all_done", retries=0)

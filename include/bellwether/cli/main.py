@@ -18,6 +18,7 @@ _COMMANDS = {
     "discover": "find the option contracts that matter on a session, and say why each was chosen",
     "replay-raw": "publish a range of sessions again from the raw responses, without the vendor",
     "coverage": "show what is known of each session",
+    "crosscheck": "compare a session's minutes with the vendor's day bars",
     "universe": "show which tickers a session is to capture",
     "views": "write DuckDB views of the lake as SQL",
     "prune": "delete replaced revisions that are older than asked for",

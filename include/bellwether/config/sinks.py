@@ -27,6 +27,7 @@ class Sinks(Model):
     """`sinks.yaml`."""
 
     equities: SinkSettings = SinkSettings()
+    daily_bars: SinkSettings = SinkSettings(dictionary_columns=("date",))
     contracts: SinkSettings = SinkSettings(dictionary_columns=_LISTED)
     options: SinkSettings = SinkSettings()
     options_snapshot: SinkSettings = SinkSettings(dictionary_columns=_CHAIN)

@@ -73,6 +73,7 @@ class Sources(Model):
     """`sources.yaml`."""
 
     equities: EquitySettings = EquitySettings()
+    daily_bars: FeedSettings = FeedSettings()
     options: OptionSettings = OptionSettings()
     options_snapshot: ChainSettings = ChainSettings()
     indices: IndexSettings = IndexSettings()

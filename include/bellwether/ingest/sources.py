@@ -6,8 +6,9 @@ from typing import Final
 from bellwether.calendar import SessionHours
 from bellwether.config import Config
 from bellwether.news.sentiment import LexiconExtractor
-from bellwether.sources import news
+from bellwether.sources import daily_bars, news
 from bellwether.sources.contracts import ListedContracts
+from bellwether.sources.daily_bars import DailyBars
 from bellwether.sources.indices import IndexBars
 from bellwether.sources.minute_bars import MinuteBars
 from bellwether.sources.news import NewsFeed
@@ -17,6 +18,7 @@ from bellwether.sources.source import Answer, Source
 
 _MAKERS: Final[Mapping[str, Callable[[Config], Source]]] = {
     "equities": lambda _config: MinuteBars("equities"),
+    "daily_bars": lambda _config: DailyBars(),
     "contracts": lambda config: ListedContracts(config.sources.options.contracts),
     "options": lambda _config: MinuteBars("options"),
     "options_snapshot": lambda _config: OptionsSnapshot(),
@@ -28,7 +30,10 @@ _MAKERS: Final[Mapping[str, Callable[[Config], Source]]] = {
     "tickers": lambda _config: TICKERS,
 }
 
-LEFT_OUT: Final[Mapping[str, Callable[[Sequence[Answer], SessionHours], dict[str, int]]]] = {"news": news.left_out}
+LEFT_OUT: Final[Mapping[str, Callable[[Sequence[Answer], SessionHours], dict[str, int]]]] = {
+    "daily_bars": daily_bars.left_out,
+    "news": news.left_out,
+}
 """What of the answers becomes no row, counted by `WarningName`; elsewhere all of them does."""
 
 CAPTURED: Final = tuple(sorted(_MAKERS))

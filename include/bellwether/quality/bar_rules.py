@@ -1,4 +1,4 @@
-"""What minute bars must be, and what real ones do: the rules of every dataset of bars."""
+"""What bars must be, and what real ones do: the rules of every dataset of bars, of minutes and of days."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -22,23 +22,36 @@ _CENT_TOLERANCE = 1e-6  # in cents: far above the float error of a real price, f
 
 
 def broken_of(dataset: str) -> "Callable[[_Columns, SessionHours], dict[str, pa.Array]]":
-    """Return the rules of a dataset of bars; those about volumes hold where there are any."""
+    """Return the rules of a dataset of minute bars; those about volumes hold where there are any."""
 
     def broken(columns: _Columns, hours: "SessionHours") -> dict[str, pa.Array]:
         start, end = SPANS[dataset](hours)
-        return _priced(columns, start, end) | (_traded(columns) if "volume" in columns else {})
+        timed = _timed(columns["ts"], start, end)
+        return _priced(columns) | timed | (_traded(columns) if "volume" in columns else {})
 
     return broken
 
 
-def _priced(columns: _Columns, start: datetime, end: datetime) -> dict[str, pa.Array]:
-    prices = [columns[name] for name in PRICES]
-    ts, high, low = columns["ts"], columns["high"], columns["low"]
+def broken_day(columns: _Columns, hours: "SessionHours") -> dict[str, pa.Array]:
+    """Return the rules of day bars: those of minutes, and each is of the session."""
+    day = columns["date"]
+    other_day = any_of(pc.not_equal(day, pa.scalar(hours.session, day.type)))
+    return _priced(columns) | _traded(columns) | {RowReason.OUTSIDE_SESSION: other_day}
+
+
+def _timed(ts: pa.Array, start: datetime, end: datetime) -> dict[str, pa.Array]:
     before, after = pc.less(ts, pa.scalar(start, ts.type)), pc.greater_equal(ts, pa.scalar(end, ts.type))
     return {
-        RowReason.NULL_PRICE: any_of(*(is_missing(price) for price in prices)),
         RowReason.OUTSIDE_SESSION: any_of(before, after),
         RowReason.OFF_MINUTE: any_of(pc.not_equal(ms_past_minute(ts), 0)),
+    }
+
+
+def _priced(columns: _Columns) -> dict[str, pa.Array]:
+    prices = [columns[name] for name in PRICES]
+    high, low = columns["high"], columns["low"]
+    return {
+        RowReason.NULL_PRICE: any_of(*(is_missing(price) for price in prices)),
         RowReason.NOT_FINITE: any_of(*(pc.is_inf(price) for price in prices)),
         RowReason.PRICE_NOT_POSITIVE: any_of(*(pc.less_equal(price, 0.0) for price in prices)),
         RowReason.HIGH_BELOW_LOW: any_of(pc.less(high, low)),
@@ -110,8 +123,13 @@ def with_ms_past_minute(table: pa.Table) -> pa.Table:
 
 def with_traded_columns(table: pa.Table) -> pa.Table:
     """Return the table with the columns `ms_past_minute` and `has_sub_penny_price` appended."""
+    return with_sub_penny_column(with_ms_past_minute(table))
+
+
+def with_sub_penny_column(table: pa.Table) -> pa.Table:
+    """Return the table with the column `has_sub_penny_price` appended."""
     prices = {name: column_of(table, name) for name in PRICES}
-    return with_ms_past_minute(table).append_column("has_sub_penny_price", _has_sub_penny_price(prices))
+    return table.append_column("has_sub_penny_price", _has_sub_penny_price(prices))
 
 
 def missing_regular_minutes(table: pa.Table, good: pa.Table, hours: "SessionHours") -> dict[str, int]:

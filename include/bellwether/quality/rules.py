@@ -56,6 +56,12 @@ RULES: Final[Mapping[str, Rules]] = {
         ("ms_past_minute", "has_sub_penny_price"),
         bar_rules.missing_regular_minutes,
     ),
+    "daily_bars": Rules(
+        bar_rules.broken_day,
+        bar_rules.traded_warnings,
+        bar_rules.with_sub_penny_column,
+        ("has_sub_penny_price",),
+    ),
     "contracts": Rules(
         option_rules.broken_contract,
         option_rules.contract_warnings,
