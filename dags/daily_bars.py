@@ -3,10 +3,10 @@
 Asks once for the vendor's own day bar of every stock that traded, OTC left out, unadjusted, and publishes them as
 `clean/daily_bars/session=YYYY-MM-DD/daily_bars.parquet`. Runs at 20:30 New York on every session, after the minutes.
 
-**crosscheck** compares them with the session's published `equities`, rolled up over regular hours, and warns in its
-log of what is unusual, with the tickers; counts are in its XCom. Nothing fails by it. While `equities` are not
-published it is skipped, and `equities_daily` compares instead. `bellwether crosscheck --session YYYY-MM-DD` shows the
-differences at any time; what they mean: `docs/reference.md`.
+**report** compares them with the session's published `equities`, rolled up over regular hours, and warns in its log of
+what is unusual, with the tickers; counts are in its XCom `crosscheck`. Nothing fails by it. While `equities` are not
+published it says so, and `report` of `equities_daily` compares instead.
+`bellwether crosscheck --session YYYY-MM-DD` shows the differences at any time; what they mean: `docs/reference.md`.
 
 The vendor corrects a day's bars for some days. Fetched again (*Fetch again*, or clear the run), the newer answer
 replaces the older one.

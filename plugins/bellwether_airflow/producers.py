@@ -2,7 +2,6 @@
 
     plan -> ingest (mapped over batches) -> validate -> publish -> inputs_ready -> announce
     ingest, publish -> report, which fails the run when a ticker failed
-    publish -> crosscheck, of equities and of daily_bars: whichever comes last compares both
 
 A DAG of several datasets has this graph once for each, in a group of its name: `splits.plan`, `splits.ingest`, ...
 
@@ -50,6 +49,7 @@ from bellwether_airflow.waiting import waiting_task
 
 if TYPE_CHECKING:
     from bellwether.ingest.plan import Batch
+    from bellwether.lake import Lake
 
 log = get_logger(__name__)
 
@@ -75,7 +75,7 @@ class Producer:
     requests_pool
         Of the tasks that call the vendor.
     is_crosschecked
-        Whether it is compared with another dataset, once both are published.
+        Whether its report compares minutes with day bars; whichever of the two comes last has both.
     """
 
     dataset: str
@@ -171,8 +171,6 @@ def _graph(row: Producer) -> None:
     fetched >> validated
     published >> inputs_ready() >> announce()
     [fetched, published] >> report(batches)
-    if row.is_crosschecked:
-        published >> crosscheck()
 
 
 @waiting_task()
@@ -279,27 +277,12 @@ def announce() -> None:
     _emit(SESSION_READY, session_of(get_current_context()["dag_run"]))
 
 
-@task
-def crosscheck() -> dict[str, Any]:
-    """Compare the session's minutes with its day bars, and warn of what is unusual; skip until both are published."""
-    from bellwether.ingest.crosscheck import crosscheck_session, why_incomparable
-
-    lake, session = connections.lake(), session_of(get_current_context()["dag_run"])
-    if why := why_incomparable(lake, session):
-        raise AirflowSkipException(why)
-    check = crosscheck_session(lake, session)
-    for warning, tickers in check.tickers_by_warning.items():
-        log.warning("minutes and day bars differ", warning=warning, count=len(tickers), tickers=shown(tickers))
-    log.info("minutes and day bars compared", tickers=check.tickers, others=check.others)
-    counted = {warning: len(tickers) for warning, tickers in check.tickers_by_warning.items()}
-    return {"tickers": check.tickers, "others": check.others, "warnings": counted}
-
-
 @task(trigger_rule="all_done", retries=0)
 def report(batches: list[dict[str, Any]] | None) -> None:
     """Fail the run when a required ticker could not be fetched or was refused; warn of best-effort ones.
 
-    What was valid is published all the same.
+    What was valid is published all the same. Where minutes and day bars are both published, what is unusual between
+    them is warned of and counted; nothing fails by it.
     """
     import msgspec
 
@@ -322,6 +305,8 @@ def report(batches: list[dict[str, Any]] | None) -> None:
         log.warning("best-effort ticker failed", ticker=ticker, reason=reason)
     ti.xcom_push(FAILURES_KEY, msgspec.to_builtins(group(failed, refused, sum(len(b.tickers) for b in planned))))
     _warn_of_undiscovered(planned[0])
+    if PRODUCERS[planned[0].dataset].is_crosschecked:
+        ti.xcom_push("crosscheck", _crosscheck(lake, planned[0].session))
     if failed or refused:
         reasons = "; ".join(f"{ticker}: {reason}" for ticker, reason in sorted((failed | refused).items()))
         msg = (
@@ -337,6 +322,21 @@ def _warn_of_undiscovered(plan: "Batch") -> None:
 
     if plan.dataset in DISCOVERED_IN and (missing := undiscovered(connections.lake(), Config.load(), plan.session)):
         log.warning("seen, but not discovered: run `bellwether discover` with --underlying", contracts=shown(missing))
+
+
+def _crosscheck(lake: "Lake", session: date) -> dict[str, Any]:
+    """Return how minutes and day bars compare, in counts, or why they do not."""
+    from bellwether.ingest.crosscheck import crosscheck_session, why_incomparable
+
+    if why := why_incomparable(lake, session):
+        log.info(why)
+        return {"compared": 0, "why": why}
+    check = crosscheck_session(lake, session)
+    counted = {warning: len(tickers) for warning, tickers in check.tickers_by_warning.items()}
+    log.info("minutes and day bars compared", tickers=check.tickers, warnings=counted)
+    for warning, tickers in check.tickers_by_warning.items():
+        log.warning("minutes and day bars differ", warning=warning, tickers=shown(tickers))
+    return {"compared": check.tickers, "warnings": counted}
 
 
 def _tickers_asked_for(dataset: str) -> list[str]:

@@ -1,8 +1,8 @@
 """Do the minutes add up to the day? A session's minutes beside the official daily values, differences counted.
 
-They are made of different trades, so they never agree to the last share, and nothing here is an error. The official
-open and close are auction prices, while minutes hold whatever traded first and last; the closing auction prints after
-16:00, outside of regular minutes. The official volume has those prints, odd lots, late reports and extended hours.
+They are made of different trades, so they never agree to the last share, and nothing here is an error. The day's open
+and close are as a rule auction prices, while minutes hold whatever traded first and last; the closing auction prints
+after 16:00, outside of regular minutes. The day's volume has those prints, odd lots, late reports and extended hours.
 What is counted is what this does not explain.
 """
 
