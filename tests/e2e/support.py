@@ -206,7 +206,7 @@ def prepare_home(home: Path) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        The environment that the consumer and the fault points need, and of a scheduler that idles less.
+        The environment that the consumer and the fault points need, and of an Airflow that idles and repeats less.
     """
     for folder in ("consumer", "faults"):
         (home / folder).mkdir()
@@ -216,6 +216,8 @@ def prepare_home(home: Path) -> dict[str, str]:
     return {
         # By default a second passes between a task and the one that follows it.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        # No DAG file changes while a stack runs; reading all of them again takes a tenth of its time.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         "BELLWETHER_FAULT_DIR": str(home / "faults"),
         "BELLWETHER_TEST_CONSUMED": str(home / "consumed.jsonl"),
     }

@@ -1,7 +1,7 @@
 """History from the vendor's wire to published partitions, by the command line: the same library code as the DAG.
 
-The archive of real minutes is served by the simulator and must arrive value for value, whatever days and
-tickers the folder holds; interrupted and broken backfills must heal.
+Interrupted and broken backfills must heal. That real minutes arrive value for value is proven on a real Airflow, in
+`tests/e2e/test_archive.py`.
 """
 
 import json
@@ -10,38 +10,21 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from bellwether.calendar import NEW_YORK
 from bellwether.cli.main import main
 from bellwether.lake import Coverage, Lake, paths, read
 from bellwether.lake.stage import Stage
-from bellwether.simulator.archive import ArchiveMarket
 from bellwether.simulator.faults import Fault
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
 
-COLUMNS = {
-    "ticker": "ticker",
-    "t": "ts",
-    "o": "open",
-    "h": "high",
-    "l": "low",
-    "c": "close",
-    "v": "volume",
-    "vw": "vwap",
-    "n": "transactions",
-}
 UNIVERSE = ["AAPL", "MSFT", "QQQ", "SPY"]
 WEEK = ("2025-06-30", "2025-07-04")  # four sessions: a half day and a holiday at the end
 
@@ -69,65 +52,6 @@ def generated() -> Iterator[RunningSimulator]:
 def backfill(url: str, lake: Path, *options: str, start: str = WEEK[0], end: str = WEEK[1]) -> int:
     arguments = ["--start", start, "--end", end, "--lake", str(lake), "--url", url, *options]
     return main(["backfill", "equities", *arguments])
-
-
-def archived_bars(archive: Path) -> dict[str, dict[date, pa.Table]]:
-    """Return the archive's bars by ticker and New York date, columns renamed: the expectation, read independently."""
-    found: dict[str, dict[date, pa.Table]] = defaultdict(dict)
-    for file in sorted(archive.glob("bars_equity_*.parquet")):
-        table = pq.read_table(file)
-        table = table.rename_columns([COLUMNS[name] for name in table.column_names])
-        days = [datetime.fromtimestamp(t / 1000, UTC).astimezone(NEW_YORK).date() for t in table["ts"].to_pylist()]
-        for ticker in table["ticker"].unique().to_pylist():
-            for day in sorted(set(days)):
-                mask = pc.and_(pc.equal(table["ticker"], ticker), pa.array([d == day for d in days]))
-                if (part := table.filter(mask)).num_rows:
-                    found[ticker][day] = part
-    return found
-
-
-def test_the_archive_arrives_value_for_value_with_its_oddities_counted(
-    archive: Path, tmp_path: Path, universe: Callable[[list[str]], None]
-) -> None:
-    expected = archived_bars(archive)
-    assert expected
-    with running(SimulatorConfig(market=ArchiveMarket(archive))) as simulator:
-        for ticker, by_day in expected.items():
-            universe([ticker])
-            lake = tmp_path / ticker
-            days = sorted(by_day)
-            code = backfill(simulator.url, lake, start=days[0].isoformat(), end=days[-1].isoformat())
-            assert code == 0
-            for day, bars in by_day.items():
-                published = read("equities", day, day, root=lake)
-                for column in COLUMNS.values():
-                    values = published[column].cast(pa.int64()) if column == "ts" else published[column]
-                    assert values.to_pylist() == bars[column].to_pylist(), (ticker, day, column)
-                warnings = Lake.open(lake).manifest("equities", day).warnings
-                outside = [
-                    vwap is not None and not low <= vwap <= high
-                    for low, high, vwap in zip(*(bars[c].to_pylist() for c in ("low", "high", "vwap")), strict=True)
-                ]
-                assert warnings["vwap_outside_range"] == sum(outside)
-                assert warnings["null_vwap"] == bars["vwap"].null_count
-                assert warnings["null_transactions"] == bars["transactions"].null_count
-                assert Lake.open(lake).manifest("equities", day).quarantined_rows == 0
-
-
-def test_the_spy_week_has_the_known_number_of_rows_and_oddities(
-    archive: Path, tmp_path: Path, universe: Callable[[list[str]], None]
-) -> None:
-    if not (archive / "bars_equity_SPY_20131004_20131011.parquet").exists():
-        return  # another archive: the test above holds for any
-    universe(["SPY"])
-    with running(SimulatorConfig(market=ArchiveMarket(archive))) as simulator:
-        assert backfill(simulator.url, tmp_path, start="2013-10-04", end="2013-10-11") == 0
-    frame = pd.read_parquet(tmp_path / "clean" / "equities")
-    assert len(frame) == 4839
-    lake = Lake.open(tmp_path)
-    assert len(lake.sessions("equities")) == 6
-    totals = pd.DataFrame([lake.manifest("equities", session).warnings for session in lake.sessions("equities")]).sum()
-    assert (totals["vwap_outside_range"], totals["null_vwap"], totals["missing_regular_minutes"]) == (42, 734, 0)
 
 
 def test_a_second_backfill_asks_nothing_and_force_asks_all_without_a_new_revision(
