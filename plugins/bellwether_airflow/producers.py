@@ -12,7 +12,7 @@ imported inside the tasks.
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -42,8 +42,8 @@ from bellwether_airflow.assets import (
     TICKERS,
 )
 from bellwether_airflow.notifiers.alert import FAILURES_KEY, Alert, note_failure
-from bellwether_airflow.retry import BellwetherRetryPolicy, tries_since_clear
-from bellwether_airflow.runs import session_of
+from bellwether_airflow.retry import BellwetherRetryPolicy
+from bellwether_airflow.runs import emit, file_name, is_first_try_after_clear, session_of, was_cleared
 from bellwether_airflow.timetables import SessionTimetable
 from bellwether_airflow.waiting import waiting_task
 
@@ -180,8 +180,7 @@ def plan(dataset: str) -> list[dict[str, Any]]:
 
     import msgspec
 
-    from bellwether.ingest.discovery import discover_missing
-    from bellwether.ingest.plan import plan_session
+    from bellwether.ingest.discovery import discover_and_plan
 
     context = get_current_context()
     params = context["params"]
@@ -191,20 +190,18 @@ def plan(dataset: str) -> list[dict[str, Any]]:
     if unknown:
         msg = f"unknown parameter {', '.join(unknown)}; known: {' and '.join(form)}"
         raise ConfigError(msg)
-    lake, config, vendor = connections.lake(), Config.load(), connections.vendor()
-    session, run_id = session_of(context["dag_run"]), context["run_id"]
-    stage_id = f"{_file_name(run_id)}-{secrets.token_hex(3)}"
-    discover_missing(lake, config, vendor, dataset, session, stage_id=stage_id, run_id=run_id)
-    batches = plan_session(
-        lake,
-        config,
-        vendor,
+    run_id = context["run_id"]
+    batches = discover_and_plan(
+        connections.lake(),
+        Config.load(),
+        connections.vendor(),
         dataset,
-        session,
-        stage_id=stage_id,
+        session_of(context["dag_run"]),
+        stage_id=f"{file_name(run_id)}-{secrets.token_hex(3)}",
+        run_id=run_id,
         tickers=_tickers_asked_for(dataset),
         # A plan that was cleared runs again because someone wants the session fetched anew.
-        force=params["force"] or _was_cleared(),
+        force=params["force"] or was_cleared(context),
     )
     # The name is what people see of a mapped task, from its start on and also when it is killed.
     return [{**msgspec.to_builtins(batch), "name": batch.name} for batch in batches]
@@ -240,7 +237,7 @@ def publish(dataset: str, stage_id: str) -> dict[str, Any]:
     from bellwether.ingest.finish import publish_stage
 
     context = get_current_context()
-    session = session_of(get_current_context()["dag_run"])
+    session = session_of(context["dag_run"])
     publication = publish_stage(
         connections.lake(),
         Config.load(),
@@ -253,11 +250,11 @@ def publish(dataset: str, stage_id: str) -> dict[str, Any]:
     manifest = publication.manifest
     context["ti"].xcom_push("refused", publication.refused)
     # A try that died after the swap finds its own publication in force: it must succeed, or its event is lost.
-    died_after_swap = manifest.stage_id == stage_id and not _is_first_try_after_clear()
+    died_after_swap = manifest.stage_id == stage_id and not is_first_try_after_clear(context)
     if not publication.changed and not died_after_swap:
         msg = f"nothing changed: revision {manifest.revision[:12]} stands"
         raise AirflowSkipException(msg)
-    _emit(PRODUCERS[dataset].asset, session)
+    emit(PRODUCERS[dataset].asset, context)
     return {"revision": manifest.revision, "rows": manifest.rows, "quarantined": manifest.quarantined_rows}
 
 
@@ -274,7 +271,7 @@ def inputs_ready() -> bool:
 @task(outlets=[SESSION_READY])
 def announce() -> None:
     """Tell consolidation that the session's inputs stand."""
-    _emit(SESSION_READY, session_of(get_current_context()["dag_run"]))
+    emit(SESSION_READY, get_current_context())
 
 
 @task(trigger_rule="all_done", retries=0)
@@ -344,32 +341,9 @@ def _tickers_asked_for(dataset: str) -> list[str]:
     return list(get_current_context()["params"]["tickers"]) if PRODUCERS[dataset].subject else []
 
 
-def _emit(asset: Asset, session: date) -> None:
-    # A run without a key emits no partition by itself, and partitioned consumers would not hear of it.
-    context = get_current_context()
-    if context["dag_run"].partition_key is None:
-        context["outlet_events"][asset].add_partitions(session.isoformat())
-
-
 def _batches(batches: Sequence[dict[str, Any]]) -> "list[Batch]":
     import msgspec
 
     from bellwether.ingest.plan import Batch
 
     return msgspec.convert(batches, list[Batch])
-
-
-def _file_name(run_id: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in run_id)[:100]
-
-
-def _is_first_try_after_clear() -> bool:
-    context = get_current_context()
-    ti = context["ti"]
-    return _was_cleared() and tries_since_clear(ti.try_number, ti.max_tries, context["task"].retries) == 1
-
-
-def _was_cleared() -> bool:
-    """Return whether someone cleared the running task: that gives it its retries back on top of those it had."""
-    context = get_current_context()
-    return bool(context["ti"].max_tries > (context["task"].retries or 0))

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -23,24 +22,16 @@ from bellwether.ingest.universe import named_universe
 from bellwether.lake import Coverage, Lake, Manifest, paths, read
 from bellwether.lake.coverage import SessionCoverage, session_coverage
 from bellwether.simulator.faults import Fault
-from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import Plan
-from bellwether.simulator.records import Contract, ContractQuery
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
 from bellwether.sources import raw
 from bellwether.sources.rest import PolygonRest
+from tests.markets import ShortChains
 
 SESSION = date(2025, 7, 3)  # a half day: the close is at 13:00 New York
 CLOSE = get_calendar().hours(SESSION).close
 WITH, WITHOUT = "key-of-a-plan-with-chains", "key-of-a-plan-without"
 SECOND = timedelta(seconds=1)
-
-
-class ShortChains(GeneratedMarket):
-    """Two pages of contracts on AAPL, less than one on MMM."""
-
-    def contracts(self, query: ContractQuery) -> Iterator[Contract]:
-        return islice(super().contracts(query), 300)
 
 
 class Now:
@@ -63,7 +54,7 @@ def clock() -> Now:
 @pytest.fixture(scope="module")
 def served(clock: Now) -> Iterator[RunningSimulator]:
     plans = {WITH: Plan(), WITHOUT: Plan(snapshot=None)}
-    market = ShortChains(seed=7, tickers=["AAPL", "MMM", "SPY"])
+    market = ShortChains(300, "AAPL", "MMM", "SPY")  # two pages of AAPL, less than one of MMM
     with running(SimulatorConfig(market, clock=clock, plans=plans)) as simulator:
         yield simulator
 

@@ -30,10 +30,10 @@ from bellwether.cli.options import (
 from bellwether.config import Config
 from bellwether.due import UNTIL
 from bellwether.errors import BellwetherError, ConfigError, SnapshotMissed, VendorError
-from bellwether.ingest.discovery import discover_missing
+from bellwether.ingest.discovery import discover_and_plan
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import failed_tickers, forgivable, publish_stage, validate_stage
-from bellwether.ingest.plan import Batch, plan_session
+from bellwether.ingest.plan import Batch
 from bellwether.ingest.sources import CAPTURED
 from bellwether.lake import Lake, paths
 from bellwether.lake.stage import Stage
@@ -118,7 +118,7 @@ class _SessionJob:
         # Two backfills of one session would share a stage: the second waits and then finds the session complete.
         with self.lake.storage.locked(paths.stages(self.dataset, self.session)):
             try:
-                discover_missing(
+                batches = discover_and_plan(
                     self.lake,
                     self.config,
                     self.rest,
@@ -126,14 +126,6 @@ class _SessionJob:
                     self.session,
                     stage_id=_own_stages() + secrets.token_hex(4),
                     run_id=_RUN_ID,
-                )
-                batches = plan_session(
-                    self.lake,
-                    self.config,
-                    self.rest,
-                    self.dataset,
-                    self.session,
-                    stage_id=_own_stages() + secrets.token_hex(4),
                     tickers=wanted,
                     force=force,
                 )

@@ -13,7 +13,7 @@ from bellwether.config import Config
 from bellwether.errors import NothingProven, VendorError
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import failed_tickers, forgivable, publish_stage, validate_stage
-from bellwether.ingest.plan import plan_session
+from bellwether.ingest.plan import Batch, plan_session
 from bellwether.ingest.universe import DISCOVERED_IN
 from bellwether.lake import Lake, paths
 from bellwether.lake.stage import Stage
@@ -92,21 +92,32 @@ def discover(
     return Discovery(problems, errors[0] if errors else None)
 
 
-def discover_missing(
-    lake: Lake, config: Config, rest: PolygonRest, dataset: str, session: date, *, stage_id: str, run_id: str
-) -> None:
-    """Discover what a dataset's universe is read from, where the ledger does not call it proven.
+def discover_and_plan(  # noqa: PLR0913 - what plan_session takes, and the run
+    lake: Lake,
+    config: Config,
+    rest: PolygonRest,
+    dataset: str,
+    session: date,
+    *,
+    stage_id: str,
+    run_id: str,
+    tickers: Sequence[str] = (),
+    force: bool = False,
+) -> list[Batch]:
+    """Plan a session, once what its universe is read from is discovered, where the ledger does not call that proven.
 
     Raises
     ------
     VendorError
         Contracts of a required underlying could not be found: part of them are not taken for all.
+    BellwetherError
+        As `plan_session`, which also has the parameters.
     """
-    if dataset not in DISCOVERED_IN:
-        return
-    found = discover(lake, config, rest, session, stage_id=stage_id, run_id=run_id)
-    if found.error and found.problems.keys() - forgivable(lake, _CONTRACTS, session, found.problems):
-        raise found.error
+    if dataset in DISCOVERED_IN:
+        found = discover(lake, config, rest, session, stage_id=stage_id, run_id=run_id)
+        if found.error and found.problems.keys() - forgivable(lake, _CONTRACTS, session, found.problems):
+            raise found.error
+    return plan_session(lake, config, rest, dataset, session, stage_id=stage_id, tickers=tickers, force=force)
 
 
 def undiscovered(lake: Lake, config: Config, session: date) -> list[str] | None:

@@ -9,7 +9,7 @@ import pytest
 from bellwether.cli.discover import show_undiscovered
 from bellwether.config import Config, SinkSettings
 from bellwether.errors import LakeError, ServerError
-from bellwether.ingest.discovery import discover, discover_missing, undiscovered
+from bellwether.ingest.discovery import discover, discover_and_plan, undiscovered
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import failed_tickers, publish_stage, validate_stage
 from bellwether.ingest.plan import plan_session
@@ -168,8 +168,8 @@ def test_a_vendor_that_fails_for_all_is_told_by_its_own_error(lake: Lake, config
 def test_part_of_the_contracts_is_not_taken_for_all(lake: Lake, config: Config) -> None:
     put_contracts(lake, PUT, failed=("AAPL",))
     with pytest.raises(ServerError, match="boom AAPL"):
-        discover_missing(lake, config, Failing(), "options", SESSION, stage_id="d1", run_id="r")
-    discover_missing(lake, config, Failing(), "equities", SESSION, stage_id="d1", run_id="r")
+        discover_and_plan(lake, config, Failing(), "options", SESSION, stage_id="d1", run_id="r")
+    assert discover_and_plan(lake, config, Failing(), "equities", SESSION, stage_id="d1", run_id="r")
 
 
 def test_what_is_proven_is_not_discovered_again(lake: Lake, config: Config) -> None:
