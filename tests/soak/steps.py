@@ -47,7 +47,7 @@ def fetch(lake: Lake, url: str, batch: Batch) -> Any:
 
 
 def _vendor(url: str, config: Config) -> PolygonRest:
-    return VendorAccess(url, "soak", environment="simulated").connect(config)
+    return VendorAccess(url, "soak-test-key", environment="simulated").connect(config)
 
 
 def validate(lake: Lake, batches: Sequence[Batch]) -> None:

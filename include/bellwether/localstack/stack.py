@@ -1,6 +1,6 @@
 """One local Airflow: migrate, start its four processes, wait until they are healthy, stop them.
 
-    with LocalStack(home=tmp_path, lake=lake, polygon_url=simulator.url, polygon_key="key") as stack:
+    with LocalStack(home=tmp_path, lake=lake, polygon_url=simulator.url, polygon_key="local-key") as stack:
         stack.api.set_paused("equities_daily", paused=False)
 
 Several may run side by side, each in its own home on its own port. Log servers stay off: tasks and api-server
