@@ -53,7 +53,9 @@ def _held_s(url: str, config: Config, seed: int) -> float:
     waits_s: list[float] = []
     policies = config.retry_policy
     jitter = random.Random(seed)
-    rest = PolygonRest(url, "bench", retries=policies, patience_s=policies.patience_s, sleep=waits_s.append, rng=jitter)
+    rest = PolygonRest(
+        url, "key-of-the-benchmark", retries=policies, patience_s=policies.patience_s, sleep=waits_s.append, rng=jitter
+    )
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake.open(folder, simulated=True)
         started_s = time.perf_counter()
