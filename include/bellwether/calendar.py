@@ -22,6 +22,8 @@ EXCHANGE = "XNYS"
 NEW_YORK = ZoneInfo("America/New_York")
 _FIRST_DAY = "2000-01-01"
 _PRE_OPEN = time(4, 0)
+_OPEN = time(9, 30)
+_CLOSE = time(16, 0)
 _POST_CLOSE = time(20, 0)
 _REGULAR_SESSION = timedelta(hours=6, minutes=30)
 _SESSION_KEY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -175,6 +177,16 @@ class SessionCalendar:
 def midnight(day: date) -> datetime:
     """Return the instant, aware UTC, at which `day` begins in New York."""
     return datetime.combine(day, time(), NEW_YORK).astimezone(UTC)
+
+
+def usual_open(day: date) -> datetime:
+    """Return the instant, aware UTC, at which a session opens: 09:30 in New York, on any day."""
+    return datetime.combine(day, _OPEN, NEW_YORK).astimezone(UTC)
+
+
+def usual_close(day: date) -> datetime:
+    """Return the instant, aware UTC, at which a full session closes: 16:00 in New York, on any day."""
+    return datetime.combine(day, _CLOSE, NEW_YORK).astimezone(UTC)
 
 
 @cache

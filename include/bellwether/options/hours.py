@@ -20,7 +20,7 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Final, Literal
 
-from bellwether.calendar import get_calendar
+from bellwether.calendar import get_calendar, usual_close, usual_open
 
 Settlement = Literal["am", "pm"]
 
@@ -71,10 +71,23 @@ _PRODUCTS: Final[dict[str, Product]] = {
     ),
 }
 
+_SECOND_ROOTS: Final = {
+    **dict.fromkeys(("SPXW", "SPXQ", "SPXPM"), "SPX"),
+    **dict.fromkeys(("RUTW", "RUTQ"), "RUT"),
+    **{"NDXP": "NDX", "VIXW": "VIX"},
+}
+"""Roots beside the one that is named like the index."""
+
 
 def product(root: str) -> Product:
     """Return how the options of `root` trade: adjusted ones (`SPY1`) like `SPY`, those of no table like a stock's."""
     return _PRODUCTS.get(root.rstrip("0123456789"), _STOCK)
+
+
+def underlying_of(root: str) -> str:
+    """Return the underlying of the options of `root`: SPX of SPXW, AAPL of the adjusted AAPL1, else the root itself."""
+    bare = root.rstrip("0123456789")
+    return _SECOND_ROOTS.get(bare, bare)
 
 
 def priced_by(underlying: str) -> str:
@@ -90,6 +103,20 @@ def settlement_day(expiration: date) -> date:
     Saturdays (the rule until February 2015) are settled on Friday, or Thursday where that Friday was a holiday.
     """
     return get_calendar().on_or_before(expiration)
+
+
+@cache
+def settled_at(root: str, expiration: date) -> datetime:
+    """Return the instant, aware UTC, whose prices decide what options of `root` pay that expire on `expiration`.
+
+    The opening or the close of the settlement day, whatever the hours in which the options themselves trade. Of
+    sessions that are not known yet, early closes are not known either.
+    """
+    calendar, day, by_opening = get_calendar(), settlement_day(expiration), product(root).settlement == "am"
+    if day > calendar.last:
+        return usual_open(day) if by_opening else usual_close(day)
+    hours = calendar.hours(day)
+    return hours.open if by_opening else hours.close
 
 
 def last_trading_day(root: str, expiration: date) -> date:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.errors import NotASession
-from bellwether.options.hours import is_monthly, last_trading_day, product, settlement_day, trading_hours
+from bellwether.options.hours import is_monthly, last_trading_day, product, settled_at, settlement_day, trading_hours
 from bellwether.options.symbols import OptionSymbol
 
 ROOTS = st.sampled_from(["AAPL", "SPY", "SPX", "SPXW", "VIX", "MXEA", "SPY1"])
@@ -81,6 +81,26 @@ def test_a_day_without_trading_has_no_hours() -> None:
 )
 def test_the_last_trading_day_of_an_expiration_is(root: str, expiration: str, last: str) -> None:
     assert last_trading_day(root, _day(expiration)) == _day(last)
+
+
+@pytest.mark.parametrize(
+    ("root", "expiration", "instant"),
+    [
+        ("AAPL", "2014-06-13", "2014-06-13 16:00"),
+        ("AAPL", "2014-06-21", "2014-06-20 16:00"),
+        ("SPY", "2014-06-21", "2014-06-20 16:00"),  # though it trades until 16:15
+        ("SPX", "2014-06-21", "2014-06-20 09:30"),
+        ("SPX", "2021-01-15", "2021-01-15 09:30"),
+        ("SPXW", "2021-01-15", "2021-01-15 16:00"),
+        ("SPXW", "2024-07-03", "2024-07-03 13:00"),
+        ("VIX", "2021-01-20", "2021-01-20 09:30"),
+        ("MXEA", "2021-01-15", "2021-01-15 16:00"),
+        ("SPX", "2031-01-17", "2031-01-17 09:30"),  # beyond the sessions known
+        ("AAPL", "2031-01-17", "2031-01-17 16:00"),
+    ],
+)
+def test_what_a_contract_pays_is_decided_at(root: str, expiration: str, instant: str) -> None:
+    assert f"{settled_at(root, _day(expiration)).astimezone(NEW_YORK):%Y-%m-%d %H:%M}" == instant
 
 
 @pytest.mark.parametrize("root", ["SPX", "NDX", "RUT", "DJX", "VIX", "VIXW"])
