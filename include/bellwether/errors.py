@@ -46,6 +46,18 @@ class NothingProven(LakeError):
     advice = "not one ticker came through, so nothing was published; mend their causes, then clear"
 
 
+class InputsMissing(BellwetherError):
+    """Consolidation lacks a required input of the session; the message names dataset, state and the run to clear."""
+
+    advice = "a required input is missing; clear its producer's run of the session, which announces the session again"
+
+
+class InputsChanged(BellwetherError):
+    """An input was published anew while gold was being built from the old one; what was built is dropped."""
+
+    advice = "nothing is to be done: the newer input has announced the session again"
+
+
 class QualityError(BellwetherError):
     """A table rule failed: the staged data must not replace the published partition."""
 

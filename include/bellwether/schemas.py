@@ -1,7 +1,8 @@
 """The rows of every dataset: the one place that names columns and types, and what tells rows apart.
 
 Times are `timestamp[ms, UTC]` and mark a bar's START, as the vendor's do; what a bar says is known
-only at its end. Prices and volumes are float64 (fractional shares exist).
+only at its end. Prices and volumes are float64 (fractional shares exist). What each column says, and in which unit, is
+in `bellwether.dictionary`.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ EQUITIES = pa.schema(
         pa.field("transactions", pa.int64(), nullable=True),
     ]
 )
-"""Minute bars of what is traded: stocks, and option contracts (price per share, volume in contracts)."""
+"""Minute bars of what is traded: stocks, and option contracts."""
 
 DAILY_BARS = pa.schema(
     [
@@ -50,15 +51,13 @@ CONTRACTS = pa.schema(
         pa.field("chosen_by", pa.string(), nullable=False),
     ]
 )
-"""The option contracts that matter on a session. `strike` in dollars a share, `multiplier` in shares a contract; of an
-adjusted one what else it delivers, as the vendor's JSON. `opening_price` is the underlying's by which it was chosen."""
+"""The option contracts that matter on a session."""
 
 INDEX_BARS = pa.schema([field for field in EQUITIES if field.name in {"ticker", "ts", "open", "high", "low", "close"}])
 """Minute bars of what is computed, as the vendor sends them: an index has no volume."""
 
 INDICES = INDEX_BARS.append(pa.field("is_stale", pa.bool_(), nullable=False))
-"""`is_stale`: after the close of regular trading, and equal to the bar before in all four prices: nothing moved, the
-vendor went on repeating the last value."""
+"""Those bars, marked where they only repeat the last value."""
 
 OPTIONS_SNAPSHOT = pa.schema(
     [
@@ -90,13 +89,7 @@ OPTIONS_SNAPSHOT = pa.schema(
         pa.field("break_even_price", pa.float64(), nullable=True),
     ]
 )
-"""A chain as it stood at one moment, a row per contract; `ts` is when its page came, no bar's start.
-
-`multiplier` is shares per contract; prices are dollars per share, sizes and volumes contracts. `mid` is the middle of
-`bid` and `ask` where both are above 0: a side at 0 is quoted by nobody. `quote_ts` and `last_ts` say when the quote and
-the last trade were made. `vendor_iv` is a fraction per year, `vendor_theta` per day, `vendor_vega` per volatility
-point.
-"""
+"""A chain as it stood at one moment, a row per contract; `ts` is when its page came, no bar's start."""
 
 SPLITS = pa.schema(
     [
@@ -107,7 +100,7 @@ SPLITS = pa.schema(
         pa.field("split_id", pa.string(), nullable=False),
     ]
 )
-"""`split_from` old shares become `split_to` new ones; all trades of `execution_date` are in new ones."""
+"""All trades of `execution_date` are in new shares."""
 
 DIVIDENDS = pa.schema(
     [
@@ -123,7 +116,7 @@ DIVIDENDS = pa.schema(
         pa.field("dividend_id", pa.string(), nullable=False),
     ]
 )
-"""`cash_amount` per share in `currency`; `frequency` per year, 0 once; types as the vendor's (CD, SC, LT, ST)."""
+"""Cash dividends, as the vendor lists them."""
 
 RATES = pa.schema(
     [
@@ -132,7 +125,7 @@ RATES = pa.schema(
         pa.field("rate", pa.float64(), nullable=False),
     ]
 )
-"""Treasury par yields, a fraction per year (0.0406 is 4.06 %); the yields of `date` are known after it."""
+"""Treasury par yields; those of `date` are known after it."""
 
 TICKERS = pa.schema(
     [
@@ -174,9 +167,97 @@ NEWS = pa.schema(
         pa.field("content_hash", pa.string(), nullable=False),
     ]
 )
-"""One row per article, ticker and version: 1 as first seen, the next for each change. `sentiment` is from -1 to 1.
+"""One row per article, ticker and version; keywords are joined by `KEYWORD_SEPARATOR`."""
 
-`keywords` are joined by `KEYWORD_SEPARATOR`; none are an empty text.
+CHAIN = pa.schema(
+    [
+        pa.field("underlying", pa.string(), nullable=False),
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("ts", TIMESTAMP, nullable=False),
+        pa.field("open", pa.float64(), nullable=False),
+        pa.field("high", pa.float64(), nullable=False),
+        pa.field("low", pa.float64(), nullable=False),
+        pa.field("close", pa.float64(), nullable=False),
+        pa.field("volume", pa.float64(), nullable=False),
+        pa.field("right", pa.string(), nullable=False),
+        pa.field("expiration", pa.date32(), nullable=False),
+        pa.field("strike", pa.float64(), nullable=False),
+        pa.field("exercise_style", pa.string(), nullable=False),
+        pa.field("settlement", pa.string(), nullable=False),
+        pa.field("multiplier", pa.float64(), nullable=True),
+        pa.field("is_adjusted", pa.bool_(), nullable=False),
+        pa.field("spot", pa.float64(), nullable=True),
+        pa.field("spot_age_s", pa.int32(), nullable=True),
+        pa.field("t_years", pa.float64(), nullable=False),
+        pa.field("rate", pa.float64(), nullable=True),
+        pa.field("dividend_yield", pa.float64(), nullable=True),
+        pa.field("iv", pa.float64(), nullable=True),
+        pa.field("delta", pa.float64(), nullable=True),
+        pa.field("gamma", pa.float64(), nullable=True),
+        pa.field("theta", pa.float64(), nullable=True),
+        pa.field("vega", pa.float64(), nullable=True),
+        pa.field("rho", pa.float64(), nullable=True),
+        pa.field("iv_error", pa.float64(), nullable=True),
+        pa.field("iv_status", pa.string(), nullable=False),
+        pa.field("is_american_biased", pa.bool_(), nullable=False),
+    ]
+)
+"""Gold: one row per option print, its bar first. What is known of it is known at the end of its minute."""
+
+_INDICATORS = (
+    *("ind_sma", "ind_ema", "ind_rsi", "ind_macd", "ind_macd_signal", "ind_macd_histogram"),
+    *("ind_bollinger_lower", "ind_bollinger_middle", "ind_bollinger_upper", "ind_atr", "ind_vwap", "ind_obv"),
+    *("ind_adx", "ind_adx_plus", "ind_adx_minus", "ind_stochastic_k", "ind_stochastic_d"),
+)
+
+MINUTES = pa.schema(
+    [
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("ts", TIMESTAMP, nullable=False),
+        *(pa.field(field.name, field.type) for field in EQUITIES if field.name not in {"ticker", "ts"}),
+        pa.field("is_filled", pa.bool_(), nullable=False),
+        pa.field("vix", pa.float64()),
+        pa.field("vix_age_s", pa.int32()),
+        pa.field("mom_log_returns", pa.list_(pa.float64()), nullable=False),
+        pa.field("mom_since_open", pa.float64()),
+        *(pa.field(name, pa.float64()) for name in _INDICATORS),
+        pa.field("news_counts", pa.list_(pa.int32()), nullable=False),
+        pa.field("news_sentiments", pa.list_(pa.float64()), nullable=False),
+        pa.field("news_minutes_since", pa.float64()),
+        pa.field("chain_expirations", pa.list_(pa.date32())),
+        pa.field("chain_atm_iv", pa.list_(pa.float64())),
+        pa.field("chain_skew_25d", pa.list_(pa.float64())),
+        pa.field("chain_butterfly_25d", pa.list_(pa.float64())),
+        pa.field("chain_term_slope", pa.float64()),
+        pa.field("chain_volume", pa.float64()),
+        pa.field("chain_put_call_ratio", pa.float64()),
+    ]
+)
+"""Gold: one row per equity and minute, `ts` its start; everything in it was known at its end.
+
+`mom_log_returns`, `news_counts` and
+`news_sentiments` have an item for each window of `consolidation` in settings.yaml; a file holds them as lists of fixed
+size. `ind_` columns are null where the ticker did not trade or has too few bars; `chain_` ones are of the options on
+the ticker (`bellwether.consolidate.smile`), null where none are captured.
+"""
+
+HEALTH = pa.schema(
+    [
+        pa.field("session", pa.date32(), nullable=False),
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("is_required", pa.bool_(), nullable=False),
+        pa.field("state", pa.string(), nullable=False),
+        pa.field("why", pa.string(), nullable=False),
+        pa.field("rows", pa.int64(), nullable=True),
+        pa.field("quarantined_rows", pa.int64(), nullable=True),
+        pa.field("published_utc", TIMESTAMP, nullable=True),
+        pa.field("is_announced", pa.bool_(), nullable=False),
+    ]
+)
+"""One row per session looked back on and dataset, as of when the partition's own session was looked at.
+
+`rows`, `quarantined_rows` and `published_utc` are null where nothing is published. Of gold, which is `minutes` here,
+`is_announced` says whether it was announced to be built.
 """
 
 KEYWORD_SEPARATOR = "|"
@@ -220,6 +301,15 @@ FORMS: dict[str, Form] = {
     "tickers": Form(TICKERS, ("ticker", "listing_id")),
 }
 
-SCHEMAS: dict[str, pa.Schema] = {dataset: form.schema for dataset, form in FORMS.items()}
+GOLD: dict[str, Form] = {
+    "minutes": Form(MINUTES),
+    "chain": Form(CHAIN, ("underlying", "ticker", "ts"), "underlying"),
+}
+"""What is computed from the datasets of `FORMS`."""
+
+OPERATIONAL: dict[str, Form] = {"health": Form(HEALTH, ("session", "dataset"), subject=None)}
+"""What is written down of the datasets themselves."""
+
+SCHEMAS: dict[str, pa.Schema] = {dataset: form.schema for dataset, form in (FORMS | GOLD | OPERATIONAL).items()}
 SCHEMA_VERSION = 2
 """Of rows and manifests; a change of either takes the next number, and an entry in `bellwether.lake.migrations`."""

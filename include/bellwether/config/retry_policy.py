@@ -22,7 +22,8 @@ class RetryRule(Model):
 
 
 _NEVER = {"attempts": 1, "airflow_retries": 0}
-_FATAL = ("ConfigError", "NotASession", "NothingProven", "QualityError", "SnapshotMissed")  # someone must act first
+_FATAL = ("ConfigError", "InputsMissing", "NotASession", "NothingProven", "QualityError", "SnapshotMissed")
+_OVERTAKEN = ("InputsChanged",)
 _REFUSED = ("BadRequest", "Unauthorized", "NotEntitled", "NotFound")
 
 
@@ -42,7 +43,7 @@ class RetryPolicies(Model):
     default: RetryRule = RetryRule()
     errors: dict[str, RetryRule] = Field(
         default_factory=lambda: {
-            **{name: RetryRule(**_NEVER) for name in (*_FATAL, *_REFUSED)},
+            **{name: RetryRule(**_NEVER) for name in (*_FATAL, *_REFUSED, *_OVERTAKEN)},
             "BadResponse": RetryRule(attempts=3),
             "NotPublishedYet": RetryRule(attempts=1, base_s=3600.0),
             "RateLimited": RetryRule(attempts=3, base_s=60.0),

@@ -1,10 +1,14 @@
 """`settings.yaml`: the lake, the cut of tasks, the place of rate limits, logging."""
 
-from typing import Literal
+from datetime import timedelta
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from bellwether.config.model import Model
+from bellwether.consolidate.feature_settings import FeatureSettings
+
+type DividendYield = Literal["trailing"] | Annotated[float, Field(ge=0, le=1)]
 
 
 class LakeSettings(Model):
@@ -27,6 +31,50 @@ class LimitSettings(Model):
     folder: str = ".local/limits"
 
 
+class ChainSettings(Model):
+    """How option prints become volatilities.
+
+    Attributes
+    ----------
+    conventions
+        How time to settlement is counted: see `bellwether.consolidate.greeks.conventions`.
+    engine
+        `kernel`, or `vollib`, the reference it equals.
+    rate
+        One interest rate for all, a fraction per year; None for the Treasury curve the session could know.
+    dividend_yield, dividend_yields
+        Of every underlying, and of single ones instead: a fraction per year, or `trailing` for the cash dividends of
+        the year before over the price at the close before.
+    print_max_age_min
+        How long a contract's last print speaks for it in the aggregates of a minute.
+    """
+
+    conventions: Literal["product", "from_bar_start"] = "product"
+    engine: Literal["kernel", "vollib"] = "kernel"
+    rate: float | None = Field(default=None, ge=-0.5, le=1.0)
+    dividend_yield: DividendYield = 0.0
+    dividend_yields: dict[str, DividendYield] = Field(default_factory=dict)
+    print_max_age_min: int = Field(default=15, ge=0, le=390)
+
+    @property
+    def print_max_age(self) -> timedelta:
+        """As a duration."""
+        return timedelta(minutes=self.print_max_age_min)
+
+
+class ConsolidationSettings(FeatureSettings):
+    """What is computed of a session.
+
+    Attributes
+    ----------
+    vix
+        The index whose value stands beside every minute.
+    """
+
+    vix: str = "I:VIX"
+    chain: ChainSettings = ChainSettings()
+
+
 class LoggingSettings(Model):
     """How the command line logs; in Airflow, Airflow's own settings hold."""
 
@@ -39,4 +87,5 @@ class Settings(Model):
     lake: LakeSettings = LakeSettings()
     ingest: IngestSettings = IngestSettings()
     limits: LimitSettings = LimitSettings()
+    consolidation: ConsolidationSettings = ConsolidationSettings()
     logging: LoggingSettings = LoggingSettings()

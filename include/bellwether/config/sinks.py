@@ -7,7 +7,12 @@ from bellwether.config.model import Model
 _PRICED = ("ticker", "ts", "open", "high", "low", "close")
 _LISTED = ("underlying", "right", "exercise_style", "expiration", "strike", "opening_price_source", "chosen_by")
 _CHAIN = ("underlying", "ts", "right", "exercise_style", "expiration", "strike", "multiplier", "underlying_price")
-
+# What is computed of a print is another number in every row.
+_GOLDEN_CHAIN = (
+    *("underlying", "ticker", "ts", "open", "high", "low", "close", "volume", "right", "expiration", "strike"),
+    *("exercise_style", "settlement", "multiplier", "is_adjusted", "spot", "spot_age_s", "dividend_yield"),
+    *("iv_status", "is_american_biased"),
+)
 
 # An article has a row for each ticker, so its own texts repeat too.
 _REPEATED_IN_NEWS = (
@@ -41,3 +46,6 @@ class Sinks(Model):
     tickers: SinkSettings = SinkSettings(
         dictionary_columns=("listing_id", "type", "market", "primary_exchange", "currency", "active", "delisted_utc")
     )
+    chain: SinkSettings = SinkSettings(dictionary_columns=_GOLDEN_CHAIN)
+    minutes: SinkSettings = SinkSettings(dictionary_columns=("ticker", "ts", "is_filled", "vix", "vix_age_s"))
+    health: SinkSettings = SinkSettings(dictionary_columns=("session", "dataset", "state", "why"))

@@ -1,7 +1,7 @@
 """A lake: its kind, its partitions and their manifests. Publishing is in `publish`, staging in `stage`."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal, NamedTuple
@@ -136,14 +136,14 @@ class Lake:
         """Return the manifest of a published partition, from its Parquet footer; None if there is no partition."""
         return self.look(paths.partition(dataset, session), lambda file: file.manifest)
 
-    def partition(self, dataset: str, session: date) -> Published | None:
-        """Return one publication whole; None if there is none."""
+    def partition(self, dataset: str, session: date, columns: Sequence[str] | None = None) -> Published | None:
+        """Return one publication whole, or only these columns of its rows; None if there is none."""
         key = paths.partition(dataset, session)
         stored = self.storage.read(key)
         if stored is None:
             return None
         file = self._partition_file(io.BytesIO(stored.content), key)
-        return Published(file.read(), file.manifest, stored.content, stored.version)
+        return Published(file.read(columns), file.manifest, stored.content, stored.version)
 
     def look[T](self, key: PurePosixPath, see: Callable[[PartitionFile], T]) -> T | None:
         """Return what `see` makes of a published file, all of it from one version; None if there is no such file.

@@ -2,7 +2,7 @@
 
     <zone>/<dataset>/session=YYYY-MM-DD/...
 
-A session folder in `clean` and `gold` holds exactly one file and nothing else, so that a plain read of
+A session folder in `clean`, `gold` and `ops` holds exactly one file and nothing else, so that a plain read of
 the folder by pandas, Polars or DuckDB sees the published rows and only those.
 """
 
@@ -11,7 +11,8 @@ from pathlib import PurePosixPath
 
 from bellwether.lake.manifest import Manifest
 
-GOLD_DATASETS = frozenset({"minutes", "chain"})
+_ZONES = {"minutes": "gold", "chain": "gold", "health": "ops"}
+"""Of datasets that are not captured."""
 
 MARKER = PurePosixPath("lake.json")
 """The file that says what kind of lake this is."""
@@ -32,7 +33,7 @@ def session_folder(session: date) -> str:
 
 def dataset_folder(dataset: str) -> PurePosixPath:
     """Return the folder of a published dataset."""
-    return PurePosixPath("gold" if dataset in GOLD_DATASETS else "clean") / dataset
+    return PurePosixPath(_ZONES.get(dataset, "clean")) / dataset
 
 
 def partition(dataset: str, session: date) -> PurePosixPath:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import reduce
 from pathlib import Path
 from typing import Literal
 
@@ -49,7 +50,7 @@ def read(  # noqa: PLR0913 - what to read, in which form, from where
     start, end
         First and last session, both included; dates or `YYYY-MM-DD`.
     tickers
-        Only these, or only this one; all by default.
+        Only these, or only this one; all by default. Of option chains they may be contracts or underlyings.
     columns
         Only these, in this order; all of the schema by default.
     adjust
@@ -86,15 +87,14 @@ def read(  # noqa: PLR0913 - what to read, in which form, from where
     _check_computable(dataset, adjust, every)
     # What is computed needs all columns of a bar.
     needed = select(dataset, columns if adjust is None and every is None else None)
-    if tickers is not None:
-        select(dataset, ["ticker"])
-        tickers = [tickers] if isinstance(tickers, str) else tickers
+    names = None if tickers is None else [tickers] if isinstance(tickers, str) else list(tickers)
+    named_by = [] if names is None else naming_columns(dataset)
     lake, sessions = find(dataset, start, end, root, options)
 
     def see(partition: PartitionFile) -> pa.Table:
-        table = partition.read(list(dict.fromkeys([*needed.names, *(["ticker"] if tickers is not None else [])])))
-        if tickers is not None:
-            table = table.filter(pc.is_in(table["ticker"], value_set=pa.array(list(tickers), pa.string())))
+        table = partition.read(list(dict.fromkeys([*needed.names, *named_by])))
+        if names is not None:
+            table = table.filter(is_named([table[name] for name in named_by], names))
         return table.select(needed.names).cast(needed)
 
     tables = [read_as_of(lake, dataset, session, as_of or _FOR_EVER, see) for session in sessions]
@@ -170,6 +170,24 @@ def select(dataset: str, columns: Sequence[str] | None) -> pa.Schema:
         msg = f"{dataset} has no column {', '.join(unknown)}; it has: {', '.join(schema.names)}"
         raise LakeError(msg)
     return schema if columns is None else pa.schema([schema.field(name) for name in columns])
+
+
+def naming_columns(dataset: str) -> list[str]:
+    """Return the columns in which a ticker is looked for: of option chains the underlying's, too.
+
+    Raises
+    ------
+    LakeError
+        The dataset is of no tickers.
+    """
+    select(dataset, ["ticker"])
+    return [name for name in ("ticker", "underlying") if name in SCHEMAS[dataset].names]
+
+
+def is_named[Values: (pa.ChunkedArray, pc.Expression)](columns: Sequence[Values], tickers: Sequence[str]) -> Values:
+    """Return where any of these columns, or fields of a dataset, holds one of these tickers."""
+    values = pa.array(list(tickers), pa.string())
+    return reduce(pc.or_kleene, (pc.is_in(column, value_set=values) for column in columns))
 
 
 def find(

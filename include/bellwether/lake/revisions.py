@@ -37,17 +37,21 @@ def revision_of(table: pa.Table) -> str:
         array = table[field.name].combine_chunks()
         digest.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
         for part in _canonical(array):
-            digest.update(part.tobytes())
+            digest.update(np.ascontiguousarray(part))
     return digest.hexdigest()
 
 
 def _canonical(array: pa.Array) -> list[NDArray[Any]]:
     kind = array.type
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        items = array.flatten()  # without those of null lists, whatever they hold
+        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+        return [lengths, np.packbits(items.is_valid().to_numpy(zero_copy_only=False)), *_canonical(items)]
+    if pa.types.is_dictionary(kind):
+        return _canonical(array.dictionary_decode())
     if pa.types.is_string(kind):
         filled = pc.fill_null(array, "")
-        text = "".join(filled.to_pylist()).encode()
-        lengths = pc.binary_length(filled).to_numpy(zero_copy_only=False)
-        return [np.frombuffer(text, dtype=np.uint8), lengths]
+        return [_text(filled), pc.binary_length(filled).to_numpy(zero_copy_only=False)]
     if pa.types.is_timestamp(kind):
         array = array.cast(pa.int64())
     elif pa.types.is_date32(kind):
@@ -60,3 +64,12 @@ def _canonical(array: pa.Array) -> list[NDArray[Any]]:
     values = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
     # 0.0 and -0.0 are equal prices; adding zero gives both the same bytes.
     return [values + 0.0 if pa.types.is_floating(kind) else values]
+
+
+def _text(strings: pa.StringArray) -> NDArray[np.uint8]:
+    """Return all strings without nulls one after the other: they lie in memory like that."""
+    _, ends, text = strings.buffers()
+    if text is None or not len(strings):
+        return np.empty(0, np.uint8)
+    offsets = np.frombuffer(ends, np.int32)[strings.offset : strings.offset + len(strings) + 1]
+    return np.frombuffer(text, np.uint8)[offsets[0] : offsets[-1]]

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NoReturn
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs
 
@@ -19,7 +18,7 @@ from bellwether.lake import paths
 from bellwether.lake.lake import Lake
 from bellwether.lake.migrations import rows_of
 from bellwether.lake.partition import PartitionFile
-from bellwether.lake.read import find, select
+from bellwether.lake.read import find, is_named, naming_columns, select
 from bellwether.schemas import SCHEMAS
 
 
@@ -48,8 +47,8 @@ def scan(
         anew, or run `bellwether migrate`. Rows of two publications are never mixed.
     """
     wanted = select(dataset, columns)
-    if tickers is not None:
-        select(dataset, ["ticker"])
+    names = [tickers] if isinstance(tickers, str) else tickers
+    only = None if names is None else is_named([ds.field(name) for name in naming_columns(dataset)], names)
     lake, sessions = find(dataset, start, end, root, options)
     files = ds.FileSystemDataset.from_paths(
         [str(paths.partition(dataset, session)) for session in sessions],
@@ -57,8 +56,6 @@ def scan(
         format=ds.ParquetFileFormat(),
         filesystem=pyarrow.fs.PyFileSystem(_Pinned(lake)),
     )
-    names = [tickers] if isinstance(tickers, str) else tickers
-    only = None if names is None else pc.is_in(ds.field("ticker"), pa.array(list(names), pa.string()))
     return files.scanner(columns=wanted.names, filter=only)
 
 

@@ -1,0 +1,278 @@
+"""The steps of consolidation, which a DAG's tasks or the command line call one after the other.
+
+    plan_gold -> build_chain_of (each underlying) -> build_minutes_of -> publish_session
+
+All of them read the partitions that the plan names, in the revisions it names: what is published anew meanwhile ends
+them with `InputsChanged`, and its own announcement starts the next. They hand over through the stage in the lake.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bellwether.calendar import get_calendar
+from bellwether.config import Config
+from bellwether.consolidate.chain import Terms, build_chain, underlyings_of
+from bellwether.consolidate.greeks.conventions import BELLWETHER, FROM_BAR_START
+from bellwether.consolidate.grid import session_grid
+from bellwether.consolidate.handover import (
+    GoldPlan,
+    chain_of,
+    chain_stage,
+    minutes_stage,
+    nothing_staged,
+    remove_stages,
+)
+from bellwether.consolidate.inputs import RECORDER, published_inputs
+from bellwether.consolidate.judge import judge
+from bellwether.consolidate.minutes import MinuteInputs, build_minutes
+from bellwether.consolidate.pinned import Pinned
+from bellwether.errors import ConfigError, InputsChanged, InputsMissing
+from bellwether.faultpoints import reach
+from bellwether.lake import Coverage, Lake, TickerCoverage
+from bellwether.lake.adjust import adjust_for_splits
+from bellwether.lake.gold import GoldSubmission, publish_gold
+from bellwether.lake.layout import FileLayout
+from bellwether.lake.publish import Publication
+from bellwether.lake.stage import BatchRecord, remove_old_stages
+from bellwether.logging import get_logger
+from bellwether.options.hours import priced_by
+from bellwether.reference.rates import curve_known_on
+from bellwether.reference.yields import trailing_yield
+from bellwether.schemas import EQUITIES, TIMESTAMP
+from bellwether.universe.spec import shown
+
+log = get_logger(__name__)
+
+_CONVENTIONS = {"product": BELLWETHER, "from_bar_start": FROM_BAR_START}
+
+# A ticker that is proven to have had no trade has its minutes, too: they say so.
+_TRADABLE = (Coverage.COMPLETE, Coverage.PARTIAL, Coverage.EMPTY)
+
+
+def plan_gold(
+    lake: Lake, config: Config, session: date, *, stage_id: str, force: bool = False, only: Sequence[str] = ()
+) -> GoldPlan | None:
+    """Decide what to build: None where gold records exactly what is published now.
+
+    Parameters
+    ----------
+    stage_id
+        The stage of this consolidation.
+    force
+        Build all the same: other settings, or another Bellwether, may give other rows.
+    only
+        Build the chains of these underlyings all the same, and of the others what gold of these inputs lacks.
+
+    Raises
+    ------
+    InputsMissing
+        A required input does not stand; names it, its state and what to do.
+    ConfigError
+        One of `only` has no options on the session.
+    """
+    for dataset in ("chain", "minutes"):
+        remove_old_stages(lake, dataset, session, timedelta(days=config.settings.lake.stage_keep_days))
+    inputs = published_inputs(lake, config, session)
+    if inputs.lacking:
+        lacking = "; ".join(f"{each} ({each.state.value}): {each.remedy}" for each in inputs.lacking)
+        msg = f"{session} cannot be consolidated. {lacking}"
+        raise InputsMissing(msg)
+    gold = lake.manifest(RECORDER, session)
+    if gold is not None and gold.inputs == inputs.revisions and not force and not only:
+        return None
+    read = Pinned(lake, session, inputs.revisions)
+    prints = read.table("options", columns=["ticker"])
+    names = sorted(underlyings_of(prints["ticker"], read.table("contracts")).unique().to_pylist())
+    if unknown := sorted(set(only) - set(names)):
+        msg = (
+            f"no options of {shown(unknown)} are published of {session}; there are those of {shown(names) or 'nobody'}"
+        )
+        raise ConfigError(msg)
+    chain = lake.manifest("chain", session) if only else None
+    standing = chain.coverage.keys() if chain and chain.inputs == inputs.revisions else ()
+    kept = tuple(name for name in names if name in standing and name not in only)
+    reach("consolidate.planned", session)
+    return GoldPlan(session, stage_id, inputs.revisions, tuple(name for name in names if name not in kept), kept)
+
+
+def build_chain_of(lake: Lake, config: Config, plan: GoldPlan, underlying: str) -> int:
+    """Build and stage the chain of one underlying; return how many rows it has."""
+    began = time.monotonic()
+    chain = solve_chain(Pinned(lake, plan.session, plan.inputs), config, underlying)
+    counts = TickerCoverage(
+        Coverage.COMPLETE if len(chain) else Coverage.EMPTY, rows=len(chain), stage_id=plan.stage_id
+    )
+    record = BatchRecord(coverage={underlying: counts}, api_calls=0, seconds=time.monotonic() - began, raw={})
+    chain_stage(lake, plan).write_batch(plan.underlyings.index(underlying), chain, record)
+    reach("consolidate.chain_staged", plan.session)
+    return len(chain)
+
+
+def solve_chain(read: Pinned, config: Config, underlying: str) -> pa.Table:
+    """Return the chain of one underlying, from the inputs that are read."""
+    contracts, prints = read.table("contracts"), read.table("options")
+    return build_chain(
+        underlying,
+        prints.filter(pc.equal(underlyings_of(prints["ticker"], contracts), underlying)),
+        contracts,
+        _prices(read, underlying),
+        # Some options trade after the close, and late reports come after it.
+        session_grid(read.session, extended=True),
+        _terms(read, config, underlying),
+        spot_max_age=timedelta(seconds=config.settings.consolidation.align.spot_max_age_s),
+    )
+
+
+def build_minutes_of(lake: Lake, config: Config, plan: GoldPlan) -> int:
+    """Build and stage the minutes of the session, with what the staged chains say; return how many rows there are."""
+    began = time.monotonic()
+    settings = config.settings.consolidation
+    read = Pinned(lake, plan.session, plan.inputs)
+    tickers = sorted(ticker for ticker, known in read.coverage("equities").items() if known.state in _TRADABLE)
+    chain, _ = chain_of(lake, config, plan)
+    names = chain["underlying"].unique().to_pylist()
+    table = build_minutes(
+        plan.session,
+        MinuteInputs(
+            tickers=tickers,
+            bars=read.table("equities"),
+            warmup=_warmup(read, tickers),
+            vix=_moving(read.table("indices", tickers=[settings.vix])),
+            news=read.table("news") if "news" in plan.inputs else None,
+            chains={name: chain.filter(pc.equal(chain["underlying"], name)) for name in names},
+        ),
+        settings,
+    )
+    minutes = len(table) // max(len(tickers), 1)
+    coverage = {ticker: TickerCoverage(Coverage.COMPLETE, rows=minutes, stage_id=plan.stage_id) for ticker in tickers}
+    record = BatchRecord(coverage=coverage, api_calls=0, seconds=time.monotonic() - began, raw={})
+    minutes_stage(lake, plan).write_batch(0, table, record)
+    reach("consolidate.minutes_staged", plan.session)
+    return len(table)
+
+
+def publish_session(lake: Lake, config: Config, plan: GoldPlan, *, run_id: str) -> dict[str, Publication]:
+    """Judge what is staged, then publish it, the chain first: the minutes' manifest says that both are of these inputs.
+
+    What was staged is deleted when that has come to an end: published, there already, or overtaken.
+
+    Returns
+    -------
+    dict of str to Publication
+        By dataset. Unchanged where the same was published before, by an earlier try or by somebody else.
+
+    Raises
+    ------
+    QualityError
+        What was built breaks a rule; nothing was published.
+    InputsChanged
+        An input was published anew meanwhile.
+    LakeError
+        Something is not staged, or the storage refused.
+    """
+    staged = minutes_stage(lake, plan).read_batch(0)
+    if staged is None:
+        return _published_before(lake, config, plan)
+    ready = {"chain": chain_of(lake, config, plan), RECORDER: staged}
+    published = {}
+    try:
+        found = {dataset: judge(lake, config, plan.inputs, plan.session, dataset, *ready[dataset]) for dataset in ready}
+        for dataset, (table, record) in ready.items():
+            submission = GoldSubmission(
+                dataset=dataset,
+                session=plan.session,
+                table=table,
+                coverage=record.coverage,
+                inputs=plan.inputs,
+                warnings=found[dataset].warnings,
+                stage_id=plan.stage_id,
+                run_id=run_id,
+                config_hash=config.hash,
+                timings_s={"build_s": round(record.seconds, 3), "validate_s": round(found[dataset].seconds, 3)},
+            )
+            published[dataset] = publish_gold(
+                lake,
+                submission,
+                FileLayout(getattr(config.sinks, dataset), config.settings.lake.compression),
+                lambda: published_inputs(lake, config, plan.session).revisions,
+            )
+            reach(f"consolidate.{dataset}_published", plan.session)
+    except InputsChanged:
+        remove_stages(lake, plan)
+        raise
+    remove_stages(lake, plan)
+    reach("consolidate.cleaned", plan.session)
+    return published
+
+
+def _published_before(lake: Lake, config: Config, plan: GoldPlan) -> dict[str, Publication]:
+    """Return what this consolidation has published, if its stage is gone because of that."""
+    found = {dataset: lake.manifest(dataset, plan.session) for dataset in ("chain", RECORDER)}
+    gold = found[RECORDER]
+    if gold is not None and gold.stage_id == plan.stage_id:
+        return {dataset: Publication(each, changed=False, refused={}) for dataset, each in found.items() if each}
+    raise nothing_staged(lake, config, plan, f"minutes of {plan.session} are not staged; clear the whole run")
+
+
+def _prices(read: Pinned, underlying: str) -> pa.Table:
+    ticker = priced_by(underlying)
+    if ticker == underlying:
+        return read.table("equities", tickers=[ticker], columns=["ts", "close"])
+    return _moving(read.table("indices", tickers=[ticker])).select(["ts", "close"])
+
+
+def _moving(index_bars: pa.Table) -> pa.Table:
+    """Return the bars of an index that are no repetition of the last value after the close."""
+    return index_bars.filter(pc.invert(index_bars["is_stale"]))
+
+
+def _terms(read: Pinned, config: Config, underlying: str) -> Terms:
+    chain = config.settings.consolidation.chain
+    curve = None
+    if chain.rate is None and len(rates := read.table("rates")):
+        curve = curve_known_on(rates, read.session)
+    paid = chain.dividend_yields.get(underlying, chain.dividend_yield)
+    if paid == "trailing":
+        paid = _trailing_yield(read, underlying)
+    return Terms(_CONVENTIONS[chain.conventions], chain.engine, curve, chain.rate, paid)
+
+
+def _trailing_yield(read: Pinned, underlying: str) -> float:
+    """Return the yield over the close before; NaN where a ticker's dividends, or that close, are not known."""
+    if underlying not in _settled(read, "dividends"):
+        return np.nan
+    dividends = read.table("dividends", tickers=[underlying])
+    return trailing_yield(dividends, read.session, _close_before(read, underlying))
+
+
+def _close_before(read: Pinned, ticker: str) -> float:
+    """Return the last price of the regular session before; NaN where it is no input or has none."""
+    before = read.sessions_before("equities")
+    if not before:
+        return np.nan
+    bars = read.table("equities", before[-1], tickers=[ticker])
+    bars = bars.filter(pc.less(bars["ts"], pa.scalar(get_calendar().hours(before[-1]).close, TIMESTAMP)))
+    return float(bars["close"][-1].as_py()) if len(bars) else np.nan
+
+
+def _warmup(read: Pinned, tickers: Sequence[str]) -> pa.Table:
+    """Return the bars of the sessions before in the shares of this one, of the tickers whose splits are known."""
+    settled = _settled(read, "splits")
+    sure = [ticker for ticker in tickers if ticker in settled]
+    if missing := len(tickers) - len(sure):
+        log.warning("no warm-up without splits", session=read.session.isoformat(), tickers=missing)
+    before = [read.table("equities", session, tickers=sure) for session in read.sessions_before("equities")]
+    return adjust_for_splits(
+        pa.concat_tables([EQUITIES.empty_table(), *before]), read.table("splits", tickers=sure), read.session
+    )
+
+
+def _settled(read: Pinned, dataset: str) -> set[str]:
+    """Return the tickers of which a dataset tells all: no rows of them mean that there are none."""
+    known = read.coverage(dataset)
+    return {ticker for ticker, each in known.items() if each.state in (Coverage.COMPLETE, Coverage.EMPTY)}

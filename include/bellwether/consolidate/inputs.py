@@ -1,0 +1,123 @@
+"""What the gold of a session is built from: the published partitions it reads, each by its revision.
+
+    {"equities": "9f3c...", "options": "...", "equities@2024-01-17": "..."}
+
+A name alone is the session's own partition, one with a session that of an earlier session, read for warm-up. Gold's
+manifest records exactly this, so that two such records tell whether gold is to be built anew, and which partitions a
+row of gold came from. Gold never reads gold, so a revision reaches as far as the warm-up and no further.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from bellwether.calendar import get_calendar
+from bellwether.config import Config
+from bellwether.ingest.universe import owed_universe
+from bellwether.lake import Coverage, Lake
+from bellwether.lake.coverage import session_coverage
+from bellwether.producers import DAG_OF
+from bellwether.universe.spec import shown
+
+READ = (
+    "equities",
+    "contracts",
+    "options",
+    "options_snapshot",
+    "indices",
+    "news",
+    "splits",
+    "dividends",
+    "rates",
+)
+"""What gold reads of its own session."""
+
+WARMED_UP = ("equities",)
+"""What gold reads of the sessions before, too."""
+
+RECORDER = "minutes"
+"""The gold dataset published last, whose manifest therefore says which inputs the session's gold was built from."""
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """A required input that does not stand.
+
+    Attributes
+    ----------
+    state
+        Of the dataset as a whole.
+    tickers
+        Its required tickers that are not proven.
+    run_id
+        The run that published what there is; None where nothing is published.
+    """
+
+    dataset: str
+    session: date
+    state: Coverage
+    tickers: tuple[str, ...]
+    run_id: str | None
+
+    def __str__(self) -> str:
+        if self.run_id is None:
+            return f"{self.dataset} is not published"
+        return f"{self.dataset} lacks {shown(self.tickers)}"
+
+    @property
+    def remedy(self) -> str:
+        """Which run to start, or to clear."""
+        run = f"run {self.run_id}" if self.run_id else "failed run"
+        return f"trigger {DAG_OF[self.dataset]} with partition key {self.session}, or clear its {run}"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is published of a session's inputs now.
+
+    Attributes
+    ----------
+    session
+        Whose.
+    revisions
+        Revision of every input that stands.
+    lacking
+        What keeps the session from being consolidated.
+    """
+
+    session: date
+    revisions: dict[str, str]
+    lacking: tuple[Lacking, ...]
+
+
+def published_inputs(lake: Lake, config: Config, session: date) -> Inputs:
+    """Return what is published of a session's inputs now.
+
+    A required input stands when it is published and lacks no required ticker of its universe; best-effort ones hold
+    nobody up. An optional input is waited for by nobody, and counts from its publication on. So does warm-up.
+    """
+    revisions: dict[str, str] = {}
+    lacking: list[Lacking] = []
+    for dataset in READ:
+        known = session_coverage(lake, dataset, session, owed_universe(lake, config, dataset, session))
+        manifest = known.manifest
+        if config.source(dataset).required and (manifest is None or known.blocking):
+            run_id = manifest.run_id if manifest else None
+            lacking.append(Lacking(dataset, session, known.state, tuple(known.blocking), run_id))
+        elif manifest is not None:
+            revisions[dataset] = manifest.revision
+    for earlier in sessions_before(session, config.settings.consolidation.warmup_sessions):
+        for dataset in WARMED_UP:
+            if (manifest := lake.manifest(dataset, earlier)) is not None:
+                revisions[f"{dataset}@{earlier}"] = manifest.revision
+    return Inputs(session, revisions, tuple(lacking))
+
+
+def sessions_before(session: date, count: int) -> Iterator[date]:
+    """Return the `count` sessions before one, the nearest first; fewer where the calendar begins."""
+    calendar = get_calendar()
+    for _ in range(count):
+        if session <= calendar.first:
+            return
+        session = calendar.previous(session)
+        yield session

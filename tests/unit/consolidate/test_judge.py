@@ -1,0 +1,73 @@
+"""What was built is judged: what is written down, what is counted, and what keeps it from being published."""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from bellwether.config import Config
+from bellwether.consolidate import build
+from bellwether.errors import QualityError
+from bellwether.lake import Lake, paths
+from bellwether.schemas import OPTIONS_SNAPSHOT
+from tests.unit.consolidate.lakes import consolidate, prints, put
+from tests.unit.consolidate.market import DAY
+from tests.unit.consolidate.prints import CALL, PUT
+
+
+def record(lake: Lake, dataset: str) -> dict[str, Any]:
+    stored = lake.storage.read(paths.quality(dataset, DAY))
+    assert stored is not None
+    found: dict[str, Any] = json.loads(stored.content)
+    return found
+
+
+def snapshot(ticker: str, vendor_iv: float) -> pa.Table:
+    row = {"underlying": "AAPL", "ticker": ticker, "right": "call", "exercise_style": "american", "strike": 200.0}
+    taken = prints(ticker, minutes=range(381, 382))["ts"][0].as_py()
+    row |= {"ts": taken, "expiration": DAY, "multiplier": 100.0, "vendor_iv": vendor_iv, "vendor_delta": 0.5}
+    return pa.Table.from_pylist([row], OPTIONS_SNAPSHOT)
+
+
+def test_warnings_stand_in_the_manifest_and_by_expiration_in_the_record(lake: Lake, config: Config) -> None:
+    extra = [prints(CALL, PUT, minutes=range(380, 381)), prints("O:AAPL250718C00205000", price=30.0)]
+    put(lake, "options", pa.concat_tables([prints(CALL, PUT), *extra, prints("O:XYZ250718C00200000")]))
+    put(lake, "options_snapshot", snapshot(CALL, 9.0))
+    published = consolidate(lake, config)
+    warnings = published["chain"].manifest.warnings
+    assert (warnings["not_monotone_in_strike"], warnings["iv_far_from_vendor"]) == (13, 1)
+    assert (warnings["no_underlying"], warnings["parity_violated"]) == (
+        13,
+        record(lake, "chain")["warnings"]["parity_violated"],
+    )
+    assert "ok" not in warnings
+    rows = {(row["underlying"], row["check"]): row for row in record(lake, "chain")["by_expiration"]}
+    assert rows["AAPL", "not_monotone_in_strike"] == {
+        **{"underlying": "AAPL", "expiration": "2025-07-18", "settlement": "pm", "check": "not_monotone_in_strike"},
+        **{"compared": 13, "violations": 13},
+    }
+    assert published["chain"].manifest.rows == 2 * 14 + 2 * 13
+    assert published["minutes"].manifest.warnings == {"no_vix": 0, "silent_minute": 0}
+    assert record(lake, "minutes")["passed"] is True
+    assert published["minutes"].manifest.timings_s.keys() == {"build_s", "validate_s"}
+
+
+def test_gold_that_breaks_a_rule_is_not_published_and_its_record_says_why(
+    lake: Lake, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = build.build_minutes
+
+    def spoilt(*inputs: Any) -> pa.Table:
+        minutes = sound(*inputs)
+        at = minutes.column_names.index("vix")
+        return minutes.set_column(at, "vix", pa.array([-1.0] * len(minutes)))
+
+    monkeypatch.setattr(build, "build_minutes", spoilt)
+    with pytest.raises(
+        QualityError, match=f"minutes {DAY}: quality: value_out_of_range: .*vix.* 780 rows; nothing was"
+    ):
+        consolidate(lake, config)
+    assert lake.manifest("chain", DAY) is None
+    assert lake.manifest("minutes", DAY) is None
+    assert record(lake, "minutes")["passed"] is False
