@@ -10,8 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from bellwether.calendar import get_calendar
-from bellwether.lake import Coverage, TickerCoverage
-from bellwether.lake.publish import Submission
+from bellwether.config import Config
+from bellwether.config.sinks import SinkSettings
+from bellwether.consolidate.build import build_minutes_of, plan_gold, publish_session
+from bellwether.lake import Coverage, Lake, TickerCoverage
+from bellwether.lake.layout import FileLayout
+from bellwether.lake.publish import Submission, publish
 from bellwether.schemas import EQUITIES
 from bellwether.sources import rows
 from bellwether.sources.endpoints import TICKERS, Endpoint
@@ -79,6 +83,21 @@ def submission(*tables: pa.Table, session: date = SESSION, stage_id: str = "s1",
         "count_warnings": lambda table: {"rows_seen": table.num_rows},
     }
     return Submission(**(values | changes))
+
+
+def publish_bars(lake: Lake, tickers: Sequence[str], session: date = SESSION, seed: int = 0) -> str:
+    """Publish bars of tickers, other values for another seed; return the revision."""
+    tables = [bars(ticker, session, seed=seed) for ticker in tickers]
+    layout = FileLayout(SinkSettings(), "snappy")
+    return publish(lake, submission(*tables, session=session, stage_id=f"s{seed}"), layout).manifest.revision
+
+
+def publish_gold_of(lake: Lake, session: date, config: Config) -> None:
+    """Consolidate a session without options."""
+    plan = plan_gold(lake, config, session, stage_id="gold")
+    assert plan is not None
+    build_minutes_of(lake, config, plan)
+    publish_session(lake, config, plan, run_id="gold")
 
 
 def failed(tickers: Sequence[str], reason: str = "ServerError: boom") -> dict[str, TickerCoverage]:

@@ -4,6 +4,7 @@ They stand in manifests, quarantine files, the UI and `suites/*.json`; renaming 
 """
 
 from enum import StrEnum
+from typing import Final
 
 
 class RowReason(StrEnum):
@@ -46,6 +47,11 @@ class TableReason(StrEnum):
     SCHEMA = "schema"
     ROW_COUNT = "row_count"
     QUARANTINED_SHARE = "quarantined_share"
+    REPEATED_KEY = "repeated_key"
+    ROW_OUTSIDE_SESSION = "row_outside_session"
+    UNKNOWN_WORD = "unknown_word"
+    VALUE_OUT_OF_RANGE = "value_out_of_range"
+    COLUMNS_DISAGREE = "columns_disagree"
 
 
 class WarningName(StrEnum):
@@ -70,6 +76,27 @@ class WarningName(StrEnum):
     ARTICLES_WITHOUT_TICKER = "articles_without_ticker"
     MALFORMED_TICKERS = "malformed_tickers"
     DUPLICATES_DROPPED = "duplicates_dropped"
+    PRICE_OUT_OF_BOUNDS = "price_out_of_bounds"
+    PARITY_VIOLATED = "parity_violated"
+    NOT_MONOTONE_IN_STRIKE = "not_monotone_in_strike"
+    NOT_CONVEX_IN_STRIKE = "not_convex_in_strike"
+    CALENDAR_ARBITRAGE = "calendar_arbitrage"
+    IV_FAR_FROM_VENDOR = "iv_far_from_vendor"
+    DELTA_FAR_FROM_VENDOR = "delta_far_from_vendor"
+    NO_VIX = "no_vix"
+    SILENT_MINUTE = "silent_minute"
+
+
+CHAIN_CHECKS: Final = (
+    WarningName.PRICE_OUT_OF_BOUNDS,
+    WarningName.PARITY_VIOLATED,
+    WarningName.NOT_MONOTONE_IN_STRIKE,
+    WarningName.NOT_CONVEX_IN_STRIKE,
+    WarningName.CALENDAR_ARBITRAGE,
+    WarningName.IV_FAR_FROM_VENDOR,
+    WarningName.DELTA_FAR_FROM_VENDOR,
+)
+"""What `bellwether.consolidate.checks` finds of a chain's prints."""
 
 
 class CrossCheckWarning(StrEnum):

@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from bellwether.errors import ConfigError
 from bellwether.quality.prepare import schema_of
-from bellwether.quality.reasons import RowReason, TableReason, WarningName
+from bellwether.quality.reasons import CHAIN_CHECKS, RowReason, TableReason, WarningName
 from bellwether.quality.rules import RULES
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
 
 REASONS_OF_LEVEL: dict[str, type[StrEnum]] = {"row": RowReason, "table": TableReason, "warning": WarningName}
+GOLD_COLUMNS: dict[str, tuple[str, ...]] = {
+    "minutes": ("disagrees",),
+    "chain": ("disagrees", *(name.value for name in CHAIN_CHECKS)),
+}
+"""Columns of gold's suites that are no columns of the dataset."""
+
 _COLUMN_KWARGS = ("column", "column_A", "column_B", "column_list", "column_set")
 
 
@@ -87,7 +93,8 @@ def _check_words(suite: SuiteFile, position: int, raw: dict[str, Any]) -> None:
         raise ConfigError(_complaint(suite, position, raw, f"meta.level must be one of {', '.join(REASONS_OF_LEVEL)}"))
     if meta.get("reason") not in list(reasons):
         raise ConfigError(_complaint(suite, position, raw, f"meta.reason must be one of {', '.join(reasons)}"))
-    known = {*schema_of(suite.dataset).names, *RULES[suite.dataset].derived_columns}
+    derived = RULES[suite.dataset].derived_columns if suite.dataset in RULES else GOLD_COLUMNS[suite.dataset]
+    known = {*schema_of(suite.dataset).names, *derived}
     unknown = [name for name in columns_of(kwargs) if name not in known]
     if unknown:
         raise ConfigError(_complaint(suite, position, raw, f"{suite.dataset} has no column {', '.join(unknown)}"))

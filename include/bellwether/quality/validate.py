@@ -68,8 +68,16 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class _Outcome:
-    """One expectation's answer; `rows` are the positions of the rows that broke it."""
+class Outcome:
+    """One expectation's answer.
+
+    Attributes
+    ----------
+    rows
+        Positions of the rows that broke it.
+    failure
+        Why the session fails by it, in words.
+    """
 
     type: str
     columns: list[str]
@@ -81,6 +89,7 @@ class _Outcome:
     failure: str | None
 
     def summary(self) -> dict[str, Any]:
+        """Return it for the record."""
         return {
             "type": self.type,
             "columns": self.columns,
@@ -125,7 +134,7 @@ def validate_session(
     started_s = time.perf_counter()
     suite = read_suite(dataset)
     failures = [f"{TableReason.SCHEMA}: {error}" for error in schema_errors(table, dataset)]
-    outcomes: list[_Outcome] = []
+    outcomes: list[Outcome] = []
     if failures:
         # On columns of another kind half of the expectations would raise and hide the reason.
         table = staged_schema(dataset).empty_table()
@@ -134,7 +143,12 @@ def validate_session(
     else:
         table, dropped = normalise(table, dataset)
         duplicates_dropped += dropped
-        outcomes = _run(suite, table, session_hours, rows_expected - dropped)
+        parameters = {
+            **_span(dataset, session_hours),
+            "session": session_hours.session,
+            "rows_expected": rows_expected - dropped,
+        }
+        outcomes = evaluate(suite, RULES[dataset].derived(table), parameters)
         failures = [outcome.failure for outcome in outcomes if outcome.failure]
     reasons = spell_reasons(_masks(outcomes, "row", len(table)), len(table))
     good, quarantined = _split(table, reasons, dataset)
@@ -157,7 +171,18 @@ def validate_session(
     return Verdict(not failures, publishable, quarantined, warnings, failures, result, seconds)
 
 
-def _run(suite: SuiteFile, table: pa.Table, hours: "SessionHours", rows_expected: int) -> list[_Outcome]:
+def evaluate(suite: SuiteFile, table: pa.Table, parameters: dict[str, Any]) -> list[Outcome]:
+    """Return what each expectation of a suite says of a table.
+
+    Parameters
+    ----------
+    suite
+        The suite.
+    table
+        The rows, with the columns derived for the suite.
+    parameters
+        Values of its $PARAMETERs.
+    """
     # GX 1.24 sends nothing home; the variable keeps it so should that change.
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx  # noqa: PLC0415 - 3 s, 270 MB
@@ -169,17 +194,9 @@ def _run(suite: SuiteFile, table: pa.Table, hours: "SessionHours", rows_expected
     asset = context.data_sources.add_pandas("staged").add_dataframe_asset(suite.dataset)
     definition = asset.add_batch_definition_whole_dataframe("session")
     # A fresh frame is indexed 0..n-1: the labels GX reports are positions in the table.
-    batch = definition.get_batch({"dataframe": RULES[suite.dataset].derived(table).to_pandas()})
-    answer = batch.validate(
-        build_suite(suite),
-        # What is kept is a summary; the rows themselves are needed here, for the split.
-        result_format="COMPLETE",
-        expectation_parameters={
-            **_span(suite.dataset, hours),
-            "session": hours.session,
-            "rows_expected": rows_expected,
-        },
-    )
+    batch = definition.get_batch({"dataframe": table.to_pandas()})
+    # What is kept is a summary; the rows themselves are needed here, for the split.
+    answer = batch.validate(build_suite(suite), result_format="COMPLETE", expectation_parameters=parameters)
     return [_outcome(each) for each in answer.results]
 
 
@@ -190,7 +207,7 @@ def _span(dataset: str, hours: "SessionHours") -> dict[str, datetime]:
     return {"span_start": start, "span_end": end}
 
 
-def _outcome(answer: "ExpectationValidationResult") -> _Outcome:
+def _outcome(answer: "ExpectationValidationResult") -> Outcome:
     config = cast("ExpectationConfiguration", answer.expectation_config)
     columns = columns_of(config.kwargs)
     level, reason = config.meta["level"], config.meta["reason"]
@@ -202,11 +219,12 @@ def _outcome(answer: "ExpectationValidationResult") -> _Outcome:
     if raised:
         failure = f"error: {where} could not be evaluated: {'; '.join(raised)}"
     elif level == "table" and not answer.success:
-        failure = f"{reason}: {where} failed; observed {answer.result.get('observed_value')}"
+        observed = answer.result.get("observed_value", f"{broken_rows} rows")
+        failure = f"{reason}: {where} failed; observed {observed}"
     elif level != "table" and (len(rows) != broken_rows or (not answer.success and not rows)):
         # Publishing rows that are known to be bad but not by position is worse than holding the session.
         failure = f"error: {where} found {broken_rows} bad rows and named {len(rows)}"
-    return _Outcome(config.type, columns, level, reason, config.severity, bool(answer.success), rows, failure)
+    return Outcome(config.type, columns, level, reason, config.severity, bool(answer.success), rows, failure)
 
 
 def raised_exceptions(exception_info: dict[str, Any]) -> list[str]:
@@ -215,7 +233,7 @@ def raised_exceptions(exception_info: dict[str, Any]) -> list[str]:
     return [str(entry.get("exception_message")) for entry in entries if entry.get("raised_exception")]
 
 
-def _masks(outcomes: list[_Outcome], level: str, rows: int) -> dict[str, pa.Array]:
+def _masks(outcomes: list[Outcome], level: str, rows: int) -> dict[str, pa.Array]:
     masks: dict[str, np.ndarray[Any, np.dtype[np.bool_]]] = {}
     for outcome in outcomes:
         if outcome.level == level:
@@ -236,7 +254,7 @@ def _share_failure(quarantined: int, rows: int, max_share: float) -> list[str]:
     return [f"{TableReason.QUARANTINED_SHARE}: {numbers}"]
 
 
-def _count_warnings(suite: SuiteFile, outcomes: list[_Outcome], reasons: pa.Array) -> dict[str, int]:
+def _count_warnings(suite: SuiteFile, outcomes: list[Outcome], reasons: pa.Array) -> dict[str, int]:
     masks = _masks(outcomes, "warning", len(reasons))
     good = reasons.is_null()
     counted = {name: pc.sum(pc.and_(mask, good)).as_py() or 0 for name, mask in masks.items()}
