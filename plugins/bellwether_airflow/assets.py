@@ -18,4 +18,6 @@ SPLITS = Asset(name="splits", uri="bellwether://clean/splits", group="bellwether
 DIVIDENDS = Asset(name="dividends", uri="bellwether://clean/dividends", group="bellwether")
 RATES = Asset(name="rates", uri="bellwether://clean/rates", group="bellwether")
 TICKERS = Asset(name="tickers", uri="bellwether://clean/tickers", group="bellwether")
+MINUTES = Asset(name="minutes", uri="bellwether://gold/minutes", group="bellwether")
+CHAIN = Asset(name="chain", uri="bellwether://gold/chain", group="bellwether")
 SESSION_READY = Asset(name="session_ready", uri="bellwether://session_ready", group="bellwether")

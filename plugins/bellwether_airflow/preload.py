@@ -14,7 +14,7 @@ from airflow.listeners import hookimpl
 _MODULES = (
     "great_expectations",
     "bellwether.ingest.finish",
-    "bellwether.ingest.readiness",
+    "bellwether.consolidate.build",
     "bellwether_airflow.hooks.polygon",
     "polygon",
 )

@@ -12,21 +12,21 @@ imported inside the tasks.
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pendulum
 from airflow.sdk import DAG, Asset, Param, TaskGroup, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from bellwether.config import MOST_AIRFLOW_RETRIES, Config
+from bellwether.config import Config
 from bellwether.due import DUE
-from bellwether.errors import ConfigError
 from bellwether.logging import get_logger
 from bellwether.producers import DATASETS_OF
 from bellwether.tickers import INDEX_PATTERN, OPTION_PATTERN, TICKER_PATTERN
 from bellwether.universe.spec import shown
 from bellwether_airflow import connections
+from bellwether_airflow.announcing import announce
 from bellwether_airflow.assets import (
     CONTRACTS,
     DAILY_BARS,
@@ -37,13 +37,19 @@ from bellwether_airflow.assets import (
     OPTIONS,
     OPTIONS_SNAPSHOT,
     RATES,
-    SESSION_READY,
     SPLITS,
     TICKERS,
 )
-from bellwether_airflow.notifiers.alert import FAILURES_KEY, Alert, note_failure
-from bellwether_airflow.retry import BellwetherRetryPolicy
-from bellwether_airflow.runs import emit, file_name, is_first_try_after_clear, session_of, was_cleared
+from bellwether_airflow.notifiers.alert import FAILURES_KEY, Alert
+from bellwether_airflow.runs import (
+    TASK_DEFAULTS,
+    emit,
+    is_first_try_after_clear,
+    new_stage_id,
+    refuse_unknown_params,
+    session_of,
+    was_cleared,
+)
 from bellwether_airflow.timetables import SessionTimetable
 from bellwether_airflow.waiting import waiting_task
 
@@ -148,14 +154,7 @@ def daily_producer(dag_id: str, doc_md: str) -> DAG:
         tags=["bellwether", "producer", *(row.dataset for row in rows)],
         doc_md=doc_md,
         on_failure_callback=Alert(rows[0].dataset if len(rows) == 1 else dag_id.removesuffix("_daily")),
-        default_args={
-            "owner": "bellwether",
-            "on_failure_callback": note_failure,
-            "retries": MOST_AIRFLOW_RETRIES,
-            "retry_delay": timedelta(seconds=30),
-            "retry_policy": BellwetherRetryPolicy(),
-            "execution_timeout": timedelta(hours=2),
-        },
+        default_args=TASK_DEFAULTS,
     ) as dag:
         for row in rows:
             with TaskGroup(row.dataset) if len(rows) > 1 else nullcontext():
@@ -169,27 +168,22 @@ def _graph(row: Producer) -> None:
     validated: Any = validate(batches)
     published = publish.override(outlets=[row.asset], pool=f"publish_{row.dataset}")(row.dataset, validated)
     fetched >> validated
-    published >> inputs_ready() >> announce()
+    ready: Any = inputs_ready(row.dataset)
+    published >> ready
+    announce(ready)
     [fetched, published] >> report(batches)
 
 
 @waiting_task()
 def plan(dataset: str) -> list[dict[str, Any]]:
     """Decide which tickers to fetch, in which batches."""
-    import secrets  # noqa: PLC0415
-
     import msgspec
 
     from bellwether.ingest.discovery import discover_and_plan
 
     context = get_current_context()
     params = context["params"]
-    # Airflow passes over what is not in the form: a misspelt `ticker` would run the whole universe.
-    form = _form([PRODUCERS[each] for each in DATASETS_OF[context["dag"].dag_id]])
-    unknown = sorted(set(context["dag_run"].conf or {}) - set(form))
-    if unknown:
-        msg = f"unknown parameter {', '.join(unknown)}; known: {' and '.join(form)}"
-        raise ConfigError(msg)
+    refuse_unknown_params(context, _form([PRODUCERS[each] for each in DATASETS_OF[context["dag"].dag_id]]))
     run_id = context["run_id"]
     batches = discover_and_plan(
         connections.lake(),
@@ -197,7 +191,7 @@ def plan(dataset: str) -> list[dict[str, Any]]:
         connections.vendor(),
         dataset,
         session_of(context["dag_run"]),
-        stage_id=f"{file_name(run_id)}-{secrets.token_hex(3)}",
+        stage_id=new_stage_id(run_id),
         run_id=run_id,
         tickers=_tickers_asked_for(dataset),
         # A plan that was cleared runs again because someone wants the session fetched anew.
@@ -259,19 +253,21 @@ def publish(dataset: str, stage_id: str) -> dict[str, Any]:
 
 
 @task.short_circuit(trigger_rule="none_failed")
-def inputs_ready() -> bool:
-    """Go on only if all required inputs stand and gold does not record them yet."""
-    from bellwether.ingest.readiness import readiness
+def inputs_ready(dataset: str) -> list[str]:
+    """Go on only if all required inputs stand and gold does not record them yet; return of which sessions.
 
-    decision = readiness(connections.lake(), Config.load(), session_of(get_current_context()["dag_run"]))
-    get_current_context()["ti"].xcom_push("why", decision.why)
-    return decision.announce
+    Those are the run's own, and the later ones whose gold begins with it.
+    """
+    from bellwether.consolidate.readiness import in_reach, readiness
 
-
-@task(outlets=[SESSION_READY])
-def announce() -> None:
-    """Tell consolidation that the session's inputs stand."""
-    emit(SESSION_READY, get_current_context())
+    context = get_current_context()
+    lake, config = connections.lake(), Config.load()
+    reach = in_reach(config, dataset, session_of(context["dag_run"]))
+    decisions = [readiness(lake, config, session) for session in reach]
+    why = {decision.session.isoformat(): decision.why for decision in decisions}
+    log.info("inputs compared with gold", **why)
+    context["ti"].xcom_push("why", why)
+    return [decision.session.isoformat() for decision in decisions if decision.announce]
 
 
 @task(trigger_rule="all_done", retries=0)

@@ -1,15 +1,31 @@
 """What a task can tell of the run it belongs to: its session, whether someone cleared it, who is to hear of it."""
 
-from datetime import date
-from typing import TYPE_CHECKING
+import secrets
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from bellwether_airflow.retry import tries_since_clear
+from bellwether.config import MOST_AIRFLOW_RETRIES
+from bellwether.errors import ConfigError
+from bellwether_airflow.notifiers.alert import note_failure
+from bellwether_airflow.retry import BellwetherRetryPolicy, tries_since_clear
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airflow.sdk import Asset, Context
     from airflow.sdk.types import DagRunProtocol as DagRun
+
+TASK_DEFAULTS: Final[dict[str, Any]] = {
+    "owner": "bellwether",
+    "on_failure_callback": note_failure,
+    "retries": MOST_AIRFLOW_RETRIES,
+    "retry_delay": timedelta(seconds=30),
+    "retry_policy": BellwetherRetryPolicy(),
+    "execution_timeout": timedelta(hours=2),
+}
+"""`default_args` of every DAG."""
 
 
 def session_of(run: "DagRun") -> date:
@@ -23,14 +39,29 @@ def session_of(run: "DagRun") -> date:
     if run.partition_key is not None:
         return date.fromisoformat(run.partition_key)
     if run.partition_date is None:
-        msg = "this run belongs to no session: trigger it with a partition key, or without one for the last session"
+        msg = "this run belongs to no session: trigger it with one as partition key, like 2025-11-28"
         raise AirflowFailException(msg)
     return run.partition_date.date()
 
 
-def file_name(run_id: str) -> str:
-    """Return a run's id as a part of a path."""
-    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in run_id)[:100]
+def refuse_unknown_params(context: "Context", form: "Collection[str]") -> None:
+    """Refuse what is not in the form: Airflow passes over it, and a misspelt `ticker` would run the whole universe.
+
+    Raises
+    ------
+    ConfigError
+        The run was given such a parameter.
+    """
+    unknown = sorted(set(context["dag_run"].conf or {}) - set(form))
+    if unknown:
+        msg = f"unknown parameter {', '.join(unknown)}; known: {' and '.join(form)}"
+        raise ConfigError(msg)
+
+
+def new_stage_id(run_id: str) -> str:
+    """Return the name of a stage of the run, another one each time."""
+    name = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in run_id)[:100]
+    return f"{name}-{secrets.token_hex(3)}"
 
 
 def emit(asset: "Asset", context: "Context") -> None:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 
 from bellwether.localstack import LocalStack
 from bellwether.localstack.processes import tail
+from bellwether.simulator.faults import Fault, FaultPlan
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.records import Market
 from bellwether.simulator.server import SimulatorConfig, running
@@ -41,17 +42,18 @@ def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
 
 @pytest.fixture(scope="module")
 def start_producers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Producers]]:
-    """Return `start(market, universe, **settings)`: a stack that captures `universe` from a simulator of `market`.
+    """Return `start(market, universe, faults=(), **settings)`: a stack that captures a universe from a simulator.
 
-    `universe` is what `sources.yaml` may say, a list or a rule.
+    `universe` is what `sources.yaml` may say, a list or a rule; `faults` are those the simulator begins with.
 
-    The project's DAGs and the stub consumer run in it, the simulator in the test's own process; `settings` are
+    The project's DAGs run in it, the simulator in the test's own process; `settings` are
     further environment variables. `equities_daily` is unpaused, so the run of the last completed session starts.
     """
     with ExitStack() as stacks:
 
-        def start(market: Market, universe: object, **settings: str) -> Producers:
-            return _start_producers(stacks, tmp_path_factory, SimulatorConfig(market=market), universe, **settings)
+        def start(market: Market, universe: object, faults: Sequence[Fault] = (), **settings: str) -> Producers:
+            simulated = SimulatorConfig(market=market, faults=FaultPlan(faults))
+            return _start_producers(stacks, tmp_path_factory, simulated, universe, **settings)
 
         yield start
 
@@ -99,7 +101,7 @@ def _start_producers(
     simulator = stacks.enter_context(running(simulated))
     env = prepare_home(home) | settings
     env["BELLWETHER__SOURCES__EQUITIES__UNIVERSE"] = json.dumps(universe)
-    stack = LocalStack(home, lake=home / "lake", extra_dags=home / "consumer", env=env)
+    stack = LocalStack(home, lake=home / "lake", extra_dags=home / "dags", env=env)
     stacks.enter_context(stack)
     _running.append(stack)
     stacks.callback(_running.remove, stack)

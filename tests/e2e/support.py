@@ -1,8 +1,4 @@
-"""What the modules on a real Airflow share: the stack with its simulator, the stub consumer, what Airflow recorded.
-
-The stub consumer does what consolidation will do and no more: it is told of a session, compares its inputs with
-those its own manifest records, and publishes or leaves. It knows nothing of how the inputs came about.
-"""
+"""What the modules on a real Airflow share: the stack with its simulator, what Airflow recorded, what became of it."""
 
 import json
 from collections.abc import Callable
@@ -13,62 +9,16 @@ from pathlib import Path
 import msgspec
 import tenacity
 
-from bellwether.lake import Lake
+from bellwether.lake import Lake, Manifest
+from bellwether.lake.history import publications
 from bellwether.localstack import AirflowApi, LocalStack, Run
 from bellwether.simulator.server import RunningSimulator
 
 PRODUCER = "equities_daily"
-CONSUMER = "stub_consolidation"
+CONSUMER = "session_consolidate"
 KILLED_DAG = "killed"
 UNIVERSE = ("AAPL", "MSFT", "QQQ", "SPY")
 KEY = "local-key"
-
-_CONSUMER = """
-import json
-import os
-from datetime import date
-
-from airflow.sdk import DAG, PartitionedAssetTimetable, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
-from bellwether_airflow.assets import SESSION_READY
-from bellwether_airflow.timetables import SessionMapper
-
-with DAG(
-    "stub_consolidation",
-    schedule=PartitionedAssetTimetable(assets=SESSION_READY, default_partition_mapper=SessionMapper()),
-    is_paused_upon_creation=False,
-    catchup=False,
-    max_active_runs=4,
-):
-
-    @task
-    def consolidate():
-        import msgspec
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-        from bellwether.lake import paths
-        from bellwether.lake.manifest import METADATA_KEY, encode
-        from bellwether_airflow import connections
-
-        session = date.fromisoformat(get_current_context()["dag_run"].partition_key)
-        lake = connections.lake()
-        # Two runs of one session may run at once: what is compared must still hold when it is written.
-        published, gold = lake.manifest("equities", session), lake.partition("minutes", session)
-        inputs = {"equities": published.revision}
-        if gold is not None and gold.manifest.inputs == inputs:
-            raise AirflowSkipException("gold records exactly these inputs")
-        record = msgspec.structs.replace(published, dataset="minutes", inputs=inputs)
-        table = pa.table({"ts": pa.array([], pa.int64())}).replace_schema_metadata({METADATA_KEY: encode(record)})
-        content = pa.BufferOutputStream()
-        pq.write_table(table, content)
-        content = content.getvalue().to_pybytes()
-        if not lake.storage.swap(paths.partition("minutes", session), content, expected=gold and gold.version):
-            raise AirflowSkipException("another run of the session came first")
-        with open(os.environ["BELLWETHER_TEST_CONSUMED"], "a") as consumed:
-            consumed.write(json.dumps([session.isoformat(), inputs["equities"]]) + "\\n")
-
-    consolidate()
-"""
 
 # A task that dies as one does that the kernel kills, and has no retry left.
 _KILLED = """
@@ -105,7 +55,7 @@ class Event(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Producers:
-    """A running stack with the project's DAGs, the stub consumer and a simulator in the test's own process.
+    """A running stack with the project's DAGs and a simulator in the test's own process.
 
     Attributes
     ----------
@@ -189,37 +139,43 @@ class Producers:
         found = msgspec.convert(content["asset_events"], list[Event])
         return [event for event in found if event.name == asset and key in (None, event.partition_key)]
 
-    def consumed(self) -> list[tuple[str, str]]:
-        """Return (session, revision of equities) of every publication of the stub consumer.
+    def gold(self, session: date) -> list[Manifest]:
+        """Return the publications of a session's gold, oldest first."""
+        return [manifest for _, manifest in publications(self.lake, "minutes", session)][::-1]
 
-        Waits until every announcement made so far has been dealt with.
-        """
+    def settle(self) -> None:
+        """Wait until every announcement made so far has been dealt with."""
         wait_until(
             lambda: all(event.is_dealt_with for event in self.events("session_ready")), "announcements stay unheard"
         )
-        return [tuple(json.loads(line)) for line in (self.stack.home / "consumed.jsonl").read_text().splitlines()]
+
+    def consumed(self) -> list[tuple[str, str]]:
+        """Return (session, revision of equities) of every publication of gold, oldest first, once it has settled."""
+        self.settle()
+        found = [manifest for session in self.lake.sessions("minutes") for manifest in self.gold(session)]
+        ordered = sorted(found, key=lambda manifest: manifest.published_utc)
+        return [(str(manifest.session), manifest.inputs["equities"]) for manifest in ordered]
 
 
 def prepare_home(home: Path) -> dict[str, str]:
-    """Write into a stack's home what the tests add to it: two DAGs and empty records.
+    """Write into a stack's home what the tests add to it: a DAG and a folder of fault points.
 
     Returns
     -------
     dict of str to str
-        The environment that the consumer and the fault points need, and of an Airflow that idles and repeats less.
+        The environment that the fault points need, of gold that is made of its own session alone, and of an Airflow
+        that idles and repeats less.
     """
-    for folder in ("consumer", "faults"):
+    for folder in ("dags", "faults"):
         (home / folder).mkdir()
-    (home / "consumer" / "stub_consolidation.py").write_text(_CONSUMER)
-    (home / "consumer" / "killed.py").write_text(_KILLED)
-    (home / "consumed.jsonl").touch()
+    (home / "dags" / "killed.py").write_text(_KILLED)
     return {
         # By default a second passes between a task and the one that follows it.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         # No DAG file changes while a stack runs; reading all of them again takes a tenth of its time.
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+        "BELLWETHER__CONSOLIDATION__WARMUP_SESSIONS": "0",
         "BELLWETHER_FAULT_DIR": str(home / "faults"),
-        "BELLWETHER_TEST_CONSUMED": str(home / "consumed.jsonl"),
     }
 
 

@@ -11,12 +11,12 @@ import pytest
 from bellwether.calendar import get_calendar
 from bellwether.cli.main import main
 from bellwether.config import Config
+from bellwether.consolidate.readiness import readiness
 from bellwether.errors import NothingProven, RateLimited, SnapshotMissed
 from bellwether.ingest.audit import audit_session
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import failed_tickers, publish_stage, validate_stage
 from bellwether.ingest.plan import Batch, plan_session
-from bellwether.ingest.readiness import readiness
 from bellwether.ingest.replay import replay_session
 from bellwether.ingest.universe import named_universe
 from bellwether.lake import Coverage, Lake, Manifest, paths, read

@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from bellwether.cli.options import VendorAccess
 from bellwether.config import Config
+from bellwether.consolidate.readiness import readiness
 from bellwether.faultpoints import reach
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import publish_stage, validate_stage
 from bellwether.ingest.plan import Batch, plan_session
-from bellwether.ingest.readiness import readiness
 from bellwether.lake import Lake, paths
 from bellwether.lake.manifest import METADATA_KEY, encode
 from bellwether.sources.rest import PolygonRest

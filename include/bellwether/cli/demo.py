@@ -1,7 +1,8 @@
-"""`bellwether demo`: real DAG runs publish five sessions of a generated market, watched from here.
+"""`bellwether demo`: real DAG runs publish and consolidate five sessions of a generated market, watched from here.
 
-Every producer DAG is backfilled over the last five completed sessions through Airflow's REST API; what the
-table at the end says comes from the lake's manifests and the runs' own times, not from this command.
+Every producer DAG is backfilled over the last five completed sessions through Airflow's REST API, and consolidation
+follows by itself. What the table at the end says comes from the lake's manifests and the runs' own times, not from this
+command.
 """
 
 import argparse
@@ -16,13 +17,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bellwether.calendar import get_calendar
+from bellwether.cli.excerpt import excerpt
 from bellwether.cli.stack import demo_home, show_address, simulator_arguments
 from bellwether.clock import SystemClock
 from bellwether.config import Config
+from bellwether.consolidate.readiness import readiness
 from bellwether.due import UNTIL, Due
 from bellwether.errors import BellwetherError
 from bellwether.ingest.universe import owed_universe
-from bellwether.lake import Lake
+from bellwether.lake import Coverage, Lake, Manifest
 from bellwether.lake.coverage import session_coverage
 from bellwether.localstack import AirflowApi, AlreadyRunning, LocalStack, Run, StackStateFile, TaskInstance, stop
 from bellwether.localstack.environment import project_root
@@ -32,6 +35,8 @@ _PREFERRED_PORT = 8080
 _SESSIONS = 5
 # By then every source of a session is due, whatever its own delay.
 _DUE = Due("post_close", 60)
+_CONSOLIDATION = "session_consolidate"
+_GOLD = ("minutes", "chain")
 _TIMEOUT_S = 600.0
 _POLL_S = 1.0
 
@@ -54,8 +59,12 @@ def run(args: argparse.Namespace, config: Config) -> int:
         stack.start()
     try:
         show_address(console, stack.state)
-        runs = _backfill(stack.api, last_sessions(), console)
-        console.print(result_table(Lake.open(str(stack.state.lake)), config, runs))
+        root, sessions = str(stack.state.lake), last_sessions()
+        runs = _backfill(stack.api, sessions, console)
+        runs = {**runs, **_consolidated(stack.api, root, config, sessions, console)}
+        console.print(result_table(Lake.open(root), config, runs))
+        for dataset in _GOLD:
+            console.print(excerpt(root, dataset, sessions[-1]))
         failures = failed_runs(runs)
         console.print("\n".join(failures) or f"{len(runs)} runs, all well.", highlight=False)
         console.print(f"{time.monotonic() - began_s:.0f} s in all.", highlight=False)
@@ -106,19 +115,26 @@ def result_table(lake: Lake, config: Config, runs: SessionRuns) -> Table:
     table = Table("session", "dataset", "state", title="Published")
     for name in ("rows", "quarantined", "seconds"):
         table.add_column(name, justify="right")
-    rows = sorted((session, dataset, run) for (dag_id, session), run in runs.items() for dataset in DATASETS_OF[dag_id])
+    published = {**DATASETS_OF, _CONSOLIDATION: _GOLD}
+    rows = sorted((session, dataset, run) for (dag_id, session), run in runs.items() for dataset in published[dag_id])
     for session, dataset, run in rows:
-        day = date.fromisoformat(session)
-        known = session_coverage(lake, dataset, day, owed_universe(lake, config, dataset, day))
+        state, manifest = _standing(lake, config, dataset, date.fromisoformat(session))
         table.add_row(
             session,
             dataset,
-            known.state.value,
-            f"{known.manifest.rows:,}" if known.manifest else "-",
-            str(known.manifest.quarantined_rows) if known.manifest else "-",
+            state.value,
+            f"{manifest.rows:,}" if manifest else "-",
+            str(manifest.quarantined_rows) if manifest else "-",
             f"{run.duration:.1f}" if run and run.duration is not None else "-",
         )
     return table
+
+
+def _standing(lake: Lake, config: Config, dataset: str, session: date) -> tuple[Coverage, Manifest | None]:
+    if dataset in _GOLD:
+        return readiness(lake, config, session).state, lake.manifest(dataset, session)
+    known = session_coverage(lake, dataset, session, owed_universe(lake, config, dataset, session))
+    return known.state, known.manifest
 
 
 def _fresh_stack() -> LocalStack:
@@ -174,6 +190,25 @@ def _watch(api: AirflowApi, producers: Sequence[str], sessions: Sequence[date], 
                 return {key: latest.get(key) for key in keys}
             time.sleep(_POLL_S)
     message = f"the runs are not over after {_TIMEOUT_S:.0f} s"
+    raise BellwetherError(message)
+
+
+def _consolidated(
+    api: AirflowApi, root: str, config: Config, sessions: Sequence[date], console: Console
+) -> SessionRuns:
+    """Wait until nothing is left to consolidate, and return each session's last run."""
+    lake, deadline = Lake.open(root), time.monotonic() + _TIMEOUT_S
+    with console.status("Consolidation ..."):
+        while time.monotonic() < deadline:
+            runs = api.runs(_CONSOLIDATION)
+            latest = {run.partition_key: run for run in runs}
+            # Airflow takes a moment to start what was announced; of what failed nothing more is to come.
+            awaited = [day for day in sessions if readiness(lake, config, day).announce]
+            failed = [day for day in awaited if (run := latest.get(str(day))) and run.state == "failed"]
+            if all(run.is_over for run in runs) and failed == awaited:
+                return {(_CONSOLIDATION, str(day)): latest.get(str(day)) for day in sessions}
+            time.sleep(_POLL_S)
+    message = f"consolidation is not over after {_TIMEOUT_S:.0f} s"
     raise BellwetherError(message)
 
 

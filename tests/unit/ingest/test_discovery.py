@@ -8,12 +8,12 @@ import pytest
 
 from bellwether.cli.discover import show_undiscovered
 from bellwether.config import Config, SinkSettings
+from bellwether.consolidate.readiness import readiness
 from bellwether.errors import LakeError, ServerError
 from bellwether.ingest.discovery import discover, discover_and_plan, undiscovered
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import failed_tickers, publish_stage, validate_stage
 from bellwether.ingest.plan import plan_session
-from bellwether.ingest.readiness import readiness
 from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Coverage, Lake, TickerCoverage, Universe
 from bellwether.lake.coverage import session_coverage

@@ -6,11 +6,11 @@ import pyarrow as pa
 import pytest
 
 from bellwether.config import Config
+from bellwether.consolidate.readiness import readiness
 from bellwether.errors import BadResponse, LakeError, QualityError
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import failed_tickers, forgivable, publish_stage, validate_stage
 from bellwether.ingest.plan import Batch, plan_session
-from bellwether.ingest.readiness import readiness
 from bellwether.lake import Coverage, Lake, paths, read
 from bellwether.lake.coverage import session_coverage
 from bellwether.lake.publish import Publication
@@ -216,7 +216,7 @@ class TestReadiness:
         self, lake: Lake, config: Config, vendor: FakeVendor
     ) -> None:
         manifest = finish(lake, config, capture(lake, config, vendor)).manifest
-        record_gold(lake, {"equities": manifest.revision, "rates": "whatever"})
+        record_gold(lake, {"equities": manifest.revision})
         assert readiness(lake, config, SESSION).why == "gold already records exactly these inputs"
         vendor.tables["SPY"] = bars("SPY", seed=1)
         finish(lake, config, capture(lake, config, vendor, stage_id="s2", force=True))

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from bellwether.config import Config
+from bellwether.consolidate.readiness import readiness
 from bellwether.errors import NotEntitled
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import failed_tickers, publish_stage, validate_stage
 from bellwether.ingest.plan import Batch, plan_session
-from bellwether.ingest.readiness import readiness
 from bellwether.ingest.universe import named_universe, session_universe
 from bellwether.lake import Coverage, Lake, read
 from bellwether.lake.publish import Publication

@@ -1,0 +1,77 @@
+"""The look back on the last sessions: a summary for people, a dataset, and what consolidation has not heard of.
+
+    look -> announce
+
+An announcement is lost to a consumer that is paused, and with the metadata database; the lake is not. So gold that is
+missing or stale although its inputs stand is announced again from here.
+"""
+
+from typing import Any
+
+import pendulum
+from airflow.sdk import DAG, Param, get_current_context, task
+
+from bellwether.config import Config
+from bellwether.due import LOOKED_AT
+from bellwether.logging import get_logger
+from bellwether_airflow import connections
+from bellwether_airflow.announcing import announce
+from bellwether_airflow.notifiers.alert import Alert
+from bellwether_airflow.runs import TASK_DEFAULTS, refuse_unknown_params, session_of
+from bellwether_airflow.timetables import SessionTimetable
+
+log = get_logger(__name__)
+
+_FORM = {
+    "sessions": Param(
+        20,
+        type="integer",
+        minimum=1,
+        maximum=2000,
+        title="Sessions",
+        description="How many sessions to look back on, up to that of the run.",
+    )
+}
+
+
+def health_check(dag_id: str, doc_md: str) -> DAG:
+    """Return the DAG that looks after the sessions.
+
+    Parameters
+    ----------
+    dag_id
+        Its name.
+    doc_md
+        The operator's page.
+    """
+    with DAG(
+        dag_id=dag_id,
+        schedule=SessionTimetable(LOOKED_AT),
+        start_date=pendulum.datetime(2003, 9, 10, tz="America/New_York"),
+        catchup=False,
+        max_active_runs=1,
+        params=_FORM,
+        tags=["bellwether", "ops"],
+        doc_md=doc_md,
+        on_failure_callback=Alert("health"),
+        default_args=TASK_DEFAULTS,
+    ) as dag:
+        missed: Any = look()
+        announce(missed)
+    return dag
+
+
+@task.short_circuit
+def look() -> list[str]:
+    """Write the summary and the dataset; return the sessions to announce."""
+    from bellwether.monitoring.health import as_markdown, look_back, publish_health
+
+    context = get_current_context()
+    refuse_unknown_params(context, _FORM)
+    lake, config = connections.lake(), Config.load()
+    health = look_back(lake, config, session_of(context["dag_run"]), context["params"]["sessions"])
+    summary = as_markdown(health)
+    log.info(summary)
+    context["ti"].xcom_push("summary", summary)
+    publish_health(lake, config, health, run_id=context["run_id"])
+    return [session.isoformat() for session in health.to_announce]

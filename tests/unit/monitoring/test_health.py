@@ -1,0 +1,69 @@
+"""What a look back on sessions finds, and how it is told."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from bellwether.clock import SimulatedClock
+from bellwether.config import Config
+from bellwether.lake import Coverage, Lake
+from bellwether.monitoring.health import Health, Standing, as_markdown, as_table, look_back
+from bellwether.schemas import HEALTH
+from tests.builders import publish_bars
+
+FIRST, SECOND = date(2025, 7, 1), date(2025, 7, 2)
+NOW = datetime(2025, 7, 3, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def health(tmp_path: Path) -> Health:
+    """Return the health of two sessions: of the first all is published that is required, of the second nothing."""
+    (tmp_path / "config").mkdir()
+    config = Config.load(tmp_path / "config", {"BELLWETHER__SOURCES__EQUITIES__UNIVERSE": "[AAPL, SPY]"})
+    lake = Lake.open(tmp_path / "lake", simulated=True, clock=SimulatedClock(NOW))
+    publish_bars(lake, ["AAPL", "SPY"], FIRST)
+    return look_back(lake, config, SECOND, 2)
+
+
+def test_what_stands_and_is_not_built_yet_is_announced_and_what_lacks_inputs_is_not(health: Health) -> None:
+    assert health.to_announce == [FIRST]
+    assert [(each.state, each.why) for each in health.of("minutes")] == [
+        (Coverage.MISSING, "there is no gold yet"),
+        (Coverage.MISSING, "equities is not published"),
+    ]
+    assert [(each.state, each.why) for each in health.of("equities")] == [
+        (Coverage.COMPLETE, ""),
+        (Coverage.MISSING, "AAPL, SPY; never fetched"),
+    ]
+
+
+def test_the_summary_tells_how_fresh_and_complete_each_dataset_is_and_what_lacks(health: Health) -> None:
+    lines = as_markdown(health).splitlines()
+    assert lines[0] == "### Sessions 2025-07-01 to 2025-07-02, looked at on 2025-07-03 02:00 UTC"
+    assert "Gold of 2 sessions: 2 missing. Announced to be built: 2025-07-01." in lines
+    assert "| equities (required) | 2025-07-01 | 2025-07-03 02:00 | 1 | 1 complete, 1 missing |" in lines
+    assert "| news | - | - | 2 | 2 missing |" in lines
+    assert "| 2025-07-02 | equities | missing | AAPL, SPY; never fetched |" in lines
+
+
+def test_the_dataset_holds_a_row_per_session_and_dataset(health: Health) -> None:
+    table = as_table(health)
+    assert table.schema == HEALTH
+    assert len(table) == 2 * 12
+    [row] = [row for row in table.to_pylist() if row["session"] == FIRST and row["dataset"] == "equities"]
+    assert (row["rows"], row["quarantined_rows"], row["published_utc"].date()) == (10, 0, NOW.date())
+
+
+def test_a_vendors_text_stays_within_its_cell_and_the_list_of_what_lacks_is_short() -> None:
+    text = "gone | away\n# now"
+    standings = [Standing(FIRST, "minutes", True, Coverage.MISSING, text, None) for _ in range(30)]
+    lines = as_markdown(Health(FIRST, NOW, (*_captured(), *standings))).splitlines()
+    assert lines.count("| 2025-07-01 | minutes | missing | gone / away # now |") == 20
+    assert lines[-1] == "and 10 more."
+
+
+def _captured() -> list[Standing]:
+    from bellwether.ingest.sources import CAPTURED
+
+    return [Standing(FIRST, dataset, False, Coverage.EMPTY, "", None) for dataset in CAPTURED]
