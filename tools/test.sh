@@ -13,7 +13,7 @@ for tier in "$@"; do
     integration) COVERAGE_PROCESS_START=$PWD/pyproject.toml .venv/bin/coverage run -m pytest tests/integration ;;
     # Each file has an Airflow of its own, which waits as much as it works. Measuring it would cost half as much again.
     e2e) .venv/bin/pytest -n 2 --dist loadfile --cov --cov-append --cov-report= tests/e2e ;;
-    *) .venv/bin/pytest -n auto --cov --cov-append --cov-report= "tests/$tier" ;;
+    *) .venv/bin/pytest -n auto --dist loadgroup --cov --cov-append --cov-report= "tests/$tier" ;;
     esac
     code=$?
     # 5: no test was collected, e.g. a tier that does not exist yet.
