@@ -8,7 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from bellwether.schemas import FORMS, GOLD
+from bellwether.schemas import FORMS, GOLD, OPERATIONAL
 
 ROWS: Final[Mapping[str, str]] = {
     "minutes": "a minute of the session of an equity; everything in it was known at the minute's end",
@@ -24,6 +24,7 @@ ROWS: Final[Mapping[str, str]] = {
     "dividends": "a cash dividend, past or announced",
     "rates": "a yield of the Treasury's par curve; known after its day",
     "tickers": "a listing of a ticker, living or ended",
+    "health": "a session looked back on and a dataset, as they stood when the partition's own session was looked at",
 }
 """What one row is."""
 
@@ -134,6 +135,17 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "active": "whether it was listed",
         "delisted_utc": "when the listing ended",
     },
+    "health": {
+        "session": "the session looked back on",
+        "dataset": "a captured one; `minutes` stands for gold",
+        "is_required": "gold waits for it; gold itself is",
+        "state": "the worst state of the required tickers: docs/architecture.md, coverage",
+        "why": "what is the matter with it; empty where nothing is",
+        "rows": "published",
+        "quarantined_rows": "refused, kept in quarantine",
+        "published_utc": "when what is in force was published",
+        "is_announced": "it is gold, and was announced to be built anew",
+    },
     "chain": {
         "ticker": "the contract",
         "volume": "contracts",
@@ -191,6 +203,8 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
+_IN_ORDER: Final = GOLD | FORMS | OPERATIONAL
+
 _HEAD: Final = """# Data dictionary
 
 Made by `python tools/data_dictionary.py` of `bellwether.schemas` and `bellwether.dictionary`; do not edit.
@@ -215,11 +229,11 @@ def describe(dataset: str, column: str) -> str:
 
 def markdown() -> str:
     """Return the page: gold first."""
-    return "\n".join([_HEAD, *(_section(dataset) for dataset in (GOLD | FORMS))])
+    return "\n".join([_HEAD, *(_section(dataset) for dataset in _IN_ORDER)])
 
 
 def _section(dataset: str) -> str:
-    form = (GOLD | FORMS)[dataset]
+    form = _IN_ORDER[dataset]
     lines = [f"## {dataset}", "", f"A row is {ROWS[dataset]}.", ""]
     lines += ["| column | type | | says |", "| --- | --- | --- | --- |"]
     for field in form.schema:

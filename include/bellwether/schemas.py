@@ -235,10 +235,8 @@ MINUTES = pa.schema(
 )
 """Gold: one row per equity and minute, `ts` its start; everything in it was known at its end.
 
-`mom_log_returns`, `news_counts` and
-`news_sentiments` have an item for each window of `consolidation` in settings.yaml; a file holds them as lists of fixed
-size. `ind_` columns are null where the ticker did not trade or has too few bars; `chain_` ones are of the options on
-the ticker (`bellwether.consolidate.smile`), null where none are captured.
+`mom_log_returns`, `news_counts` and `news_sentiments` have an item for each window of `consolidation` in settings.yaml;
+a file holds them as lists of fixed size.
 """
 
 HEALTH = pa.schema(
@@ -254,11 +252,7 @@ HEALTH = pa.schema(
         pa.field("is_announced", pa.bool_(), nullable=False),
     ]
 )
-"""One row per session looked back on and dataset, as of when the partition's own session was looked at.
-
-`rows`, `quarantined_rows` and `published_utc` are null where nothing is published. Of gold, which is `minutes` here,
-`is_announced` says whether it was announced to be built.
-"""
+"""One row per session looked back on and dataset, as of when the partition's own session was looked at."""
 
 KEYWORD_SEPARATOR = "|"
 

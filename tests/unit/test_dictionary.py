@@ -6,10 +6,9 @@ import pytest
 
 from bellwether import dictionary
 from bellwether.dictionary import describe, markdown
-from bellwether.schemas import FORMS, GOLD
+from bellwether.schemas import SCHEMAS
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMAS = {dataset: form.schema for dataset, form in (FORMS | GOLD).items()}
 
 
 def test_the_page_is_up_to_date() -> None:

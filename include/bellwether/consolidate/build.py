@@ -243,20 +243,18 @@ def _terms(read: Pinned, config: Config, underlying: str) -> Terms:
 
 
 def _trailing_yield(read: Pinned, underlying: str) -> float:
-    """Return the yield over the close before; NaN where a ticker's dividends, or that close, are not known."""
-    if underlying not in _settled(read, "dividends"):
-        return np.nan
-    dividends = read.table("dividends", tickers=[underlying])
-    return trailing_yield(dividends, read.session, _close_before(read, underlying))
-
-
-def _close_before(read: Pinned, ticker: str) -> float:
-    """Return the last price of the regular session before; NaN where it is no input or has none."""
+    """Return the yield over the close before; NaN where dividends, splits or that close are not known."""
     before = read.sessions_before("equities")
-    if not before:
+    if not before or underlying not in _settled(read, "dividends") & _settled(read, "splits"):
         return np.nan
-    bars = read.table("equities", before[-1], tickers=[ticker])
-    bars = bars.filter(pc.less(bars["ts"], pa.scalar(get_calendar().hours(before[-1]).close, TIMESTAMP)))
+    dividends, splits = (read.table(name, tickers=[underlying]) for name in ("dividends", "splits"))
+    return trailing_yield(dividends, splits, read.session, _close_of(read, underlying, before[-1]), before[-1])
+
+
+def _close_of(read: Pinned, ticker: str, session: date) -> float:
+    """Return the last price of the regular hours of a session before; NaN where it has none."""
+    bars = read.table("equities", session, tickers=[ticker])
+    bars = bars.filter(pc.less(bars["ts"], pa.scalar(get_calendar().hours(session).close, TIMESTAMP)))
     return float(bars["close"][-1].as_py()) if len(bars) else np.nan
 
 

@@ -1,6 +1,7 @@
 """The dividend yield of a share as a session could know it."""
 
 from datetime import date, timedelta
+from math import prod
 
 import numpy as np
 import pyarrow as pa
@@ -10,17 +11,19 @@ _REGULAR = "CD"  # of cash, consistently paid: special ones say nothing of the n
 _YEAR = timedelta(days=365)
 
 
-def trailing_yield(dividends: pa.Table, session: date, price: float) -> float:
+def trailing_yield(dividends: pa.Table, splits: pa.Table, session: date, close: float, close_of: date) -> float:
     """Return the regular cash dividends of the 365 days up to a session, over a price: a fraction per year.
+
+    Both are put in the session's shares: a dividend is paid per share of its own day.
 
     Parameters
     ----------
-    dividends
-        Rows of `DIVIDENDS` of one share.
+    dividends, splits
+        Rows of `DIVIDENDS` and `SPLITS` of one share.
     session
         Dividends go ex on it or in the year before it.
-    price
-        The close before, in dollars; NaN, where it is not known, gives NaN.
+    close, close_of
+        The close before, in dollars as it traded, and its session; NaN, where it is not known, gives NaN.
     """
     ex = dividends["ex_dividend_date"]
     counted = dividends.filter(
@@ -29,4 +32,14 @@ def trailing_yield(dividends: pa.Table, session: date, price: float) -> float:
             pc.and_(pc.equal(dividends["dividend_type"], _REGULAR), pc.equal(dividends["currency"], "USD")),
         )
     )
-    return float(np.divide(pc.sum(counted["cash_amount"], min_count=0).as_py(), price))
+    paid = sum(
+        row["cash_amount"] * _shares_ratio(splits, row["ex_dividend_date"], session) for row in counted.to_pylist()
+    )
+    return float(np.divide(paid, close * _shares_ratio(splits, close_of, session)))
+
+
+def _shares_ratio(splits: pa.Table, day: date, session: date) -> float:
+    """Return how many shares of a day are one of a later session."""
+    between = (split for split in splits.to_pylist() if day < split["execution_date"] <= session)
+    ratio: float = prod(split["split_from"] / split["split_to"] for split in between)
+    return ratio

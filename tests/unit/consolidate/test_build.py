@@ -17,7 +17,6 @@ from bellwether.consolidate.inputs import published_inputs
 from bellwether.consolidate.readiness import readiness
 from bellwether.errors import InputsChanged, InputsMissing, LakeError
 from bellwether.lake import Coverage, Lake, paths, read
-from bellwether.quality.gold import GoldVerdict
 from bellwether.schemas import CHAIN, DIVIDENDS, INDICES, MINUTES, RATES, SPLITS
 from tests.unit.consolidate.lakes import (
     BEFORE,
@@ -34,11 +33,7 @@ from tests.unit.consolidate.lakes import (
 from tests.unit.consolidate.market import DAY
 from tests.unit.consolidate.prints import CALL, PUT
 
-
-@pytest.fixture(autouse=True)
-def _nothing_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the suites, which take half a second and have tests of their own."""
-    monkeypatch.setattr(build, "judge", lambda *_: GoldVerdict([], {}, {}, 0.0))
+pytestmark = pytest.mark.usefixtures("unjudged")
 
 
 def gold(lake: Lake, dataset: str, *tickers: str) -> list[dict[str, Any]]:
@@ -287,6 +282,24 @@ class TestTrailingYield:
         regular = with_evening.filter(pc.less(with_evening["ts"], pa.scalar(close, with_evening["ts"].type)))
         [last] = regular.filter(pc.equal(regular["ticker"], "AAPL"))["close"].to_pylist()[-1:]
         assert self.yields(lake, trailing) == {(0.26 / last, "ok")}
+
+    def test_counts_dividends_and_the_close_in_the_shares_of_the_session(self, lake: Lake, trailing: Config) -> None:
+        put(lake, "dividends", dividend(0.70), SPY=Coverage.EMPTY)
+        [(plain, _)] = self.yields(lake, trailing)
+        spring = {"ticker": "AAPL", "execution_date": date(2025, 6, 2), "split_from": 1.0, "split_to": 7.0}
+        withdraw(lake, "splits")
+        put(lake, "splits", pa.Table.from_pylist([spring | {"split_id": "E1"}], SPLITS), SPY=Coverage.EMPTY)
+        [(adjusted, _)] = self.yields(lake, trailing)
+        assert adjusted == pytest.approx(plain / 7, rel=1e-12)
+        today = spring | {"execution_date": DAY}  # before it dividend and close are of the same shares
+        withdraw(lake, "splits")
+        put(lake, "splits", pa.Table.from_pylist([today | {"split_id": "E1"}], SPLITS), SPY=Coverage.EMPTY)
+        [(same, _)] = self.yields(lake, trailing)
+        assert same == pytest.approx(plain, rel=1e-12)
+
+    def test_is_unknown_where_splits_are(self, lake: Lake, trailing: Config) -> None:
+        withdraw(lake, "splits")
+        assert self.yields(lake, trailing) == {(None, "no_dividend_yield")}
 
     def test_is_unknown_where_dividends_are(self, lake: Lake, trailing: Config) -> None:
         withdraw(lake, "dividends")

@@ -22,6 +22,8 @@ from bellwether.lake.publish import Publication, publish
 from bellwether.quality.gold import GoldVerdict
 from tests.builders import SESSION, bars, publish_bars, submission
 
+pytestmark = pytest.mark.usefixtures("unjudged")
+
 UNIVERSE = ("AAPL", "SPY")
 PRINTS = ("O:AAPL250703C00100000", "O:SPY250703C00100000", "O:SPY250703P00101000")
 
