@@ -19,7 +19,7 @@ from bellwether.lake.location import Location, default_location
 from bellwether.lake.manifest import Coverage, Manifest
 from bellwether.lake.partition import PartitionFile
 from bellwether.lake.rollup import Every, roll_up
-from bellwether.schemas import SCHEMAS, SPLITS
+from bellwether.schemas import GOLD, SCHEMAS, SPLITS
 from bellwether.universe.spec import shown
 
 # Of a ticker without splits that is proof too; what is not entitled or quarantined in part is none.
@@ -110,7 +110,7 @@ def _check_computable(dataset: str, adjust: str | None, every: str | None) -> No
     if adjust is not None and (dataset, adjust) != ("equities", "splits"):
         msg = f"adjust={adjust!r} of {dataset}: only equities are adjusted, and only for splits"
         raise LakeError(msg)
-    if every is not None and not {"ts", "close"} <= set(SCHEMAS[dataset].names):
+    if every is not None and (dataset in GOLD or not {"ts", "close"} <= set(SCHEMAS[dataset].names)):
         msg = f"every={every!r} of {dataset}: only minute bars are combined"
         raise LakeError(msg)
 

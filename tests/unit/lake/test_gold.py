@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas
+import polars
 import pyarrow as pa
 import pytest
 
@@ -181,6 +184,13 @@ class TestReaders:
         assert table.to_pylist() == [{"news_counts": [1, 0, 2], "vix": 17.0}]
         assert scan(*asked, root=lake.root).to_table().to_pylist() == table.to_pylist()
 
+    @pytest.mark.parametrize("dataset", ["minutes", "chain"])
+    def test_what_is_computed_of_minutes_is_not_combined_into_coarser_ones(self, lake: Lake, dataset: str) -> None:
+        with pytest.raises(LakeError, match=f"every='1h' of {dataset}: only minute bars are combined"):
+            read(dataset, SESSION, SESSION, every="1h", root=lake.root)
+        with pytest.raises(LakeError, match=f"adjust='splits' of {dataset}: only equities"):
+            read(dataset, SESSION, SESSION, adjust="splits", root=lake.root)
+
     def test_tickers_of_the_chain_are_its_contracts_or_their_underlyings(self, lake: Lake) -> None:
         rows = [
             {"underlying": underlying, "ticker": f"O:{underlying}250718C00200000", "ts": OPEN, "iv_status": "no_rate"}
@@ -199,7 +209,7 @@ class TestReaders:
             assert only.equals(table.slice(1).select(["close"]))
 
 
-def test_duckdb_sees_gold_and_its_lists(tmp_path: Any) -> None:
+def test_duckdb_sees_gold_and_its_lists(tmp_path: Path) -> None:
     lake = Lake.open(tmp_path / "lake", simulated=True)
     publish(lake, minutes(17.0, None, 18.0))
     with duckdb.connect() as connection:
@@ -209,3 +219,11 @@ def test_duckdb_sees_gold_and_its_lists(tmp_path: Any) -> None:
         unnested = connection.sql("SELECT sum(iv) FROM (SELECT unnest(chain_atm_iv) AS iv FROM minutes)").fetchall()
         assert unnested == [(pytest.approx(0.7),)]
         assert connection.sql("SELECT ticker, state FROM minutes_coverage").fetchall() == [("SPY", "complete")]
+
+
+def test_plain_readers_see_the_lists_of_a_file(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path / "lake", simulated=True)
+    publish(lake, minutes(17.0, None))
+    file = lake.storage.url(paths.partition("minutes", SESSION))
+    assert polars.read_parquet(file)["news_counts"].to_list() == [[1, 0, 2]] * 2
+    assert [list(each) for each in pandas.read_parquet(file)["news_counts"]] == [[1, 0, 2]] * 2
