@@ -26,7 +26,7 @@ test: dev ## Run all tests, tier by tier, with coverage
 	@sh tools/test.sh $(TIERS)
 
 unit dags: WORKERS := -n auto --dist loadgroup
-e2e: WORKERS := -n 2 --dist loadfile
+integration e2e: WORKERS := -n 2 --dist loadfile
 unit: dev ## Run the unit tests alone; ARGS="-k word" goes to pytest, here and in the next three
 dags: dev ## Run the tests of DAGs and plugins alone
 integration: dev ## Run the tests with sockets and processes alone
