@@ -58,6 +58,12 @@ class InputsChanged(BellwetherError):
     advice = "nothing is to be done: the newer input has announced the session again"
 
 
+class NotRecovered(BellwetherError):
+    """A recovery came to its end, and some of its sessions did not come through; the message names them."""
+
+    advice = "mend what the alerts of the sessions' own runs name, then clear: what is done is not done again"
+
+
 class QualityError(BellwetherError):
     """A table rule failed: the staged data must not replace the published partition."""
 

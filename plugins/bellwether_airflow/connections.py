@@ -1,7 +1,7 @@
 """From Airflow Connections to the plain values the library takes; called inside tasks only.
 
-`polygon_default` says where the vendor (or the simulator) is, `lake_default` where the lake is. Nothing
-else but the hook reads Connections.
+`polygon_default` says where the vendor (or the simulator) is, `lake_default` where the lake is, `airflow_api` where
+Airflow itself is. Nothing else but the hook reads Connections.
 """
 
 from typing import TYPE_CHECKING
@@ -15,9 +15,11 @@ from bellwether.connections import ConnectionFields
 if TYPE_CHECKING:
     from bellwether.lake import Lake
     from bellwether.lake.location import Location
+    from bellwether.localstack import AirflowApi
     from bellwether.sources.rest import PolygonRest
 
 LAKE_CONN_ID = "lake_default"
+AIRFLOW_CONN_ID = "airflow_api"
 
 
 def vendor() -> "PolygonRest":
@@ -59,6 +61,29 @@ def lake() -> "Lake":
 
     where = _lake_location()
     return Lake.open(where.root, options=where.options, simulated=PolygonHook().environment == "simulated")
+
+
+def requests_per_minute() -> int | None:
+    """Return the rate limit of `polygon_default`, None where it has none."""
+    from bellwether_airflow.hooks.polygon import PolygonHook  # noqa: PLC0415 - loads the vendor's client
+
+    return PolygonHook().requests_per_minute
+
+
+def airflow() -> "AirflowApi":
+    """Return a client of this Airflow's REST API, logged in as the user of the connection `airflow_api`.
+
+    Raises
+    ------
+    AirflowNotFoundException
+        There is no such connection.
+    """
+    from bellwether.localstack import AirflowApi
+
+    found = BaseHook.get_connection(AIRFLOW_CONN_ID)
+    host = found.host or "localhost"
+    url = host if "://" in host else f"{found.schema or 'http'}://{host}"
+    return AirflowApi(f"{url}:{found.port}" if found.port else url, found.login or "", found.password or "")
 
 
 def _lake_location() -> "Location":

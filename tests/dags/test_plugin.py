@@ -19,7 +19,10 @@ HEAVY = (
     "bellwether.ingest",
     "bellwether.lake",
     "bellwether.monitoring",
+    "bellwether.localstack",
     "bellwether.quality",
+    "bellwether.recovery.plan",
+    "bellwether.recovery.work",
     "bellwether.simulator",
     "bellwether.sources",
     "duckdb",
@@ -76,6 +79,7 @@ import bellwether_airflow.timetables as timetables; timetables.SessionTimetable(
 import bellwether_airflow.retry as retry; retry.BellwetherRetryPolicy()
 import bellwether_airflow.waiting
 import bellwether_airflow.notifiers.alert as alert; alert.Alert("equities")
+import bellwether_airflow.recovery as recovery; recovery.recovery_dag("ops_recover", "### Page")
 """
 
 

@@ -119,8 +119,7 @@ class Producers:
 
     def open_backfills(self) -> int:
         """Return the number of backfills Airflow has not closed yet."""
-        content = json.loads(self.api.request("GET", "backfills", query={"dag_id": PRODUCER}))
-        return sum(backfill["completed_at"] is None for backfill in content["backfills"])
+        return len(self.api.open_backfills(PRODUCER))
 
     def states(self, run: Run) -> dict[str, str | None]:
         """Return the state of every task of a run; those of mapped tasks under their displayed names."""

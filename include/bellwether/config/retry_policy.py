@@ -22,7 +22,11 @@ class RetryRule(Model):
 
 
 _NEVER = {"attempts": 1, "airflow_retries": 0}
-_FATAL = ("ConfigError", "InputsMissing", "NotASession", "NothingProven", "QualityError", "SnapshotMissed")
+# Someone must act first.
+_FATAL = (
+    *("ConfigError", "InputsMissing", "NotASession", "NothingProven", "NotRecovered", "QualityError"),
+    "SnapshotMissed",
+)
 _OVERTAKEN = ("InputsChanged",)
 _REFUSED = ("BadRequest", "Unauthorized", "NotEntitled", "NotFound")
 

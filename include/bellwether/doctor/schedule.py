@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from bellwether.calendar import NEW_YORK
 from bellwether.doctor.finding import Finding, ok, problem, unknown, warning
 from bellwether.doctor.ledger import Account
 from bellwether.localstack import Run
@@ -58,7 +57,7 @@ def gaps(incomplete: Sequence[date], schedule: Schedule) -> Gaps:
     """Sort the incomplete sessions by what Airflow's runs say of them."""
     is_over: dict[date | None, bool] = {}
     for run in schedule.runs:
-        session = _session_of(run)
+        session = run.session
         is_over[session] = is_over.get(session, True) and run.is_over
     never, failed, coming = [], [], []
     for session in incomplete:
@@ -120,17 +119,7 @@ def _judge_gaps(check: str, what: str, found: Gaps, dag_id: str, *, is_required:
 
 def sessions_run(runs: Sequence[Run]) -> set[date]:
     """Return the sessions that runs are of."""
-    return {session for run in runs if (session := _session_of(run))}
-
-
-def _session_of(run: Run) -> date | None:
-    # A run that was triggered without a key has only the session's midnight.
-    if run.partition_key is not None:
-        try:
-            return date.fromisoformat(run.partition_key)
-        except ValueError:  # of a time when another timetable gave the keys
-            return None
-    return run.partition_date.astimezone(NEW_YORK).date() if run.partition_date else None
+    return {run.session for run in runs if run.session}
 
 
 def _named(sessions: Sequence[date]) -> str:

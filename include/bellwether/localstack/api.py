@@ -9,11 +9,13 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from bellwether.localstack.transport import ApiError, Json, Transport
 
+_NEW_YORK = ZoneInfo("America/New_York")  # bellwether.calendar has it too, but takes a second to load
 _POLL_S = 0.5
 
 
@@ -36,6 +38,17 @@ class Run(msgspec.Struct, frozen=True):
         """Whether the run has ended, well or not."""
         return self.state in ("success", "failed")
 
+    @property
+    def session(self) -> date | None:
+        """The session it is of; None where its key is of a time when another timetable gave the keys."""
+        if self.partition_key is not None:
+            try:
+                return date.fromisoformat(self.partition_key)
+            except ValueError:
+                return None
+        # A run that was triggered without a key has only the session's midnight.
+        return self.partition_date.astimezone(_NEW_YORK).date() if self.partition_date else None
+
 
 class TaskInstance(msgspec.Struct, frozen=True):
     """One task of a run; `state` is None until Airflow has scheduled it. `duration` in seconds."""
@@ -56,11 +69,12 @@ class TaskInstance(msgspec.Struct, frozen=True):
 
 
 class Backfill(msgspec.Struct, frozen=True):
-    """A backfill as it was accepted; its runs exist by then."""
+    """A backfill; its runs exist once it is accepted. Airflow notices up to 30 s late that they are over."""
 
     id: int
     dag_id: str
     created_at: datetime
+    completed_at: datetime | None = None
 
 
 class Dag(msgspec.Struct, frozen=True):
@@ -172,6 +186,10 @@ class AirflowApi:
         content = json.loads(self._http.request("GET", "importErrors", query={"limit": 100}))
         return {error["filename"]: error["stack_trace"] for error in content["import_errors"]}
 
+    def is_paused(self, dag_id: str) -> bool:
+        """Return whether a DAG is paused."""
+        return msgspec.json.decode(self._http.request("GET", f"dags/{dag_id}"), type=Dag).is_paused
+
     def set_paused(self, dag_id: str, *, paused: bool) -> None:
         """Pause a DAG, or let it run."""
         self._http.request("PATCH", f"dags/{dag_id}", {"is_paused": paused})
@@ -189,10 +207,21 @@ class AirflowApi:
         """Return one run."""
         return msgspec.json.decode(self._http.request("GET", f"dags/{dag_id}/dagRuns/{_id(run_id)}"), type=Run)
 
-    def runs(self, dag_id: str, partition_key: str | None = None) -> list[Run]:
-        """Return the runs of a DAG, oldest first; with a key only those of that session."""
-        query = {} if partition_key is None else {"partition_key_prefix_pattern": partition_key}
+    def runs(
+        self, dag_id: str, partition_key: str | None = None, *, start: date | None = None, end: date | None = None
+    ) -> list[Run]:
+        """Return the runs of a DAG, oldest first; only those of one session, or of those from `start` to `end`."""
+        asked = {
+            "partition_key_prefix_pattern": partition_key,
+            "partition_date_gte": start and start.isoformat(),
+            "partition_date_lte": end and end.isoformat(),
+        }
+        query = {name: value for name, value in asked.items() if value is not None}
         return self._http.pages(f"dags/{dag_id}/dagRuns", "dag_runs", Run, query)
+
+    def set_note(self, dag_id: str, run_id: str, note: str) -> None:
+        """Write a run's note, Markdown; Airflow takes up to 1,000 characters."""
+        self._http.request("PATCH", f"dags/{dag_id}/dagRuns/{_id(run_id)}", {"note": note})
 
     def wait_for_run(self, dag_id: str, run_id: str, *, timeout_s: float = 120.0) -> Run:
         """Wait until a run is over and return it.
@@ -249,17 +278,39 @@ class AirflowApi:
         *,
         conf: Json | None = None,
         max_active_runs: int = 3,
+        again: bool = False,
+        backwards: bool = False,
     ) -> Backfill:
-        """Open a backfill over a range of sessions, first and last included."""
+        """Open a backfill over a range of sessions, first and last included; a DAG can have one at a time.
+
+        Parameters
+        ----------
+        dag_id, start, end, conf, max_active_runs
+            As in Airflow's form.
+        again
+            Whether sessions that have a run which is over get another beside it.
+        backwards
+            Whether the last session runs first.
+        """
         body = {
             "dag_id": dag_id,
             "from_date": f"{start}T00:00:00Z",
             "to_date": f"{end}T00:00:00Z",
-            "reprocess_behavior": "none",
+            "reprocess_behavior": "completed" if again else "none",
+            "run_backwards": backwards,
             "max_active_runs": max_active_runs,
             "dag_run_conf": conf or {},
         }
         return msgspec.json.decode(self._http.request("POST", "backfills", body), type=Backfill)
+
+    def open_backfills(self, dag_id: str) -> list[Backfill]:
+        """Return the backfills of a DAG that Airflow has not closed yet."""
+        found = self._http.pages("backfills", "backfills", Backfill, {"dag_id": dag_id})
+        return [backfill for backfill in found if backfill.completed_at is None]
+
+    def cancel_backfill(self, backfill_id: int) -> None:
+        """End a backfill: its runs that wait are failed, those under way go on to their end."""
+        self._http.request("PUT", f"backfills/{backfill_id}/cancel")
 
     # --- pools and Connections
 

@@ -87,6 +87,12 @@ def connections(vendor: Vendor | None, lake: str | None) -> dict[str, str]:
     return {name: json.dumps(value) for name, value in found.items()}
 
 
+def own_api(port: int, kept: Secrets) -> dict[str, str]:
+    """Return the `AIRFLOW_CONN_*` variable of the stack's own REST API, through which DAGs start runs of others."""
+    connection = {"conn_type": "http", "host": "127.0.0.1", "port": port, "login": USERNAME, "password": kept.password}
+    return {"AIRFLOW_CONN_AIRFLOW_API": json.dumps(connection)}
+
+
 def airflow_environment(
     *, home: Path, port: int, dag_bundles: Mapping[str, Path], kept: Secrets, inherited: Mapping[str, str]
 ) -> dict[str, str]:
@@ -139,7 +145,6 @@ def airflow_environment(
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         # Also how long a supervisor may oversleep the end of its task: with the default, some tasks take 5 s longer.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "BELLWETHER_CONFIG_DIR": inherited.get("BELLWETHER_CONFIG_DIR", str(project_root() / "config")),

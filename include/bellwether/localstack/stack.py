@@ -27,6 +27,7 @@ from bellwether.localstack.environment import (
     airflow_environment,
     connections,
     load_secrets,
+    own_api,
     project_root,
 )
 from bellwether.localstack.processes import ProcessRecord, end_sessions, free_port, is_running, spawn, tail
@@ -150,7 +151,7 @@ class LocalStack:
         environment = airflow_environment(
             home=self.home, port=port, dag_bundles=self._bundles, kept=kept, inherited=os.environ
         )
-        environment |= self._env
+        environment |= own_api(port, kept) | self._env
         self._migrate(environment)
         if simulator:
             self._vendor = simulator.wait()

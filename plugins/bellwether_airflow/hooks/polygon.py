@@ -71,6 +71,17 @@ class PolygonHook(HttpHook):
             raise ConfigError(msg)
         return str(environment)
 
+    @property
+    def requests_per_minute(self) -> int | None:
+        """The plan's rate limit; None where none is set.
+
+        Raises
+        ------
+        ConfigError
+            It is no whole number.
+        """
+        return self._requests_per_minute(self.get_connection(self.polygon_conn_id))
+
     def get_rest(
         self, retries: RetryPolicies, *, lane: str, caller: str | None = None, patience_s: float = math.inf
     ) -> PolygonRest:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import urllib3
+from msgspec import structs
 
 from bellwether.localstack.api import AirflowApi, DagSchedule
+from bellwether.localstack.api import Run as AirflowRun
 from bellwether.localstack.transport import ApiError, refusal
 
 TOKEN = (201, {"access_token": "secret-token"})
@@ -159,9 +161,50 @@ def test_backfill_covers_first_to_last_session(monkeypatch: pytest.MonkeyPatch) 
         "from_date": "2025-11-24T00:00:00Z",
         "to_date": "2025-11-28T00:00:00Z",
         "reprocess_behavior": "none",
+        "run_backwards": False,
         "max_active_runs": 3,
         "dag_run_conf": {"force": True},
     }
+
+
+def test_backfills_that_are_not_closed_are_open_and_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = {"id": 8, "dag_id": "d", "created_at": "2025-12-01T00:00:00Z", "completed_at": None}
+    closed = opened | {"id": 7, "completed_at": "2025-12-01T00:05:00Z"}
+    api, pool = client(
+        monkeypatch, TOKEN, (200, {"backfills": [closed, opened], "total_entries": 2}), (200, opened), (200, opened)
+    )
+    assert [backfill.id for backfill in api.open_backfills("d")] == [8]
+    api.cancel_backfill(8)
+    api.backfill("d", date(2025, 11, 24), date(2025, 11, 28), again=True, backwards=True)
+    assert pool.asked[1][1] == "/api/v2/backfills?dag_id=d&limit=100&offset=0"
+    assert pool.asked[2][:2] == ("PUT", "/api/v2/backfills/8/cancel")
+    assert (pool.asked[3][2]["reprocess_behavior"], pool.asked[3][2]["run_backwards"]) == ("completed", True)
+
+
+def test_runs_of_a_range_of_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, pool = client(monkeypatch, TOKEN, (200, {"dag_runs": [RUN], "total_entries": 1}))
+    [run] = api.runs("d", start=date(2025, 11, 27), end=date(2025, 11, 30))
+    asked = "partition_date_gte=2025-11-27&partition_date_lte=2025-11-30&limit=100&offset=0"
+    assert pool.asked[1][1] == f"/api/v2/dags/d/dagRuns?{asked}"
+    assert run.session == date(2025, 11, 28)
+
+
+def test_a_run_without_a_key_has_the_session_of_its_midnight_and_one_of_a_foreign_key_none() -> None:
+    run = AirflowRun("d", "r", "manual", "success", partition_date=datetime(2025, 11, 28, 5, tzinfo=UTC))
+    assert run.session == date(2025, 11, 28)
+    assert structs.replace(run, partition_key="week 48").session is None
+    assert structs.replace(run, partition_date=None).session is None
+
+
+def test_a_runs_note_and_a_dags_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, pool = client(monkeypatch, TOKEN, (200, RUN), (200, {"dag_id": "d", "is_paused": True, "tags": []}))
+    api.set_note("d", "manual__2025-11-28T00:00:00+00:00", "**plan**")
+    assert pool.asked[1] == (
+        "PATCH",
+        "/api/v2/dags/d/dagRuns/manual__2025-11-28T00%3A00%3A00%2B00%3A00",
+        {"note": "**plan**"},
+    )
+    assert api.is_paused("d")
 
 
 def test_waiting_for_dags_that_do_not_import_shows_their_tracebacks(

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from bellwether.localstack.environment import Secrets, Vendor, airflow_environment, connections, load_secrets
+from bellwether.localstack.environment import (
+    Secrets,
+    Vendor,
+    airflow_environment,
+    connections,
+    load_secrets,
+    own_api,
+)
 
 KEPT = Secrets("word", "fernet", "jwt")
 
@@ -87,3 +94,15 @@ def test_connections_are_airflows_json_form() -> None:
 
 def test_without_vendor_and_lake_the_connections_are_left_alone() -> None:
     assert connections(None, None) == {}
+
+
+def test_dags_reach_the_stacks_own_api_as_its_user(tmp_path: Path) -> None:
+    kept = load_secrets(tmp_path)
+    connection = json.loads(own_api(8080, kept)["AIRFLOW_CONN_AIRFLOW_API"])
+    assert connection == {
+        "conn_type": "http",
+        "host": "127.0.0.1",
+        "port": 8080,
+        "login": "admin",
+        "password": kept.password,
+    }
