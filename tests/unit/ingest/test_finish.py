@@ -42,6 +42,16 @@ def broken(ticker: str, rows: int = 1, minutes: int = 60) -> pa.Table:
     return table.set_column(4, table.schema.field("low"), pa.array(low))
 
 
+@pytest.fixture
+def every_row_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the suite, which takes a quarter of a second each time."""
+
+    def accept(table: pa.Table, **_: object) -> Verdict:
+        return Verdict(True, table.select(EQUITIES.names).cast(EQUITIES), table.slice(0, 0), {}, [], {}, 0.0)
+
+    monkeypatch.setattr("bellwether.ingest.finish.validate_session", accept)
+
+
 def test_a_good_session_is_published_whole(lake: Lake, config: Config, vendor: FakeVendor) -> None:
     publication = finish(lake, config, capture(lake, config, vendor))
     assert publication.changed
@@ -88,6 +98,7 @@ def test_a_session_refused_before_anything_was_published_says_why_in_the_ledger(
     assert "quality:" in known.tickers["AAPL"].reason
 
 
+@pytest.mark.usefixtures("every_row_is_good")
 def test_a_batch_that_staged_nothing_counts_as_failed_and_the_others_are_published(
     lake: Lake, config: Config, vendor: FakeVendor
 ) -> None:
@@ -107,6 +118,7 @@ def test_every_ticker_failing_publishes_nothing_and_is_recorded(lake: Lake, conf
     assert known.tickers["SPY"].reason == "BadResponse: odd"
 
 
+@pytest.mark.usefixtures("every_row_is_good")
 def test_a_rerun_that_would_lose_most_of_a_tickers_rows_keeps_them_unless_told_to_accept_it(
     lake: Lake, config: Config, vendor: FakeVendor
 ) -> None:
@@ -124,6 +136,7 @@ def test_a_rerun_that_would_lose_most_of_a_tickers_rows_keeps_them_unless_told_t
     assert accepted.manifest.coverage["SPY"].state is Coverage.EMPTY
 
 
+@pytest.mark.usefixtures("every_row_is_good")
 def test_an_older_answer_never_displaces_a_newer_one(lake: Lake, config: Config, vendor: FakeVendor) -> None:
     old = capture(lake, config, vendor, stage_id="s1")
     vendor.tables["SPY"] = bars("SPY", seed=1)
@@ -157,17 +170,9 @@ def test_no_plan_has_no_failed_tickers(lake: Lake) -> None:
     assert failed_tickers(lake, []) == {}
 
 
+@pytest.mark.usefixtures("every_row_is_good")
 class TestReadiness:
     """When a session is announced."""
-
-    @pytest.fixture(autouse=True)
-    def _every_row_is_good(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Leave out the suite, which takes a quarter of a second each time."""
-
-        def accept(table: pa.Table, **_: object) -> Verdict:
-            return Verdict(True, table.select(EQUITIES.names).cast(EQUITIES), table.slice(0, 0), {}, [], {}, 0.0)
-
-        monkeypatch.setattr("bellwether.ingest.finish.validate_session", accept)
 
     def test_nothing_published_is_not_ready(self, lake: Lake, config: Config) -> None:
         decision = readiness(lake, config, SESSION)
