@@ -158,6 +158,13 @@ def test_a_revised_session_that_lacks_a_required_input_is_named_and_left_out() -
     assert (made.steps, made.unready) == ((), {WEDNESDAY: {"equities"}})
 
 
+def test_a_session_is_announced_by_what_cannot_be_had_later_only_where_nothing_of_it_lacks() -> None:
+    known = {"options_snapshot": [WHOLE, PARTLY]}
+    made = plan(Mode.REVISED, known, gold={WEDNESDAY: gold("options_snapshot"), HALF_DAY: gold("options_snapshot")})
+    assert steps(made) == [("options_snapshot", WEDNESDAY, 0)]
+    assert list(made.lost) == [("options_snapshot", HALF_DAY)]
+
+
 # --- order and budget
 
 
