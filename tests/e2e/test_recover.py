@@ -9,7 +9,7 @@ from bellwether.lake.coverage import record_failures
 from bellwether.localstack import Run
 from bellwether.simulator.faults import Fault
 from tests.builders import failed
-from tests.e2e.support import PRODUCER, UNIVERSE, Producers, wait_until
+from tests.e2e.support import PRODUCER, UNIVERSE, Producers
 
 RECOVERY = "ops_recover"
 # Thanksgiving, the half day after it, and a weekend lie in between.
@@ -60,25 +60,3 @@ def test_a_failed_session_is_cleared_and_one_without_a_run_backfilled_over_a_hol
         manifest = operated.lake.manifest("equities", session)
         assert manifest is not None
         assert manifest.blocking == []
-
-
-def test_a_recovery_that_is_ended_cancels_its_backfill_and_goes_on_when_it_is_cleared(operated: Producers) -> None:
-    first, last = date(2024, 9, 3), date(2024, 9, 9)
-    started = recover(operated, first, last, dry_run=False, order="oldest first")
-    wait_until(lambda: len(keys(operated, first, last)) == 5, "no backfill was opened")
-    wait_until(lambda: task_state(operated, started) == "deferred", "the task keeps its slot")
-    operated.api.request("PATCH", f"dags/{RECOVERY}/dagRuns/{started.dag_run_id}", {"state": "failed"})
-    wait_until(lambda: operated.open_backfills() == 0, "the backfill goes on")
-    wait_until(lambda: all(run.is_over for run in operated.api.runs(PRODUCER, start=first, end=last)), "runs go on")
-    states = [state for _, _, state in keys(operated, first, last)]
-    assert "failed" in states  # those that had not begun
-
-    operated.api.clear(RECOVERY, started.dag_run_id, ["recover"], only_failed=False)
-    assert operated.api.wait_for_run(RECOVERY, started.dag_run_id).state == "success"
-    assert keys(operated, first, last) == [(f"2024-09-0{day}", "backfill", "success") for day in (3, 4, 5, 6, 9)]
-    assert all(operated.asked(session) == list(UNIVERSE) for session in (first, last))
-
-
-def task_state(operated: Producers, run: Run) -> str | None:
-    found = operated.api.task_instances(RECOVERY, run.dag_run_id)
-    return next((task.state for task in found if task.task_id == "recover"), None)
