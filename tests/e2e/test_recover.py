@@ -1,4 +1,4 @@
-"""Many sessions recovered on a real Airflow: failed tasks cleared, lacking runs made, a recovery ended half-way."""
+"""Many sessions recovered on a real Airflow: failed tasks cleared, lacking runs made."""
 
 from collections.abc import Iterator
 from datetime import date
