@@ -48,7 +48,7 @@ class Api:
     def is_paused(self, dag_id: str) -> bool:
         return False
 
-    def open_backfills(self, dag_id: str) -> list[Backfill]:
+    def backfills(self, dag_id: str) -> list[Backfill]:
         return []
 
     def runs(self, dag_id: str, **window: date) -> list[Run]:

@@ -119,7 +119,7 @@ class Producers:
 
     def open_backfills(self) -> int:
         """Return the number of backfills Airflow has not closed yet."""
-        return len(self.api.open_backfills(PRODUCER))
+        return sum(backfill.is_open for backfill in self.api.backfills(PRODUCER))
 
     def states(self, run: Run) -> dict[str, str | None]:
         """Return the state of every task of a run; those of mapped tasks under their displayed names."""

@@ -75,6 +75,19 @@ class Backfill(msgspec.Struct, frozen=True):
     dag_id: str
     created_at: datetime
     completed_at: datetime | None = None
+    is_paused: bool = False
+    from_date: datetime | None = None
+    to_date: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether Airflow has not closed it yet."""
+        return self.completed_at is None
+
+    def holds_up(self, session: date) -> bool:
+        """Return whether runs it made of a session never begin: it is paused, as a cancelled one stays for ever."""
+        first, last = (moment and moment.date() for moment in (self.from_date, self.to_date))
+        return self.is_paused and first is not None and last is not None and first <= session <= last
 
 
 class Dag(msgspec.Struct, frozen=True):
@@ -303,10 +316,9 @@ class AirflowApi:
         }
         return msgspec.json.decode(self._http.request("POST", "backfills", body), type=Backfill)
 
-    def open_backfills(self, dag_id: str) -> list[Backfill]:
-        """Return the backfills of a DAG that Airflow has not closed yet."""
-        found = self._http.pages("backfills", "backfills", Backfill, {"dag_id": dag_id})
-        return [backfill for backfill in found if backfill.completed_at is None]
+    def backfills(self, dag_id: str) -> list[Backfill]:
+        """Return the backfills of a DAG, those that are over too."""
+        return self._http.pages("backfills", "backfills", Backfill, {"dag_id": dag_id})
 
     def cancel_backfill(self, backfill_id: int) -> None:
         """End a backfill: its runs that wait are failed, those under way go on to their end."""

@@ -131,8 +131,8 @@ class Airflow(Protocol):
         """Clear tasks with what follows them."""
         ...
 
-    def open_backfills(self, dag_id: str) -> list[Backfill]:
-        """Return the backfills that are not completed."""
+    def backfills(self, dag_id: str) -> list[Backfill]:
+        """Return the backfills of a DAG."""
         ...
 
     def backfill(
@@ -165,7 +165,7 @@ def works(plan: Plan, planned_utc: datetime) -> list[Work]:
 def is_over(api: Airflow, wait: Wait) -> bool:
     """Return whether what is waited for has come."""
     if wait.start is None:
-        return not api.open_backfills(wait.dag_id)
+        return not _is_backfilling(api, wait.dag_id)
     return all(run.is_over for run in api.runs(wait.dag_id, start=wait.start, end=wait.end))
 
 
@@ -190,9 +190,6 @@ def go_on(api: Airflow, work: Work, touched: Touched, is_settled: Callable[[date
     ApiError
         Airflow refused.
     """
-    if api.is_paused(work.dag_id):
-        msg = f"{work.dag_id} is paused, so none of its runs would start; unpause it, then clear this task"
-        raise NotRecovered(msg)
     runs = _latest_runs(api, work)
     done: list[date] = []
     failed: list[date] = []
@@ -216,6 +213,9 @@ def go_on(api: Airflow, work: Work, touched: Touched, is_settled: Callable[[date
 
 
 def _next(api: Airflow, work: Work, pending: Sequence[Errand], runs: dict[date, Run], progress: Progress) -> Progress:
+    if api.is_paused(work.dag_id):
+        msg = f"{work.dag_id} is paused, so none of its runs would start; unpause it, then clear this task"
+        raise NotRecovered(msg)
     cleared = []
     for errand in pending[:_MOST_CLEARED]:
         tasks = _to_clear(api, work, errand, runs)
@@ -225,7 +225,7 @@ def _next(api: Airflow, work: Work, pending: Sequence[Errand], runs: dict[date, 
         cleared.append(errand.session)
     if cleared:
         return _waiting(work, progress, cleared, None, "cleared the failed tasks of")
-    if api.open_backfills(work.dag_id):
+    if _is_backfilling(api, work.dag_id):
         return msgspec.structs.replace(
             progress, wait=Wait(work.dag_id), says=f"another backfill of {work.dag_id} is open; waiting until it closes"
         )
@@ -264,18 +264,23 @@ def _row(api: Airflow, work: Work, pending: Sequence[Errand], runs: dict[date, R
 
 
 def _to_clear(api: Airflow, work: Work, errand: Errand, runs: dict[date, Run]) -> list[str | tuple[str, int]] | None:
-    """Return which tasks of a session's failed run to clear, none meaning all; None where a new run is needed."""
+    """Return which tasks of a session's failed run to clear; None where a new run is needed."""
     run = runs.get(errand.session)
     if run is None or run.state != "failed" or (errand.conf and not _is_since(run, work)):
         return None
+    # Cleared, a run of a cancelled backfill would be queued for ever.
+    if run.run_type == "backfill" and any(each.holds_up(errand.session) for each in api.backfills(work.dag_id)):
+        return None
     tasks = api.task_instances(work.dag_id, run.dag_run_id)
-    if all(task.state is None for task in tasks):
-        return []  # it was cancelled before it began
     failed = [task for task in tasks if task.state == "failed" and _step(task) != "report"]
     # What the suite refused has to be fetched anew.
     if not failed or any(_step(task) == "validate" for task in failed):
         return None
     return [task.task_id if task.map_index < 0 else (task.task_id, task.map_index) for task in failed]
+
+
+def _is_backfilling(api: Airflow, dag_id: str) -> bool:
+    return any(backfill.is_open for backfill in api.backfills(dag_id))
 
 
 def _step(task: TaskInstance) -> str:

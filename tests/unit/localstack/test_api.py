@@ -9,7 +9,7 @@ import pytest
 import urllib3
 from msgspec import structs
 
-from bellwether.localstack.api import AirflowApi, DagSchedule
+from bellwether.localstack.api import AirflowApi, Backfill, DagSchedule
 from bellwether.localstack.api import Run as AirflowRun
 from bellwether.localstack.transport import ApiError, refusal
 
@@ -173,12 +173,20 @@ def test_backfills_that_are_not_closed_are_open_and_can_be_cancelled(monkeypatch
     api, pool = client(
         monkeypatch, TOKEN, (200, {"backfills": [closed, opened], "total_entries": 2}), (200, opened), (200, opened)
     )
-    assert [backfill.id for backfill in api.open_backfills("d")] == [8]
+    assert [(backfill.id, backfill.is_open) for backfill in api.backfills("d")] == [(7, False), (8, True)]
     api.cancel_backfill(8)
     api.backfill("d", date(2025, 11, 24), date(2025, 11, 28), again=True, backwards=True)
     assert pool.asked[1][1] == "/api/v2/backfills?dag_id=d&limit=100&offset=0"
     assert pool.asked[2][:2] == ("PUT", "/api/v2/backfills/8/cancel")
     assert (pool.asked[3][2]["reprocess_behavior"], pool.asked[3][2]["run_backwards"]) == ("completed", True)
+
+
+def test_a_cancelled_backfill_holds_up_the_sessions_of_its_range_for_ever() -> None:
+    first, last = (datetime(2025, 11, day, tzinfo=UTC) for day in (24, 28))
+    cancelled = Backfill(7, "d", last, completed_at=last, is_paused=True, from_date=first, to_date=last)
+    held = [day for day in range(23, 30) if cancelled.holds_up(date(2025, 11, day))]
+    assert held == [24, 25, 26, 27, 28]
+    assert not structs.replace(cancelled, is_paused=False).holds_up(date(2025, 11, 24))
 
 
 def test_runs_of_a_range_of_sessions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ class FakeAirflow:
 
     found: list[Run] = field(default_factory=list)
     tasks: dict[str, list[TaskInstance]] = field(default_factory=dict)
-    backfills: list[Backfill] = field(default_factory=list)
+    made: list[Backfill] = field(default_factory=list)
     told: list[object] = field(default_factory=list)
     paused: bool = False
     conflict: bool = False
@@ -50,8 +50,8 @@ class FakeAirflow:
         self.put(run_id, state="queued", start_date=None)
         return []
 
-    def open_backfills(self, dag_id: str) -> list[Backfill]:
-        return self.backfills
+    def backfills(self, dag_id: str) -> list[Backfill]:
+        return self.made
 
     def backfill(
         self,
@@ -70,9 +70,9 @@ class FakeAirflow:
         self.told.append(("backfill", start, end, conf, "backwards" if backwards else "forwards"))
         for session in (WEDNESDAY, HALF_DAY, MONDAY, TUESDAY):
             if start <= session <= end:
-                self.found.append(run_of(session, "queued", AFTER, name="backfill"))
-        self.backfills = [Backfill(len(self.told), dag_id, AFTER)]
-        return self.backfills[0]
+                self.found.append(run_of(session, "queued", AFTER + timedelta(len(self.told)), name="backfill"))
+        self.made.append(Backfill(len(self.told), dag_id, AFTER))
+        return self.made[-1]
 
     def put(self, run_id: str, **changes: object) -> None:
         self.found = [
@@ -85,7 +85,7 @@ class FakeAirflow:
             if not run.is_over:
                 state = "failed" if run.session in failing else "success"
                 self.put(run.dag_run_id, state=state, start_date=run.start_date or AFTER)
-        self.backfills = []
+        self.made = [msgspec.structs.replace(each, completed_at=AFTER) for each in self.made]
 
 
 def run_of(session: date, state: str, began: datetime | None = BEFORE, name: str = "scheduled") -> Run:
@@ -213,7 +213,7 @@ def test_a_run_that_is_under_way_is_waited_for_and_nothing_is_started_meanwhile(
 
 @pytest.mark.parametrize("conflict", [False, True])
 def test_another_backfill_of_the_dag_is_waited_for(conflict: bool) -> None:
-    api = FakeAirflow(backfills=[] if conflict else [Backfill(1, DAG, BEFORE)], conflict=conflict)
+    api = FakeAirflow(made=[] if conflict else [Backfill(1, DAG, BEFORE)], conflict=conflict)
     progress = go_on(api, work(MONDAY), Touched(), never)
     assert (progress.wait, api.told) == (Wait(DAG), [])
     assert progress.touched == Touched()
@@ -239,16 +239,22 @@ def test_an_execution_that_was_killed_goes_on_with_what_is_left() -> None:
     assert len(progress.done) == 3
 
 
-def test_a_session_that_failed_or_was_cancelled_in_the_execution_before_is_taken_up_again() -> None:
-    api = FakeAirflow([run_of(WEDNESDAY, "failed", AFTER), run_of(HALF_DAY, "failed", AFTER)])
+def test_a_session_that_failed_in_the_execution_before_is_taken_up_again() -> None:
+    api = FakeAirflow([run_of(WEDNESDAY, "failed", AFTER)])
     api.tasks[f"scheduled__{WEDNESDAY}"] = [task("ingest", "failed", 0)]
-    api.tasks[f"scheduled__{HALF_DAY}"] = [task("plan", None), task("ingest", None)]  # cancelled before it began
-    todo = work(WEDNESDAY, Errand(HALF_DAY, force=True))
-    assert through(api, todo).done == (WEDNESDAY, HALF_DAY)
-    assert api.told == [
-        ("clear", f"scheduled__{WEDNESDAY}", [("ingest", 0)]),
-        ("clear", f"scheduled__{HALF_DAY}", []),
-    ]
+    assert through(api, work(Errand(WEDNESDAY, force=True))).done == (WEDNESDAY,)
+    assert api.told == [("clear", f"scheduled__{WEDNESDAY}", [("ingest", 0)])]
+
+
+def test_runs_of_a_cancelled_backfill_are_made_anew_since_cleared_they_would_never_begin() -> None:
+    api = FakeAirflow([run_of(day, "failed", AFTER, name="backfill") for day in (WEDNESDAY, HALF_DAY)])
+    api.tasks[f"backfill__{WEDNESDAY}"] = [task("ingest", "failed", 0)]
+    api.tasks[f"backfill__{HALF_DAY}"] = [task("plan", None), task("ingest", None)]
+    midnight = datetime(2025, 11, 26, tzinfo=UTC)
+    cancelled = Backfill(1, DAG, AFTER, AFTER, is_paused=True, from_date=midnight, to_date=midnight + timedelta(2))
+    api.made = [cancelled]
+    assert through(api, work(WEDNESDAY, HALF_DAY)).done == (WEDNESDAY, HALF_DAY)
+    assert api.told == [("backfill", WEDNESDAY, HALF_DAY, {}, "forwards")]
 
 
 def test_what_others_settled_since_the_plan_is_left_alone_but_not_what_is_to_be_fetched_again() -> None:
