@@ -137,7 +137,7 @@ days = st.dates(date(2025, 6, 26), date(2025, 7, 3))
 factors = st.integers(1, 50).map(float)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["A", "B", "C"]), days, factors, factors), max_size=8), days)
 def test_every_bar_equals_the_formula(rows: list[tuple[str, date, float, float]], basis: date) -> None:
     sessions = [day for day in (date(2025, 6, 27), date(2025, 6, 30), date(2025, 7, 1)) if day <= basis]

@@ -73,7 +73,7 @@ def _content(answers: dict[str, Answer]) -> dict[str, tuple[int | None, int]]:
     return {ticker: (answer.minutes, answer.seed if answer.minutes else 0) for ticker, answer in answers.items()}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(RUNS)
 def test_a_partition_holds_the_last_answer_that_may_displace_and_every_row_of_it_once(
     runs: list[dict[str, Answer]],

@@ -45,7 +45,7 @@ def test_any_difference_of_content_is_another_revision(other: pa.Table) -> None:
     assert revision_of(other) != revision_of(TABLE)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=3), st.one_of(st.none(), st.floats(allow_nan=False))), max_size=6))
 def test_equal_rows_and_only_equal_rows_share_a_revision(rows: list[tuple[str, float | None]]) -> None:
     def build(values: list[tuple[str, float | None]]) -> pa.Table:

@@ -207,7 +207,7 @@ values = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(keys, values, max_size=30), st.sampled_from([*LENGTHS, "1d"]), st.booleans())
 def test_every_roll_up_equals_the_naive_one(minutes: dict[Any, Row], every: Every, regular_only: bool) -> None:
     rows = [

@@ -160,7 +160,7 @@ def answers(draw: st.DrawFn) -> pa.Table:
     return news_rows(draw(st.lists(told, max_size=4)), seen, Fixed())
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=60)
 @given(answers(), answers(), answers())
 def test_merging_is_a_union(a: pa.Table, b: pa.Table, c: pa.Table) -> None:
     assert merge_versions(a, a).equals(a)

@@ -88,7 +88,7 @@ def test_result_is_a_small_record_of_every_expectation(mixed: Verdict) -> None:
     assert 0 < mixed.seconds < 60
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(6))
 def test_gate_and_suite_agree_on_every_row_of_a_seeded_bad_frame(seed: int) -> None:
     rows = spoilt_rows(seed)
     gate = check_batch(table_of(rows), HOURS, "equities")

@@ -90,7 +90,7 @@ def full(now_s: float = 0.0) -> State:
     return state
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     limit=st.integers(1, 6),
     callers=st.lists(
