@@ -1,4 +1,4 @@
-"""`settings.yaml`: the lake, the cut of tasks, the place of rate limits, logging."""
+"""`settings.yaml`: the lake, the cut of tasks, the place of rate limits, what gold is computed by, logging."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
