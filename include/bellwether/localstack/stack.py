@@ -139,7 +139,7 @@ class LocalStack:
         if state and state.is_up():
             raise AlreadyRunning(state)
         if state:
-            end_sessions(state.processes, grace_s=_GRACE_S)
+            _end_processes(state.processes)
 
     def _start(self) -> None:
         kept = load_secrets(self.home)
@@ -239,9 +239,15 @@ def _end(state_file: StackStateFile) -> StackState | None:
     if state is None:
         return None
     lived = state.remains()
-    end_sessions(state.processes, grace_s=_GRACE_S)
+    _end_processes(state.processes)
     state_file.clear()
     return state if lived else None
+
+
+def _end_processes(records: Sequence[ProcessRecord]) -> None:
+    # Told to end, a triggerer waits ten seconds for a runner that has ended already; it has nothing to finish.
+    end_sessions([record for record in records if record.name == "triggerer"], grace_s=0.0)
+    end_sessions(records, grace_s=_GRACE_S)
 
 
 def _script(name: str) -> str:
