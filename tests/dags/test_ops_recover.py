@@ -12,9 +12,9 @@ import msgspec
 import pytest
 from airflow.sdk.exceptions import ParamValidationError, TaskDeferred
 
+from bellwether.airflow_api import ApiError, Backfill, Run
 from bellwether.errors import NotRecovered
 from bellwether.lake import Lake
-from bellwether.localstack import ApiError, Backfill, Run
 from bellwether.producers import DAG_OF
 from bellwether.recovery.work import Errand, Work
 from bellwether.simulator.server import RunningSimulator
@@ -232,6 +232,6 @@ def test_the_connection_names_airflow_as_http_connections_do(
     connection = {"conn_type": "http", "login": "admin", "password": "word"} | fields
     monkeypatch.setenv("AIRFLOW_CONN_AIRFLOW_API", json.dumps(connection))
     seen: list[Any] = []
-    monkeypatch.setattr("bellwether.localstack.AirflowApi", lambda *given: seen.append(given) or SimpleNamespace())
+    monkeypatch.setattr("bellwether.airflow_api.AirflowApi", lambda *given: seen.append(given) or SimpleNamespace())
     connections.airflow()
     assert seen == [(url, "admin", "word")]

@@ -5,8 +5,8 @@ from datetime import date
 
 import pytest
 
+from bellwether.airflow_api import Run
 from bellwether.lake.coverage import record_failures
-from bellwether.localstack import Run
 from bellwether.simulator.faults import Fault
 from tests.builders import failed
 from tests.e2e.support import PRODUCER, UNIVERSE, Producers

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 import pytest
 
+from bellwether.airflow_api import ApiError, Backfill, Run, TaskInstance
 from bellwether.errors import NotRecovered
-from bellwether.localstack import ApiError, Backfill, Run, TaskInstance
 from bellwether.recovery.plan import Plan, Step
 from bellwether.recovery.request import Mode, Request
 from bellwether.recovery.work import Errand, Progress, Touched, Wait, Work, go_on, is_over, works
