@@ -155,9 +155,12 @@ def go_on(api: AirflowApi, work: Work, touched: Touched, is_settled: Callable[[d
         session, run = errand.session, runs.get(errand.session)
         if run is not None and not run.is_over:
             active.append(session)
-        elif run is not None and _is_since(run, work) and (run.state == "success" or session in touched.sessions):
-            (done if run.state == "success" else failed).append(session)
-        elif session not in touched.sessions and not errand.conf and is_settled(session):
+        elif run is not None and run.state == "success" and _is_since(run, work):
+            done.append(session)
+        elif session in touched.sessions:
+            # Failed again, or ended by somebody before it began.
+            failed.append(session)
+        elif not errand.conf and is_settled(session):
             done.append(session)
         else:
             pending.append(errand)
@@ -255,8 +258,8 @@ def _latest_runs(api: AirflowApi, work: Work) -> dict[date, Run]:
 
 
 def _began(run: Run) -> tuple[bool, float]:
-    # One that waits to begin is the newest.
-    return (run.start_date is None, run.start_date.timestamp() if run.start_date else 0.0)
+    # What is not over is the newest; what was ended before it began says nothing beside others.
+    return (not run.is_over, run.start_date.timestamp() if run.start_date else 0.0)
 
 
 def _is_since(run: Run, work: Work) -> bool:
