@@ -154,7 +154,7 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "spot": "last price of the underlying by the minute's end, dollars, of an index points",
         "spot_age_s": "how old that price was at the minute's end, seconds",
         "t_years": "from the minute's end to settlement, years of 365 days; 0 and less: expired",
-        "rate": "interest to settlement, a fraction per year, continuously compounded",
+        "rate": "interest to settlement, a fraction per year, compounded continuously; null: none of the last 10 days",
         "dividend_yield": "a fraction per year, continuous",
         "iv": "implied volatility, a fraction per year: 0.2 is 20 %",
         "delta": "dollars per dollar of the underlying",

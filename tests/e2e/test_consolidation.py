@@ -15,13 +15,13 @@ from urllib.parse import quote
 
 import pytest
 
+from bellwether.airflow_api import Run
 from bellwether.calendar import get_calendar
 from bellwether.cli.main import main
 from bellwether.clock import SystemClock
 from bellwether.config import Config
 from bellwether.consolidate.inputs import published_inputs
 from bellwether.due import LOOKED_AT
-from bellwether.localstack import Run
 from bellwether.simulator.faults import Fault
 from bellwether.simulator.market import GeneratedMarket
 from tests.e2e.support import CONSUMER, PRODUCER, Producers, wait_until

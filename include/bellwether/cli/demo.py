@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bellwether.airflow_api import AirflowApi, Run, TaskInstance
 from bellwether.calendar import get_calendar
 from bellwether.cli.excerpt import excerpt
 from bellwether.cli.stack import demo_home, show_address, simulator_arguments
@@ -27,7 +28,7 @@ from bellwether.errors import BellwetherError
 from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Coverage, Lake, Manifest
 from bellwether.lake.coverage import session_coverage
-from bellwether.localstack import AirflowApi, AlreadyRunning, LocalStack, Run, StackStateFile, TaskInstance, stop
+from bellwether.localstack import AlreadyRunning, LocalStack, StackStateFile, stop
 from bellwether.localstack.environment import project_root
 from bellwether.producers import DATASETS_OF
 

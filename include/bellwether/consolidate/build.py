@@ -233,9 +233,9 @@ def _moving(index_bars: pa.Table) -> pa.Table:
 
 def _terms(read: Pinned, config: Config, underlying: str) -> Terms:
     chain = config.settings.consolidation.chain
-    curve = None
-    if chain.rate is None and len(rates := read.table("rates")):
-        curve = curve_known_on(rates, read.session)
+    curve = curve_known_on(read.table("rates"), read.session)
+    if chain.rate is None and not len(curve):
+        log.warning("no interest rate is known", session=read.session.isoformat(), underlying=underlying)
     paid = chain.dividend_yields.get(underlying, chain.dividend_yield)
     if paid == "trailing":
         paid = _trailing_yield(read, underlying)

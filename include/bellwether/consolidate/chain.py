@@ -38,7 +38,7 @@ class Terms:
     engine
         What solves.
     curve
-        The interest rates known to the session, from `curve_known_on`; None where none are: rows say `no_rate`.
+        The interest rates known to the session, from `curve_known_on`; without rows the chain says `no_rate`.
     rate
         One rate for all rows instead, a fraction per year; None for the curve.
     dividend_yield
@@ -47,7 +47,7 @@ class Terms:
 
     conventions: Conventions
     engine: Engine
-    curve: pa.Table | None
+    curve: pa.Table
     rate: float | None
     dividend_yield: float
 
@@ -161,8 +161,6 @@ def _contracts(tickers: pa.Array, contracts: pa.Table, underlying: str, conventi
 def _rates(years: npt.NDArray[np.float64], terms: Terms) -> npt.NDArray[np.float64]:
     if terms.rate is not None:
         return np.full(len(years), terms.rate)
-    if terms.curve is None:
-        return np.full(len(years), np.nan)
     return rate_for(terms.curve, years)
 
 

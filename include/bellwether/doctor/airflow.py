@@ -9,11 +9,11 @@ from datetime import date
 
 import msgspec
 
+from bellwether.airflow_api import AirflowApi, ApiError, Dag
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.doctor.finding import Finding, ok, problem, unknown, warning
 from bellwether.doctor.schedule import Schedule, sessions_run
 from bellwether.due import DUE
-from bellwether.localstack import AirflowApi, ApiError, Dag
 from bellwether.producers import DATASETS_OF
 
 _TAG = "bellwether"

@@ -19,8 +19,9 @@ from typing import Self
 
 import msgspec
 
+from bellwether.airflow_api import AirflowApi
+from bellwether.airflow_api.transport import ApiError
 from bellwether.errors import BellwetherError
-from bellwether.localstack.api import AirflowApi
 from bellwether.localstack.environment import (
     USERNAME,
     Vendor,
@@ -33,7 +34,6 @@ from bellwether.localstack.environment import (
 from bellwether.localstack.processes import ProcessRecord, end_sessions, free_port, is_running, spawn, tail
 from bellwether.localstack.simulator import SimulatorProcess
 from bellwether.localstack.state import StackState, StackStateFile
-from bellwether.localstack.transport import ApiError
 
 _COMPONENTS: dict[str, tuple[str, ...]] = {
     "api-server": (),

@@ -8,11 +8,12 @@ from unittest.mock import Mock
 import pytest
 from rich.console import Console
 
+from bellwether.airflow_api import Backfill, Dag, Run, TaskInstance
 from bellwether.cli import demo
 from bellwether.config import Config
 from bellwether.errors import BellwetherError
 from bellwether.lake import Lake
-from bellwether.localstack import Backfill, Dag, Run, StackState, TaskInstance
+from bellwether.localstack import StackState
 
 
 def tasks(run_id: str, count: int) -> list[TaskInstance]:

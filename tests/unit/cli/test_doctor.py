@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from bellwether.airflow_api import AirflowApi
 from bellwether.cli.doctor import _access, _airflow, _announcement, _local_stack, _location
 from bellwether.config import Config
 from bellwether.doctor.examination import Access
-from bellwether.localstack import AirflowApi, StackState
+from bellwether.localstack import StackState
 
 STACK = StackState(
     "http://127.0.0.1:8080", "admin", "word", lake="/data/simulated-lake", simulator_url="http://127.0.0.1:8765"

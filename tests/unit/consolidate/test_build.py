@@ -313,11 +313,11 @@ class TestTrailingYield:
         assert self.yields(lake, trailing) == {(None, "no_dividend_yield")}
 
 
-def test_rates_too_old_to_be_known_fail_the_chain_instead_of_giving_one(lake: Lake, config: Config) -> None:
+def test_rates_too_old_to_be_known_are_none(lake: Lake, config: Config) -> None:
     old = pa.Table.from_pylist([{"date": date(2025, 1, 2), "tenor_months": 3, "rate": 0.04}], RATES)
     put(lake, "rates", old)
-    with pytest.raises(LakeError, match="no Treasury yield of the 10 days before 2025-07-02 is known"):
-        consolidate(lake, config)
+    consolidate(lake, config)
+    assert {(row["rate"], row["iv"], row["iv_status"]) for row in gold(lake, "chain")} == {(None, None, "no_rate")}
 
 
 def test_a_best_effort_ticker_that_failed_has_no_minutes(lake: Lake, config: Config) -> None:
