@@ -142,7 +142,7 @@ def build_minutes_of(lake: Lake, config: Config, plan: GoldPlan) -> int:
             tickers=tickers,
             bars=read.table("equities"),
             warmup=_warmup(read, tickers),
-            vix=_moving(read.table("indices", tickers=[settings.vix])),
+            vix=read.table("indices", tickers=[settings.vix]),
             news=read.table("news") if "news" in plan.inputs else None,
             chains={name: chain.filter(pc.equal(chain["underlying"], name)) for name in names},
         ),
@@ -223,12 +223,7 @@ def _prices(read: Pinned, underlying: str) -> pa.Table:
     ticker = priced_by(underlying)
     if ticker == underlying:
         return read.table("equities", tickers=[ticker], columns=["ts", "close"])
-    return _moving(read.table("indices", tickers=[ticker])).select(["ts", "close"])
-
-
-def _moving(index_bars: pa.Table) -> pa.Table:
-    """Return the bars of an index that are no repetition of the last value after the close."""
-    return index_bars.filter(pc.invert(index_bars["is_stale"]))
+    return read.table("indices", tickers=[ticker], columns=["ts", "close", "is_stale"])
 
 
 def _terms(read: Pinned, config: Config, underlying: str) -> Terms:

@@ -73,7 +73,7 @@ def build_chain(
     contracts
         Rows of `contracts`, of any underlying; what is not there is known by its symbol alone.
     prices
-        Bars of what moves the contracts (`priced_by`), with `ts` and `close`.
+        Bars of what moves the contracts (`priced_by`), as for `closes_as_of`.
     grid
         The session's minutes from the open on, as far as prints go.
     terms
