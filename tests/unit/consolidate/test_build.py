@@ -17,7 +17,8 @@ from bellwether.consolidate.inputs import published_inputs
 from bellwether.consolidate.readiness import readiness
 from bellwether.errors import InputsChanged, InputsMissing, LakeError
 from bellwether.lake import Coverage, Lake, paths, read
-from bellwether.schemas import CHAIN, DIVIDENDS, INDICES, MINUTES, RATES, SPLITS
+from bellwether.schemas import CHAIN, DIVIDENDS, FORMS, INDICES, MINUTES, NEWS, RATES, SPLITS
+from bellwether.tickers import WHOLE
 from tests.unit.consolidate.lakes import (
     BEFORE,
     consolidate,
@@ -57,9 +58,10 @@ def settled(config: Config, **consolidation: Any) -> Config:
 def test_gold_is_published_with_the_revisions_it_is_made_of(lake: Lake, config: Config) -> None:
     published = consolidate(lake, config)
     inputs = published_inputs(lake, config, DAY).revisions
-    assert sorted(inputs) == sorted(
-        ["equities", f"equities@{BEFORE}", "contracts", "options", "indices", "news", "splits", "dividends", "rates"]
-    )
+    assert inputs.keys() == {
+        *("equities", f"equities@{BEFORE}", "contracts", "options", "indices", "news", "splits", "dividends", "rates"),
+        *("equities#told", "news#told", "splits#told", "dividends#told"),
+    }
     for dataset, rows in (("chain", 26), ("minutes", 780)):
         manifest = lake.manifest(dataset, DAY)
         assert manifest == published[dataset].manifest
@@ -280,6 +282,38 @@ def test_a_damaged_session_before_is_named_with_what_to_do_and_nothing_is_built(
     lake.storage.write(paths.partition("equities", BEFORE), b"damaged")
     with pytest.raises(LakeError, match=rf"(?s)equities/session={BEFORE}/equities\.parquet is damaged .* put it back"):
         plan_gold(lake, config, DAY, stage_id="g1")
+
+
+@pytest.mark.parametrize("dataset", ["splits", "dividends"])
+def test_a_ticker_that_is_proven_to_have_none_after_it_failed_is_a_change_though_no_row_is(
+    lake: Lake, config: Config, dataset: str
+) -> None:
+    withdraw(lake, dataset)
+    none = FORMS[dataset].schema.empty_table()
+    revision = put(lake, dataset, none, AAPL=Coverage.FAILED, SPY=Coverage.EMPTY)
+    consolidate(lake, config)
+    assert put(lake, dataset, none, AAPL=Coverage.EMPTY) == revision
+    consolidate(lake, config)
+    assert {row["ticker"] for row in gold(lake, "minutes") if row["ind_sma"] is None} == set()
+    put(lake, dataset, none, QQQ=Coverage.EMPTY)  # of whom there are no minutes
+    assert plan_gold(lake, config, DAY, stage_id="g2") is None
+
+
+def test_a_ticker_that_is_proven_to_have_had_no_trade_gets_its_minutes(lake: Lake, config: Config) -> None:
+    consolidate(lake, config)
+    put(lake, "equities", equities(), QQQ=Coverage.EMPTY)
+    consolidate(lake, config)
+    assert {row["close"] for row in gold(lake, "minutes", "QQQ")} == {None}
+
+
+def test_news_that_is_not_in_the_plan_is_unknown_and_not_none(lake: Lake, config: Config) -> None:
+    withdraw(lake, "news")
+    put(lake, "news", NEWS.empty_table(), **{WHOLE: Coverage.NOT_ENTITLED})
+    consolidate(lake, config)
+    assert gold(lake, "minutes")[0]["news_counts"] == [None] * 3
+    put(lake, "news", NEWS.empty_table(), **{WHOLE: Coverage.EMPTY})
+    consolidate(lake, config)
+    assert gold(lake, "minutes")[0]["news_counts"] == [0] * 3
 
 
 @pytest.mark.parametrize("state", [Coverage.FAILED, Coverage.PARTIAL, Coverage.NOT_ENTITLED])
