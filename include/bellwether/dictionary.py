@@ -192,7 +192,8 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "ind_stochastic_d": "%D: average of %K, 0 to 100",
         "news_counts": "articles that became known within each trailing window",
         "news_sentiments": "their mean sentiment, for each window, -1 to 1",
-        "news_minutes_since": "since the last article became known, minutes of the clock",
+        "news_minutes_since": "since the last article became known, minutes of the clock; null before the first "
+        "after the close of the session before",
         "chain_expirations": "expirations with a solved print so far, ascending; the next three run over the same",
         "chain_atm_iv": "volatility where strike is forward, a fraction per year",
         "chain_skew_25d": "volatility of the 25-delta put less that of the 25-delta call, a fraction per year",
