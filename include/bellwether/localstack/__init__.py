@@ -6,7 +6,7 @@ is no business of this room; it knows Airflow only as processes, environment var
 """
 
 from bellwether.localstack.api import AirflowApi, Backfill, Dag, DagSchedule, Run, TaskInstance
-from bellwether.localstack.stack import AlreadyRunning, LocalStack, stop
+from bellwether.localstack.stack import AlreadyRunning, ComponentEnded, LocalStack, StoppedElsewhere, stop
 from bellwether.localstack.state import StackState, StackStateFile
 from bellwether.localstack.transport import ApiError
 
@@ -15,12 +15,14 @@ __all__ = [
     "AlreadyRunning",
     "ApiError",
     "Backfill",
+    "ComponentEnded",
     "Dag",
     "DagSchedule",
     "LocalStack",
     "Run",
     "StackState",
     "StackStateFile",
+    "StoppedElsewhere",
     "TaskInstance",
     "stop",
 ]
