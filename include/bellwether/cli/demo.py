@@ -46,6 +46,7 @@ _SESSIONS = 5
 _DUE = Due("post_close", 60)
 _CONSOLIDATION = "session_consolidate"
 _GOLD = ("minutes", "chain")
+_CAPTION = "seconds: the session's last run of the DAG, mostly waiting for the others that share this machine"
 _TIMEOUT_S = 600.0
 _POLL_S = 1.0
 
@@ -127,7 +128,7 @@ def failed_runs(runs: SessionRuns) -> list[str]:
 
 def result_table(lake: Lake, config: Config, runs: SessionRuns) -> Table:
     """Return the closing table: one row per session and dataset, from the manifests and the runs."""
-    table = Table("session", "dataset", "state", title="Published")
+    table = Table("session", "dataset", "state", title="Published", caption=_CAPTION)
     for name in ("rows", "quarantined", "seconds"):
         table.add_column(name, justify="right")
     published = {**DATASETS_OF, _CONSOLIDATION: _GOLD}
