@@ -138,7 +138,7 @@ def test_component_that_dies_at_its_start_is_shown_with_its_log_and_nothing_is_l
     (scripts / "airflow").chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(scripts / "python"))
     stack = LocalStack(tmp_path / "home")
-    with pytest.raises(BellwetherError, match=r"scheduler ended at its start(.|\n)*NoSuchExecutor"):
+    with pytest.raises(BellwetherError, match=r"scheduler ended by itself(.|\n)*NoSuchExecutor"):
         stack.start()
     assert [record.name for record in stack.state.processes] == [
         "api-server", "scheduler", "dag-processor", "triggerer"

@@ -97,7 +97,8 @@ def _show_wait(status: Status, wait_s: float) -> None:
 def _local_stack() -> StackState | None:
     for home in (up_home(), demo_home()):
         state = StackStateFile(home).read()
-        if state and state.is_up():
+        # One that lacks a component is what a doctor is asked about.
+        if state and state.remains():
             return state
     return None
 

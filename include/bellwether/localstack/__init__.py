@@ -5,7 +5,15 @@ triggerer over a folder of their own, on loopback, with SQLite, and the simulato
 is no business of this room; it knows Airflow only as processes, environment variables and a REST API.
 """
 
-from bellwether.localstack.stack import AlreadyRunning, LocalStack, stop
+from bellwether.localstack.stack import AlreadyRunning, ComponentEnded, LocalStack, StoppedElsewhere, stop
 from bellwether.localstack.state import StackState, StackStateFile
 
-__all__ = ["AlreadyRunning", "LocalStack", "StackState", "StackStateFile", "stop"]
+__all__ = [
+    "AlreadyRunning",
+    "ComponentEnded",
+    "LocalStack",
+    "StackState",
+    "StackStateFile",
+    "StoppedElsewhere",
+    "stop",
+]

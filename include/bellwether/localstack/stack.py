@@ -56,6 +56,14 @@ class AlreadyRunning(BellwetherError):
         super().__init__(f"already running at {state.url}; `make down` stops it")
 
 
+class ComponentEnded(BellwetherError):
+    """A process of a running stack has ended by itself; the message ends with its log."""
+
+
+class StoppedElsewhere(BellwetherError):
+    """Another command has stopped the stack, or is about to."""
+
+
 class LocalStack:
     """A local Airflow, and where wished the simulator beside it.
 
@@ -134,6 +142,24 @@ class LocalStack:
         """End every process of the stack; harmless when none lives."""
         stop(self.home)
 
+    def ensure_complete(self) -> None:
+        """Make sure that every process of the stack lives: who waits for runs would wait in vain without one.
+
+        Raises
+        ------
+        ComponentEnded, StoppedElsewhere
+            One has ended.
+        """
+        ended = next((record for record in self.state.processes if not is_running(record)), None)
+        if ended is None:
+            return
+        recorded = self._state_file.read()
+        if recorded is None or recorded.is_ending:
+            message = f"the stack at {self.state.url} was stopped by another command"
+            raise StoppedElsewhere(message)
+        message = f"{ended.name} ended by itself; its log {ended.log} ends with:\n{tail(Path(ended.log))}"
+        raise ComponentEnded(message)
+
     def _clear_the_way(self) -> None:
         state = self._state_file.read()
         if state and state.is_up():
@@ -187,12 +213,7 @@ class LocalStack:
         deadline = time.monotonic() + _START_TIMEOUT_S
         health: dict[str, str] = {}
         while [health.get(name) for name in _HEALTHY] != ["healthy"] * len(_HEALTHY):
-            for record in self.state.processes:
-                if not is_running(record):
-                    message = (
-                        f"{record.name} ended at its start; its log {record.log} ends with:\n{tail(Path(record.log))}"
-                    )
-                    raise BellwetherError(message)
+            self.ensure_complete()
             if time.monotonic() > deadline:
                 raise BellwetherError(self._unhealthy(health))
             time.sleep(_POLL_S)
@@ -239,6 +260,8 @@ def _end(state_file: StackStateFile) -> StackState | None:
     if state is None:
         return None
     lived = state.remains()
+    # Who watches the stack must not take what is ended here for ended by itself.
+    state_file.write(msgspec.structs.replace(state, is_ending=True))
     _end_processes(state.processes)
     state_file.clear()
     return state if lived else None
