@@ -93,6 +93,6 @@ def test_nor_is_one_that_another_command_is_about_to_stop(
         seen.append(True)
 
     seen: list[bool] = []
-    monkeypatch.setattr("bellwether.localstack.stack.end_sessions", watch)
+    monkeypatch.setattr("bellwether.localstack.stack._end_processes", watch)
     stop(incomplete.home)
     assert seen == [True]
