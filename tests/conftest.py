@@ -1,4 +1,4 @@
-"""What holds for every tier: its budget of time, and that nothing is skipped unseen in CI.
+"""What holds for every tier: its budget of time, which tests share a process, and that nothing is skipped unseen in CI.
 
 A tier is the folder under `tests/`. Times are wall-clock, collection and fixtures included.
 """
@@ -12,11 +12,26 @@ from typing import Any
 
 import pytest
 import structlog
+from xdist.scheduler import LoadScopeScheduling
 
 BUDGET_S = {"unit": 60, "dags": 120, "integration": 240, "e2e": 480}
 # The same tests were seen to take two and a half times as long on one machine of CI as on another, coverage included;
 # what takes three times its budget is no slow machine any more.
 CI_TOLERANCE = 3
+
+# What takes seconds to make, and who shares it: Great Expectations, compiled kernels, an Airflow, one with a browser.
+_SHARED = {
+    "suites": (
+        "unit/quality/",
+        "unit/consolidate/test_judge",
+        "unit/ingest/test_finish",
+        "unit/ingest/test_news",
+        "unit/ingest/test_reference",
+    ),
+    "kernels": ("unit/consolidate/",),
+    "operated": ("e2e/test_alerts", "e2e/test_doctor", "e2e/test_operator", "e2e/test_recover", "e2e/test_waits"),
+    "browser": ("e2e/test_trigger_dialog", "e2e/test_ui_healing"),
+}
 
 _IN_CI = bool(os.environ.get("CI"))
 _spent_s: Counter[str] = Counter()
@@ -76,6 +91,29 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     now_s = time.monotonic()
     _spent_s[tier_of(report.nodeid)] += now_s - _mark_s
     _mark_s = now_s
+
+
+def share_of(nodeid: str) -> str:
+    """Return what runs in one process with a test: itself, its file where files start processes, or more."""
+    place = nodeid.removeprefix("tests/")
+    named = next((name for name, places in _SHARED.items() if place.startswith(places)), None)
+    alone = place.partition("::")[0] if place.startswith(("integration/", "e2e/")) else place
+    return named or alone
+
+
+class SharingScheduling(LoadScopeScheduling):
+    """Hands to the workers of pytest-xdist what `share_of` keeps together.
+
+    Its own `loadgroup` keeps nothing together with this pytest: it marks tests by an attribute that is gone.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return share_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharingScheduling:
+    """Have every tier scheduled so."""
+    return SharingScheduling(config, log)
 
 
 def tier_of(nodeid: str) -> str:

@@ -8,12 +8,9 @@ export COVERAGE_FILE="$PWD/.coverage"
 .venv/bin/coverage erase
 for tier in "$@"; do
     printf '\n=== %s tests\n' "$tier"
-    case $tier in
-    # Each file starts processes of its own, which also wait: more at a time than there are cores.
-    e2e) .venv/bin/pytest -n 3 --dist loadgroup --cov --cov-append --cov-report= "tests/$tier" ;;
-    integration) .venv/bin/pytest -n 2 --dist loadfile --cov --cov-append --cov-report= "tests/$tier" ;;
-    *) .venv/bin/pytest -n auto --dist loadgroup --cov --cov-append --cov-report= "tests/$tier" ;;
-    esac
+    # End-to-end tests start processes of their own, which also wait: more at a time than there are cores.
+    case $tier in e2e) workers=3 ;; integration) workers=2 ;; *) workers=auto ;; esac
+    .venv/bin/pytest -n $workers --cov --cov-append --cov-report= "tests/$tier"
     code=$?
     # 5: no test was collected, e.g. a tier that does not exist yet.
     [ $code -eq 0 ] || [ $code -eq 5 ] || failed="$failed $tier"
