@@ -73,10 +73,19 @@ class Backfill(msgspec.Struct, frozen=True):
         """Whether Airflow has not closed it yet."""
         return self.completed_at is None
 
-    def holds_up(self, session: date) -> bool:
-        """Return whether runs it made of a session never begin: it is paused, as a cancelled one stays for ever."""
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was ended before its runs had all begun: it stays paused for ever."""
+        return self.is_paused and not self.is_open
+
+    def covers(self, session: date) -> bool:
+        """Return whether a session lies in its range."""
         first, last = (moment and moment.date() for moment in (self.from_date, self.to_date))
-        return self.is_paused and first is not None and last is not None and first <= session <= last
+        return first is not None and last is not None and first <= session <= last
+
+    def holds_up(self, session: date) -> bool:
+        """Return whether runs it made of a session do not begin: it is paused, or was cancelled."""
+        return self.is_paused and self.covers(session)
 
 
 class Dag(msgspec.Struct, frozen=True):

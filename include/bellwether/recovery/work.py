@@ -142,7 +142,7 @@ def go_on(api: AirflowApi, work: Work, touched: Touched, is_settled: Callable[[d
     Raises
     ------
     NotRecovered
-        The DAG is paused: its runs would be queued for ever.
+        The DAG is paused, or a run was cleared whose backfill was cancelled: it would be queued for ever.
     ApiError
         Airflow refused.
     """
@@ -166,9 +166,24 @@ def go_on(api: AirflowApi, work: Work, touched: Touched, is_settled: Callable[[d
             pending.append(errand)
     progress = Progress(tuple(done), tuple(failed), (*active, *(errand.session for errand in pending)), None, touched)
     if active:
+        _ensure_none_is_stuck(api, work, [runs[session] for session in active])
         wait = Wait(work.dag_id, min(active), max(active), touched.backfill_id)
         return msgspec.structs.replace(progress, wait=wait)
     return _next(api, work, pending, runs, progress) if pending else progress
+
+
+def _ensure_none_is_stuck(api: AirflowApi, work: Work, active: Sequence[Run]) -> None:
+    queued = [run for run in active if run.state == "queued" and run.run_type == "backfill"]
+    backfills = sorted(api.backfills(work.dag_id), key=lambda each: each.id) if queued else []
+    for run in queued:
+        # The newest run of a session is of the newest backfill over it.
+        over_it = [each for each in backfills if run.session is not None and each.covers(run.session)]
+        if over_it and over_it[-1].is_cancelled:
+            msg = (
+                f"{run.dag_run_id} of {work.dag_id} was cleared after its backfill was cancelled, so it never begins; "
+                f"mark it as failed, then clear this task"
+            )
+            raise NotRecovered(msg)
 
 
 def _next(

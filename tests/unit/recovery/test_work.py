@@ -304,3 +304,18 @@ def test_a_plan_is_cut_by_dag_those_first_that_others_build_on() -> None:
     assert (first.dag_id, first.errands) == ("options_discovery", (Errand(MONDAY, ("SPY",), force=True),))
     assert (second.dag_id, second.errands) == ("options_daily", (Errand(MONDAY), Errand(HALF_DAY)))
     assert msgspec.convert(msgspec.to_builtins(first), Work) == first
+
+
+def test_a_run_cleared_after_its_backfill_was_cancelled_is_named_instead_of_waited_for() -> None:
+    api = cancelled_halfway()
+    api.put(f"backfill__{WEDNESDAY}", state="queued", start_date=None)
+    with pytest.raises(NotRecovered, match=f"backfill__{WEDNESDAY} .* never begins; mark it as failed"):
+        go_on(api, work(WEDNESDAY, HALF_DAY), Touched(), never)
+
+
+def test_a_queued_run_of_a_later_backfill_that_is_open_is_waited_for() -> None:
+    api = cancelled_halfway()
+    [cancelled] = api.made
+    api.put(f"backfill__{WEDNESDAY}", state="queued", start_date=None)
+    api.made.append(msgspec.structs.replace(cancelled, id=2, completed_at=None, is_paused=False))
+    assert go_on(api, work(WEDNESDAY), Touched(), never).wait == Wait(DAG, WEDNESDAY, WEDNESDAY)
