@@ -145,9 +145,13 @@ class Producers:
 
     def settle(self) -> None:
         """Wait until every announcement made so far has been dealt with."""
-        wait_until(
-            lambda: all(event.is_dealt_with for event in self.events("session_ready")), "announcements stay unheard"
-        )
+
+        def is_settled() -> bool:
+            # First: while one of its runs is queued, and so has no start, Airflow answers 500 to who asks for an event.
+            is_quiet = all(run.is_over for run in self.api.runs(CONSUMER))
+            return is_quiet and all(event.is_dealt_with for event in self.events("session_ready"))
+
+        wait_until(is_settled, "announcements stay unheard", timeout_s=120)
 
     def consumed(self) -> list[tuple[str, str]]:
         """Return (session, revision of equities) of every publication of gold, oldest first, once it has settled."""
@@ -171,7 +175,7 @@ def prepare_home(home: Path) -> dict[str, str]:
     (home / "dags" / "killed.py").write_text(_KILLED)
     return {
         # By default a second passes between a task and the one that follows it.
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.4",
         # No DAG file changes while a stack runs; reading all of them again takes a tenth of its time.
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         "BELLWETHER__CONSOLIDATION__WARMUP_SESSIONS": "0",
