@@ -26,6 +26,14 @@ _CHROMIUM = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Without a graphics card what spins, pulses or slides is drawn by the processor that the stack needs.
+_STILL = """
+document.addEventListener("DOMContentLoaded", () => {
+    const style = document.createElement("style");
+    style.textContent = "*, *::before, *::after { animation: none !important; transition: none !important; }";
+    document.head.append(style);
+});
+"""
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,8 @@ def logged_in(chromium: str, state: StackState) -> Iterator[AirflowUi]:
     """Open a browser window on a stack's UI, and log in as a user does."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=_CHROMIUM)
-        page = browser.new_page(viewport={"width": 1400, "height": 1100})
+        page = browser.new_page(viewport={"width": 1400, "height": 1100}, reduced_motion="reduce")
+        page.add_init_script(_STILL)
         page.set_default_timeout(_PATIENCE_MS)
         expect.set_options(timeout=_PATIENCE_MS)
         page.goto(state.url)
