@@ -21,14 +21,13 @@ CI_TOLERANCE = 3
 
 # What takes seconds to make, and who shares it: Great Expectations, compiled kernels, an Airflow, one with a browser.
 _SHARED = {
+    "kernels": ("unit/consolidate/", "unit/cli/test_excerpt"),
     "suites": (
         "unit/quality/",
-        "unit/consolidate/test_judge",
         "unit/ingest/test_finish",
         "unit/ingest/test_news",
         "unit/ingest/test_reference",
     ),
-    "kernels": ("unit/consolidate/",),
     "operated": ("e2e/test_alerts", "e2e/test_doctor", "e2e/test_operator", "e2e/test_recover", "e2e/test_waits"),
     "browser": ("e2e/test_trigger_dialog", "e2e/test_ui_healing"),
 }

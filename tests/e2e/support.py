@@ -187,7 +187,7 @@ def wait_until(condition: Callable[[], bool], otherwise: str, timeout_s: float =
     """Look again and again until `condition` holds; fail with `otherwise` when it does not in time."""
     patience = tenacity.Retrying(
         stop=tenacity.stop_after_delay(timeout_s),
-        wait=tenacity.wait_fixed(0.25),
+        wait=tenacity.wait_fixed(0.5),
         retry=tenacity.retry_if_result(lambda holds: not holds),
     )
     try:
