@@ -16,7 +16,7 @@ from polygon import RESTClient
 from bellwether.calendar import get_calendar
 from bellwether.cli import simulate
 from bellwether.cli.main import main
-from bellwether.simulator.faults import Chance, FaultPlan
+from bellwether.simulator.faults import Chance, FaultPlan, Happening
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import PLANS
 from bellwether.simulator.server import SimulatorConfig, running
@@ -81,9 +81,9 @@ def test_the_command_serves_an_archive(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_plan_and_chance_are_taken_from_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     config = run_command(monkeypatch, "--generate", "--plan", "free", "--fault-rate", "0.05", "--fault-seed", "7")
     assert config.plan == PLANS["free"]
-    expected = FaultPlan(chance=Chance(rate=0.05, seed=7))
-    assert [config.faults.strike("/", None, None, None) for _ in range(99)] == [
-        expected.strike("/", None, None, None) for _ in range(99)
+    expected = FaultPlan(chances=[Chance(rate=0.05, seed=7)])
+    assert [config.faults.strike(Happening("/")) for _ in range(99)] == [
+        expected.strike(Happening("/")) for _ in range(99)
     ]
 
 
