@@ -70,6 +70,7 @@ async def client(
         await say(socket, "subscribe", topics)
         for _ in range(2 + len(topics.split(","))):
             await socket.recv()
+        await asyncio.to_thread(simulator.feed.wait_subscribed, *topics.split(","))
         yield socket
 
 
@@ -254,18 +255,21 @@ def test_the_connection_can_end_at_any_point(
 ) -> None:
     simulator.faults.add(Fault(at=point, path="/stocks", **fault))
 
-    async def work() -> Any:
+    async def work() -> tuple[list[Row], int]:
+        events: list[Row] = []
         async with connect(url(simulator), proxy=None) as socket:
-            ending = asyncio.create_task(until_closed(socket))
             try:
+                events += json.loads(await socket.recv())
                 await say(socket, "auth", "k")
+                events += json.loads(await socket.recv())
                 await say(socket, "subscribe", "AM.SPY")
-            except ConnectionClosed:
-                pass  # as it should be, at the first points
-            if point == "frame":
+                events += json.loads(await socket.recv())
                 await asyncio.to_thread(simulator.feed.wait_subscribed, "AM.SPY")
                 await advance(simulator, minutes=2)
-            return await ending
+            except ConnectionClosed:
+                pass  # at whichever point
+            more, code = await until_closed(socket)
+            return events + more, code
 
     events, ended = run(work())
     assert [event["status"] for event in events] == seen

@@ -15,6 +15,7 @@ from bellwether.simulator.feed.events import frames
 from bellwether.simulator.feed.faults import struck
 from bellwether.simulator.feed.outbox import Abort, Close, Hold, Mute, Outbox, Ping, Send, Step
 from bellwether.simulator.feed.replay import Replay
+from bellwether.simulator.feed.topics import Topic
 from bellwether.simulator.requestlog import RequestLog
 
 _CLOSE_S = 1.0  # how long the client has to answer a close, or to take what it was too slow for
@@ -25,7 +26,7 @@ type Strike = Callable[[str, str], Fault | None]
 
 
 class ConnectionView(msgspec.Struct, frozen=True):
-    """What is told of a connection: cluster, `key_id`, topics subscribed to, frames and events broadcast to it."""
+    """What is told of a connection: cluster, `key_id`, topics that are broadcast to it, frames and events that were."""
 
     cluster: str
     key: str
@@ -50,7 +51,7 @@ class Connection:
     strike
         Given key and point, returns the fault that strikes there.
     changed
-        Called when topics changed or the connection waits for the clock.
+        Called when topics may have changed, were taken up, or the connection waits for the clock.
     buffer_bytes
         What may wait for a slow reader.
 
@@ -82,18 +83,19 @@ class Connection:
         self._strike = strike
         self._changed = changed
         self._buffer_bytes = buffer_bytes
-        self._socket = web.WebSocketResponse(timeout=_CLOSE_S, autoping=False, compress=False)
+        self._socket = web.WebSocketResponse(timeout=_CLOSE_S, autoping=False, autoclose=False, compress=False)
         self._outbox = Outbox()
         self._filled, self._resumed = asyncio.Event(), asyncio.Event()
         self._resumed.set()
         self._pongs: dict[bytes, asyncio.Future[None]] = {}
         self._tokens = itertools.count(1)
-        self._topics_changed = self._closing = False
+        self._topics: frozenset[Topic] = frozenset()  # those taken up
+        self._closing = False
         self._frames = self._events = 0
 
     def view(self) -> ConnectionView:
         """Return what is told of it."""
-        topics = sorted(map(str, self.protocol.topics))
+        topics = sorted(map(str, self._topics))
         return ConnectionView(self.protocol.cluster, self._log.key, topics, self._frames, self._events)
 
     def next_due_ms(self) -> int | None:
@@ -117,8 +119,10 @@ class Connection:
         try:
             self._pass(points.CONNECTED, [session.GREETING])
             await self._read()
-            if self._closing:  # the reader ends where the close begins; its handshake goes on
-                await asyncio.wait([writing], timeout=_CLOSE_S)
+            if self._closing:
+                self._hang_up()
+            else:
+                await self._socket.close()
         finally:
             impatience.cancel()
             writing.cancel()
@@ -131,19 +135,20 @@ class Connection:
         self._filled.set()
 
     async def broadcast(self, now_ms: int) -> None:
-        """Take up changed topics, and send what is due by `now_ms`."""
-        told_ms = now_ms - self.delay_ms
-        if self._topics_changed:
-            self._topics_changed = False
-            # A thread: beginning with all symbols of a market takes a while.
-            await asyncio.to_thread(self._replay.want, frozenset(self.protocol.topics), told_ms)
-        texts = self._replay.take(told_ms)
+        """Send what is due by `now_ms`, and take up changed topics from there on."""
+        texts = self._replay.take(now_ms - self.delay_ms)
         for frame in frames(texts):
             self._frames += 1
             self._pass(points.FRAME, [Send(frame)])
         self._events += len(texts)
         if self._outbox.waiting_bytes > self._buffer_bytes:
             self._cut_off()
+        topics = frozenset(self.protocol.topics)
+        if topics != self._topics:
+            # A thread: beginning with all symbols of a market takes a while.
+            await asyncio.to_thread(self._replay.want, topics)
+            self._topics = topics
+            self._changed()
 
     async def taken(self) -> None:
         """Wait until the client has read all that was sent, or never will."""
@@ -180,7 +185,6 @@ class Connection:
                 self._answer(message.data)
 
     def _answer(self, text: str | bytes) -> None:
-        before = frozenset(self.protocol.topics)
         answer = self.protocol.receive(text)
         if answer.point:
             self._pass(answer.point, answer.steps)
@@ -188,9 +192,7 @@ class Connection:
             self.put(answer.steps)
         if answer.point_after:
             self._pass(answer.point_after, [])
-        if self.protocol.topics != before:
-            self._topics_changed = True
-            self._changed()
+        self._changed()
 
     async def _write(self) -> None:
         try:
@@ -217,8 +219,11 @@ class Connection:
                 self._changed()
                 await self._resumed.wait()
             case Close(code):
+                # Not aiohttp's close(): it would not wait for the client's, and what the client still sends would
+                # reset the connection before the code is read.
                 self._closing = True
-                await self._socket.close(code=code)
+                await self._socket.send_frame(code.to_bytes(2), WSMsgType.CLOSE)
+                asyncio.get_running_loop().call_later(_CLOSE_S, self._abort)
             case Abort(torn):
                 self._reset(torn)
             case Mute():
@@ -231,9 +236,13 @@ class Connection:
         if torn:
             transport.write(torn)
         if transport.get_write_buffer_size():  # what was sent before goes before
-            transport.close()
+            self._hang_up()
         else:
             self._abort()
+
+    def _hang_up(self) -> None:
+        if self._request.transport is not None:
+            self._request.transport.close()
 
     def _abort(self) -> None:
         transport = self._request.transport

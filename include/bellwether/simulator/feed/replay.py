@@ -47,7 +47,7 @@ class _Next(NamedTuple):
 
 
 class Replay:
-    """The events of topics of one cluster, from the moment of their subscription on.
+    """The events of topics of one cluster, from when they are wanted on.
 
     A day is read when it is reached. Time that goes on passes everything in between; time that goes back begins
     anew there.
@@ -64,9 +64,8 @@ class Replay:
         self._day = date.min
         self._now_ms = 0
 
-    def want(self, topics: Iterable[Topic], now_ms: int) -> None:
-        """Take up topics from a moment on, and drop those that are no longer among them."""
-        self.take(now_ms)
+    def want(self, topics: Iterable[Topic]) -> None:
+        """Take up topics from the last `take` on, and drop those that are no longer among them."""
         self._wanted = frozenset(topics)
         before, self._topics = self._topics, self._expand()
         self._agenda = [entry for entry in self._agenda if entry.topic in self._topics]

@@ -28,7 +28,8 @@ def market() -> GeneratedMarket:
 
 def replay(market: GeneratedMarket, topics: str, now_ms: int, cluster: str = "stocks") -> Replay:
     subject = Replay(market, cluster, SCRIPT)
-    subject.want(parse_topics(topics), now_ms)
+    subject.take(now_ms)
+    subject.want(parse_topics(topics))
     return subject
 
 
@@ -76,9 +77,9 @@ def test_topics_come_and_go_without_touching_the_others(market: GeneratedMarket)
     start, change, end = at(TUESDAY, 10), at(TUESDAY, 10, 5), at(TUESDAY, 10, 10)
     subject = replay(market, "AM.SPY", start)
     first = decoded(subject.take(change))
-    subject.want(parse_topics("AM.SPY,AM.AAPL"), change)
+    subject.want(parse_topics("AM.SPY,AM.AAPL"))
     both = decoded(subject.take(end))
-    subject.want(parse_topics("AM.AAPL"), end)
+    subject.want(parse_topics("AM.AAPL"))
     last = decoded(subject.take(at(TUESDAY, 10, 15)))
     assert [{event["sym"] for event in part} for part in (first, both, last)] == [{"SPY"}, {"SPY", "AAPL"}, {"AAPL"}]
     alone = decoded(replay(market, "AM.SPY", start).take(end))
