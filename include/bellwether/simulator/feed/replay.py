@@ -36,6 +36,11 @@ class Script:
     seed: int = 0
     late_share: float = 0.02
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.late_share <= 1:
+            msg = f"late_share is a share from 0 to 1, got {self.late_share}"
+            raise ValueError(msg)
+
 
 class _Next(NamedTuple):
     """The next event of a topic; no two entries have equal topics, so that comparing stops there."""
