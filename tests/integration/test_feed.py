@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +18,13 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 
 from bellwether.calendar import get_calendar
 from bellwether.clock import Clock, SimulatedClock
+from bellwether.simulator.archive import ArchiveMarket
 from bellwether.simulator.faults import Chance, Fault
 from bellwether.simulator.feed.feed import FeedConfig
 from bellwether.simulator.feed.replay import Script
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import OPEN, PLANS, Plan
-from bellwether.simulator.records import ContractQuery
+from bellwether.simulator.records import ContractQuery, Market
 from bellwether.simulator.requestlog import key_id
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
 
@@ -42,7 +44,7 @@ def market() -> GeneratedMarket:
 
 @contextmanager
 def simulated(
-    market: GeneratedMarket, plan: Plan = REALTIME, feed: FeedConfig = EXACT, clock: Clock | None = None
+    market: Market, plan: Plan = REALTIME, feed: FeedConfig = EXACT, clock: Clock | None = None
 ) -> Iterator[RunningSimulator]:
     """Serve a market whose clock stands just after the opening unless another is given."""
     clock = clock or SimulatedClock(START, speed=0)
@@ -398,6 +400,25 @@ def test_who_reads_too_slowly_is_cut_off_and_others_are_not(market: GeneratedMar
         frames, code = run(work())
     assert len(frames) == 1  # everything of one symbol is due at once
     assert code in {1006, 1008}
+
+
+def test_a_day_of_real_minutes_comes_as_it_is_in_the_archive_the_last_broadcast_of_each_counting(archive: Path) -> None:
+    day = date(2014, 6, 6)
+    market = ArchiveMarket(archive, start=day, end=day)
+    bars, hours = market.bars("AAPL", day), get_calendar().hours(day)
+
+    async def work() -> list[Row]:
+        async with client(simulator, "AM.AAPL") as socket:
+            await asyncio.to_thread(simulator.feed.advance, hours.post_close + timedelta(minutes=20))
+            return [event for frame in await come(socket) for event in frame]
+
+    clock = SimulatedClock(hours.pre_open, speed=0)
+    with simulated(market, feed=FeedConfig(script=Script(late_share=0.1)), clock=clock) as simulator:
+        told = run(work())
+    assert len(told) > 1.05 * len(bars.start_ms)
+    last = {event["s"]: [event[name] for name in ("o", "h", "l", "c", "v")] for event in told}
+    expected = zip(*(column.tolist() for column in bars[:6]), strict=True)
+    assert last == {start_ms: values for start_ms, *values in expected}
 
 
 def test_rest_shows_no_minute_that_is_not_over_and_no_article_that_is_not_out(market: GeneratedMarket) -> None:

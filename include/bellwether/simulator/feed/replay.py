@@ -102,8 +102,8 @@ class Replay:
         self._begin(self._topics)
 
     def _begin(self, topics: Iterable[Topic]) -> None:
-        for topic in sorted(topics):
-            events = self._events(topic)
+        # All are made before any is read: quotes of one underlying are worked out together.
+        for topic, events in [(topic, self._events(topic)) for topic in sorted(topics)]:
             first = next(events, None)
             if first is not None:
                 heappush(self._agenda, _Next(first.due_ms, topic, first.text, events))
