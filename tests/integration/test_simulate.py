@@ -96,6 +96,12 @@ def test_the_command_serves_an_archive(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert config.market.days(DAY, HALF_DAY) == [HALF_DAY]
 
 
+def test_the_command_serves_a_lake(monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = ROOT / "tests" / "fixtures" / "lake_v1" / "lake"
+    config = run_command(monkeypatch, "--lake", str(lake), "--session", "2025-07-03", "--start", "2025-07-02")
+    assert config.market.days(date(2025, 7, 1), date(2025, 7, 5)) == [date(2025, 7, 3)]
+
+
 def test_plan_and_chance_are_taken_from_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     rates = ["--fault-rate", "0.05", "--feed-fault-rate", "0.1", "--fault-seed", "7"]
     config = run_command(monkeypatch, "--generate", "--plan", "free", *rates)
@@ -113,7 +119,8 @@ def test_plan_and_chance_are_taken_from_the_command(monkeypatch: pytest.MonkeyPa
         (["--generate", "--speed", "60"], "give --session, or --start and --speed"),
         (["--generate", "--start", "2024-07-03", "--at", "09:30"], "give --session, or --start and --speed"),
         (["--generate", "--session", "2024-07-04"], "2024-07-04 is not a trading session"),
-        (["--generate", "--session", "2024-07-03", "--start", "2024-07-02"], "leave --start and --end out"),
+        (["--generate", "--session", "2024-07-03", "--end", "2024-07-05"], "leave --end out"),
+        (["--lake", "absent"], "absent"),
         (["--generate", "--late-share", "2"], "--late-share: late_share is a share"),
         (["--generate", "--feed-fault-rate", "2"], "--feed-fault-rate: rate is a share"),
         (["--generate", "--speed", "60", "--start", "2999-01-04"], "no session is known"),

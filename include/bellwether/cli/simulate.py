@@ -22,6 +22,7 @@ from bellwether.simulator.faults import TRANSIENT, Chance, FaultPlan, load_fault
 from bellwether.simulator.feed.feed import FeedConfig
 from bellwether.simulator.feed.points import FEED_TRANSIENT
 from bellwether.simulator.feed.replay import Script
+from bellwether.simulator.lakemarket import LakeMarket
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import PLANS
 from bellwether.simulator.records import Market
@@ -35,12 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--generate", action="store_true", help="serve a generated market")
     source.add_argument("--archive", type=Path, metavar="DIR", help="serve the tables of a folder (docs/simulator.md)")
+    source.add_argument("--lake", metavar="DIR", help="serve what a lake of Bellwether's own has captured")
     parser.add_argument("--start", type=date.fromisoformat, help="first day served, YYYY-MM-DD")
     parser.add_argument("--end", type=date.fromisoformat, help="last day served, YYYY-MM-DD")
     parser.add_argument(
         "--session",
         metavar="YYYY-MM-DD",
-        help="replay this session, with all that was before it: --end, and --speed 1 and --plan realtime unless given",
+        help="replay this session, with what was before it, from --start on: stands for --end, and for --speed 1 and "
+        "--plan realtime where they are not given",
     )
     parser.add_argument(
         "--at",
@@ -92,6 +95,10 @@ def run(args: argparse.Namespace, _config: Config) -> int:
     ------
     ConfigError
         An argument, the archive or the fault file is wrong, or the port cannot be listened on.
+    LakeError
+        There is no such lake.
+    NotASession
+        `--session` names none.
     """
     _resolve_session(args)
     config = SimulatorConfig(
@@ -124,8 +131,8 @@ def _resolve_session(args: argparse.Namespace) -> None:
     """Put what `--session` stands for in its place."""
     if args.session is None:
         return
-    if args.start or args.end:
-        msg = "--session replays one day: leave --start and --end out"
+    if args.end:
+        msg = "--session is the last day served: leave --end out"
         raise ConfigError(msg)
     args.end = get_calendar().parse(args.session)
     args.speed = 1.0 if args.speed is None else args.speed
@@ -156,11 +163,13 @@ def _script(args: argparse.Namespace) -> Script:
 
 
 def _market(args: argparse.Namespace) -> Market:
-    if args.archive:
+    if not args.generate:
         if args.tickers or args.seed is not None:
-            msg = "--tickers and --seed belong to --generate; an archive serves what it holds"
+            msg = "--tickers and --seed belong to --generate; an archive or a lake serves what it holds"
             raise ConfigError(msg)
-        return ArchiveMarket(args.archive, start=args.start, end=args.end)
+        if args.archive:
+            return ArchiveMarket(args.archive, start=args.start, end=args.end)
+        return LakeMarket(args.lake, start=args.start, end=args.end)
     text: str = args.tickers or "500"
     try:
         tickers = int(text) if text.isdigit() else [name.strip() for name in text.split(",")]
