@@ -99,8 +99,8 @@ class Connection:
         return ConnectionView(self.protocol.cluster, self._log.key, topics, self._frames, self._events)
 
     def next_due_ms(self) -> int | None:
-        """Return when, in ms UTC, something is to be broadcast to it; None without topics."""
-        due_ms = self._replay.next_due_ms()
+        """Return when, in ms UTC, something is to be broadcast to it; None without topics, or where nothing is sent."""
+        due_ms = None if self._outbox.silent else self._replay.next_due_ms()
         return None if due_ms is None else due_ms + self.delay_ms
 
     @property
@@ -136,6 +136,8 @@ class Connection:
 
     async def broadcast(self, now_ms: int) -> None:
         """Send what is due by `now_ms`, and take up changed topics from there on."""
+        if self._outbox.silent:
+            return
         texts = self._replay.take(now_ms - self.delay_ms)
         for frame in frames(texts):
             self._frames += 1
