@@ -5,10 +5,12 @@ import itertools
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 from aiohttp import WSMsgType, web
 
+from bellwether.logging import get_logger
 from bellwether.simulator.faults import Fault
 from bellwether.simulator.feed import points, session
 from bellwether.simulator.feed.events import frames
@@ -17,6 +19,8 @@ from bellwether.simulator.feed.outbox import Abort, Close, Hold, Mute, Outbox, P
 from bellwether.simulator.feed.replay import Replay
 from bellwether.simulator.feed.topics import Topic
 from bellwether.simulator.requestlog import RequestLog
+
+log = get_logger(__name__)
 
 _CLOSE_S = 1.0  # how long the client has to answer a close, or to take what it was too slow for
 _SEND_BUFFER_BYTES = 65_536  # the kernel's; small, so that a reader that stops is noticed
@@ -118,7 +122,8 @@ class Connection:
         impatience = asyncio.get_running_loop().call_later(auth_timeout_s, self._without_key)
         try:
             self._pass(points.CONNECTED, [session.GREETING])
-            await self._read()
+            with suppress(ConnectionError):  # that the client is gone ends the reading, however it shows
+                await self._read()
             if self._closing:
                 self._hang_up()
             else:
@@ -126,8 +131,12 @@ class Connection:
         finally:
             impatience.cancel()
             writing.cancel()
-            self._let_go()
         return self._socket
+
+    def let_go(self) -> None:
+        """Take nothing more to send, and let nobody wait for the client."""
+        self._outbox.put([Mute()])
+        self._release_waiters()
 
     def put(self, steps: Sequence[Step]) -> None:
         """Take steps after those that wait."""
@@ -170,6 +179,7 @@ class Connection:
         fault = self._strike(self.key, point)
         if fault is not None:
             self._log.fault = fault.kind
+            log.info("simulated fault", kind=fault.kind, path=self._log.path, at=point)
             steps = struck(fault, steps)
         self.put(steps)
 
@@ -206,7 +216,7 @@ class Connection:
                 else:
                     await self._carry_out(step)
         except ConnectionError:
-            self._let_go()  # the client is gone, which the reader notices, too
+            self.let_go()  # the client is gone, which the reader notices, too
 
     async def _carry_out(self, step: Step) -> None:
         match step:
@@ -267,7 +277,3 @@ class Connection:
             if not pong.done():
                 pong.set_result(None)
         self._pongs.clear()
-
-    def _let_go(self) -> None:
-        self._outbox.put([Mute()])
-        self._release_waiters()
