@@ -34,16 +34,21 @@ class SimulatedClock:
         The simulated instant at construction; aware.
     speed
         Simulated seconds per real second; 0 stands still.
+
+    Attributes
+    ----------
+    speed
+        As given.
     """
 
     def __init__(self, start_utc: datetime, speed: float = 1.0) -> None:
         if start_utc.tzinfo is None:
             msg = f"start_utc must be aware, got {start_utc.isoformat()}"
             raise ValueError(msg)
+        self.speed = speed
         self._start_utc = start_utc.astimezone(UTC)
-        self._speed = speed
         self._origin_s = time.monotonic()
 
     def now(self) -> datetime:
         """Return the simulated time, aware, in UTC."""
-        return self._start_utc + timedelta(seconds=(time.monotonic() - self._origin_s) * self._speed)
+        return self._start_utc + timedelta(seconds=(time.monotonic() - self._origin_s) * self.speed)

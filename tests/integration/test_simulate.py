@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ from polygon import RESTClient
 from bellwether.calendar import get_calendar
 from bellwether.cli import simulate
 from bellwether.cli.main import main
-from bellwether.simulator.faults import Chance, FaultPlan
+from bellwether.clock import SimulatedClock
+from bellwether.simulator.faults import Chance, FaultPlan, Happening
+from bellwether.simulator.feed.points import FEED_TRANSIENT
+from bellwether.simulator.feed.replay import Script
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import PLANS
 from bellwether.simulator.server import SimulatorConfig, running
@@ -69,6 +72,21 @@ def test_a_replay_starts_at_the_first_sessions_pre_open(monkeypatch: pytest.Monk
     assert config.market.tickers == ("AAPL", "AMZN", "GOOGL")
 
 
+def test_a_session_is_replayed_from_its_pre_open_with_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = run_command(monkeypatch, "--generate", "--session", "2024-07-03", "--seed", "5", "--late-share", "0.5")
+    assert isinstance(config.clock, SimulatedClock)
+    assert get_calendar().hours(HALF_DAY).pre_open <= config.clock.now() < get_calendar().hours(HALF_DAY).open
+    assert (config.plan, config.feed.script) == (PLANS["realtime"], Script(seed=5, late_share=0.5))
+    assert config.market.days(DAY, date(2024, 7, 5)) == [DAY, HALF_DAY]
+
+
+def test_a_replay_begins_at_any_time_as_fast_as_readers_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["--session", "2024-07-03", "--at", "09:25", "--speed", "max", "--plan", "delayed"]
+    config = run_command(monkeypatch, "--generate", *arguments)
+    assert config.clock.now() == get_calendar().hours(HALF_DAY).open - timedelta(minutes=5)
+    assert (config.plan, config.feed.paced_by_readers) == (PLANS["delayed"], True)
+
+
 def test_the_command_serves_an_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     columns = {name: [1.5] for name in ("o", "h", "l", "c", "v", "vw")}
     pq.write_table(
@@ -78,19 +96,33 @@ def test_the_command_serves_an_archive(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert config.market.days(DAY, HALF_DAY) == [HALF_DAY]
 
 
+def test_the_command_serves_a_lake(monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = ROOT / "tests" / "fixtures" / "lake_v1" / "lake"
+    config = run_command(monkeypatch, "--lake", str(lake), "--session", "2025-07-03", "--start", "2025-07-02")
+    assert config.market.days(date(2025, 7, 1), date(2025, 7, 5)) == [date(2025, 7, 3)]
+
+
 def test_plan_and_chance_are_taken_from_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = run_command(monkeypatch, "--generate", "--plan", "free", "--fault-rate", "0.05", "--fault-seed", "7")
+    rates = ["--fault-rate", "0.05", "--feed-fault-rate", "0.1", "--fault-seed", "7"]
+    config = run_command(monkeypatch, "--generate", "--plan", "free", *rates)
     assert config.plan == PLANS["free"]
-    expected = FaultPlan(chance=Chance(rate=0.05, seed=7))
-    assert [config.faults.strike("/", None, None, None) for _ in range(99)] == [
-        expected.strike("/", None, None, None) for _ in range(99)
-    ]
+    expected = FaultPlan(chances=[Chance(rate=0.05, seed=7), Chance(rate=0.1, seed=7, kinds=FEED_TRANSIENT)])
+    for happening in (Happening("/"), Happening("/stocks", at="frame")):
+        struck, likewise = ([plan.strike(happening) for _ in range(99)] for plan in (config.faults, expected))
+        assert struck == likewise
+        assert any(struck)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--generate", "--speed", "60"], "give --start"),
+        (["--generate", "--speed", "60"], "give --session, or --start and --speed"),
+        (["--generate", "--start", "2024-07-03", "--at", "09:30"], "give --session, or --start and --speed"),
+        (["--generate", "--session", "2024-07-04"], "2024-07-04 is not a trading session"),
+        (["--generate", "--session", "2024-07-03", "--end", "2024-07-05"], "leave --end out"),
+        (["--lake", "absent"], "absent"),
+        (["--generate", "--late-share", "2"], "--late-share: late_share is a share"),
+        (["--generate", "--feed-fault-rate", "2"], "--feed-fault-rate: rate is a share"),
         (["--generate", "--speed", "60", "--start", "2999-01-04"], "no session is known"),
         (["--generate", "--tickers", "spy"], "--tickers: 'spy' is not a ticker"),
         (["--archive", "absent", "--tickers", "SPY"], "belong to --generate"),

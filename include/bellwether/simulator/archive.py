@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from bellwether.calendar import NEW_YORK
 from bellwether.errors import ConfigError
-from bellwether.simulator.bars import EMPTY, NO_COUNT, Bars
+from bellwether.simulator.bars import EMPTY, NO_COUNT, Bars, BarSource
 from bellwether.simulator.days import midnight_ms
 from bellwether.simulator.records import (
     NEVER,
@@ -171,12 +171,7 @@ class ArchiveMarket:
         if not any(contract.underlying_ticker == underlying for contract in self._contracts):
             return None
         ticker = f"I:{underlying}" if f"I:{underlying}" in self._known else underlying
-        for day in reversed(self.days(date.min, moment.astimezone(NEW_YORK).date())):
-            bars = self.bars(ticker, day)
-            over = int(np.searchsorted(bars.start_ms, moment.timestamp() * 1000 - 60_000, side="right"))
-            if over:
-                return float(bars.close[over - 1])
-        return None
+        return last_close(self, ticker, moment)
 
     def quotes(self, _underlying: str, contracts: Sequence[Contract], moment: datetime) -> Quotes:
         """Return the last quotes by `moment`; a row is of its end, so that none tells of a minute or hour under way."""
@@ -236,6 +231,16 @@ class ArchiveMarket:
             day = local[low].date()
             if self._start <= day <= self._end:
                 self._bars[names[codes[low]], day] = bars.rows(slice(low, high))
+
+
+def last_close(market: BarSource, ticker: str, moment: datetime) -> float | None:
+    """Return the close of a ticker's last minute that is over by `moment`, of that day or an earlier one."""
+    for day in reversed(market.days(date.min, moment.astimezone(NEW_YORK).date())):
+        bars = market.bars(ticker, day)
+        over = int(np.searchsorted(bars.start_ms, moment.timestamp() * 1000 - _MINUTE_MS, side="right"))
+        if over:
+            return float(bars.close[over - 1])
+    return None
 
 
 def _read(folder: Path, pattern: str, schema: pa.Schema) -> pa.Table:

@@ -34,8 +34,8 @@ class Bars(NamedTuple):
     vwap: Floats
     transactions: Ints
 
-    def rows(self, chosen: slice | NDArray[np.bool_]) -> "Bars":
-        """Return the chosen rows."""
+    def rows(self, chosen: slice | NDArray[np.bool_] | Ints) -> "Bars":
+        """Return the chosen rows: of a slice, of a mask, or by number."""
         return Bars._make(column[chosen] for column in self)
 
 
@@ -106,11 +106,11 @@ _ENCODER = msgspec.json.Encoder()
 
 def encode(bars: Bars) -> EncodedBars:
     """Return `bars` as the vendor's JSON objects."""
-    volume, vwap = _known(bars.volume), _known(bars.vwap)
+    volume, vwap = known(bars.volume), known(bars.vwap)
     counts: list[int | msgspec.UnsetType] = list(bars.transactions.tolist())
     for row in np.flatnonzero(bars.transactions == NO_COUNT).tolist():
         counts[row] = msgspec.UNSET
-    prices = [_numbers(column) for column in (bars.open, bars.close, bars.high, bars.low)]
+    prices = [numbers(column) for column in (bars.open, bars.close, bars.high, bars.low)]
     rows = list(map(_WireBar, volume, vwap, *prices, bars.start_ms.tolist(), counts))
     lines = _ENCODER.encode_lines(rows)
     # No string stands in a bar, so every newline ends one and can become the comma of the array.
@@ -118,14 +118,16 @@ def encode(bars: Bars) -> EncodedBars:
     return EncodedBars(bars.start_ms, lines.replace(b"\n", b","), np.concatenate([[0], ends]))
 
 
-def _known(column: Floats) -> list[float | msgspec.UnsetType]:
-    values: list[float | msgspec.UnsetType] = list(_numbers(column))
+def known(column: Floats) -> list[float | msgspec.UnsetType]:
+    """Return a column's values as JSON shows them, UNSET where there is none."""
+    values: list[float | msgspec.UnsetType] = list(numbers(column))
     for row in np.flatnonzero(np.isnan(column)).tolist():
         values[row] = msgspec.UNSET
     return values
 
 
-def _numbers(column: Floats) -> list[float]:
+def numbers(column: Floats) -> list[float]:
+    """Return a column's values as JSON shows them."""
     # The vendor writes 650 where a number is whole, not 650.0; decoders have to take both.
     whole = column == np.floor(column)
     values: list[float] = column.tolist()

@@ -1,40 +1,33 @@
 """The simulator's control: inspect and steer one that runs in another process, under `/_simulator`.
 
-GET and DELETE `requests`; GET, POST and DELETE `faults`; POST `chance`; GET and POST `clock`. It answers on loopback
+GET and DELETE `requests`; GET, POST and DELETE `faults`; POST `chance`; GET and POST `clock`, POST `clock/advance`;
+GET `connections`. It answers on loopback
 to loopback only. None of it is logged as a request, and no key is ever shown.
 """
 
 from datetime import date, datetime
+from typing import Literal
 
 import msgspec
 from aiohttp import hdrs, web
 
-from bellwether.clock import Clock, SimulatedClock
+from bellwether.clock import SimulatedClock
 from bellwether.simulator.faults import Chance, Fault, FaultPlan
+from bellwether.simulator.feed.feed import Feed
 from bellwether.simulator.requestlog import Requests, key_id
+from bellwether.simulator.steering import SteeredClock
 
 PREFIX = "/_simulator"
 _LOCAL_NAMES = frozenset({"127.0.0.1", "localhost"})
 
 
-class SteeredClock:
-    """A clock that can be set to another while it is read."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    def now(self) -> datetime:
-        """Return the current time, aware, in UTC."""
-        return self._clock.now()
-
-    def follow(self, clock: Clock) -> None:
-        """Tell another clock's time from now on."""
-        self._clock = clock
-
-
 class _ClockSetting(msgspec.Struct, forbid_unknown_fields=True):
     now_utc: datetime
-    speed: float = 0.0
+    speed: float | Literal["max"] = 0.0
+
+
+class _Moment(msgspec.Struct, forbid_unknown_fields=True):
+    until_utc: datetime
 
 
 class Control:
@@ -48,12 +41,15 @@ class Control:
         The fault switches.
     clock
         What "now" is.
+    feed
+        The streams.
     """
 
-    def __init__(self, requests: Requests, faults: FaultPlan, clock: SteeredClock) -> None:
+    def __init__(self, requests: Requests, faults: FaultPlan, clock: SteeredClock, feed: Feed) -> None:
         self._requests = requests
         self._faults = faults
         self._clock = clock
+        self._feed = feed
 
     def register(self, router: web.UrlDispatcher) -> None:
         """Add the control's routes."""
@@ -65,6 +61,8 @@ class Control:
         router.add_post(f"{PREFIX}/chance", self._take_chance)
         router.add_get(f"{PREFIX}/clock", self._get_clock)
         router.add_post(f"{PREFIX}/clock", self._set_clock)
+        router.add_post(f"{PREFIX}/clock/advance", self._advance)
+        router.add_get(f"{PREFIX}/connections", self._get_connections)
 
     async def _get_requests(self, request: web.Request) -> web.Response:
         _check_local(request)
@@ -110,10 +108,23 @@ class Control:
     async def _set_clock(self, request: web.Request) -> web.Response:
         setting = await _body(request, _ClockSetting)
         try:
-            self._clock.follow(SimulatedClock(setting.now_utc, setting.speed))
+            self._feed.follow(SimulatedClock(setting.now_utc, 0.0 if setting.speed == "max" else setting.speed))
         except ValueError as error:
             raise web.HTTPBadRequest(text=str(error)) from error
+        if setting.speed == "max":
+            self._feed.run_with_readers()
         return _json({"now_utc": self._clock.now()})
+
+    async def _advance(self, request: web.Request) -> web.Response:
+        until = (await _body(request, _Moment)).until_utc
+        if until.tzinfo is None:
+            raise web.HTTPBadRequest(text=f"until_utc needs an offset, such as Z, got {until}")
+        await self._feed.advance(until)
+        return _json({"now_utc": self._clock.now()})
+
+    async def _get_connections(self, request: web.Request) -> web.Response:
+        _check_local(request)
+        return _json(self._feed.connections())
 
     def _shown_faults(self) -> web.Response:
         faults = self._faults.faults

@@ -1,21 +1,24 @@
 """Faults on command or by chance: which request is to fail, and how.
 
-A plan is a list of switches, written in a file or in a test. Each watches the requests it matches and
-strikes from the `nth` on, `count` times. What no switch strikes may fail by chance, the same for the same
-seed and sequence of requests. This room decides; how an answer is broken is `pagefaults` and `delivery`.
+A plan is a list of switches, written in a file or in a test. Each watches the requests it matches, or the
+points of streams, and strikes from the `nth` on, `count` times. What no switch strikes may fail by chance, the same
+for the same seed and sequence. This room decides; how an answer is broken is `pagefaults` and `delivery`, how a stream
+is `feed.faults`.
 """
 
 import random
 import threading
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import yaml
 
 from bellwether.errors import ConfigError
 from bellwether.simulator.answers import REFUSALS
+from bellwether.simulator.feed.points import CLOSE_CODES, FEED_FAULTS
 from bellwether.simulator.pagefaults import BAR_FAULTS, CURSOR_LOOP, LIST_FAULTS, PAGE_FAULTS, STATUS_FAULTS
 
 DELIVERY_FAULTS = frozenset(
@@ -48,28 +51,45 @@ TRANSIENT = (
 """Faults that a client can see and that a second request heals: what chance draws from."""
 
 
+class Happening(NamedTuple):
+    """A request, or a point passed by a stream (`at`): what switches watch."""
+
+    path: str
+    ticker: str | None = None
+    session: date | None = None
+    key: str | None = None
+    now_utc: datetime | None = None
+    at: str | None = None
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One switch.
 
     Attributes
     ----------
     kind
-        What happens; one of KINDS or LIST_FAULTS.
+        What happens; one of KINDS or LIST_FAULTS for requests, of FEED_FAULTS for streams.
     path
-        Prefix of the request's path.
+        Prefix of the request's path; of a stream, `/stocks`, `/options` or `/indices`.
     ticker, session, key
         Strikes only requests for this ticker, for a window beginning on this New York date, with this
-        API key; None matches any.
+        API key; None matches any. A stream's session is the clock's date; it has no ticker.
+    since_utc
+        Strikes only what happens from this moment of the simulated clock on.
+    at
+        The point of a stream's protocol, one of those FEED_FAULTS lists for the kind; None for the first of them.
     nth
-        The first matching request struck, counted from 1 since the switch was added.
+        The first match struck, counted from 1 since the switch was added.
     count
-        How many matching requests in a row are struck; None for all that follow.
+        How many matches in a row are struck; None for all that follow.
     status
         HTTP status of `server_error`: 499 or 500 to 599.
     retry_after_s
         `Retry-After` header of `rate_limited`; None sends none, as the vendor mostly does.
     pause_s
-        Pause between the pieces of `drip`.
+        Pause between the pieces of `drip`; simulated seconds of `stall` and `late_auth`.
+    code
+        What `close` closes with, one of CLOSE_CODES.
     """
 
     kind: str
@@ -77,46 +97,71 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ticker: str | None = None
     session: date | None = None
     key: str | None = None
+    since_utc: datetime | None = None
+    at: str | None = None
     nth: int = 1
     count: int | None = 1
     status: int = 500
     retry_after_s: int | None = None
     pause_s: float = 0.5
+    code: int = 1011
 
     def __post_init__(self) -> None:
-        known = KINDS | LIST_FAULTS.keys()
+        known = KINDS | LIST_FAULTS.keys() | FEED_FAULTS.keys()
+        points = FEED_FAULTS.get(self.kind, ())
         problems = [
             (self.kind not in known, f"unknown kind {self.kind!r}; known: {', '.join(sorted(known))}"),
             (self.nth < 1, f"nth counts from 1, got {self.nth}"),
             (self.count is not None and self.count < 1, f"count is at least 1 or null, got {self.count}"),
             (self.status != 499 and not 500 <= self.status <= 599, f"status is 499 or 5xx, got {self.status}"),
+            (
+                self.at is not None and self.at not in points,
+                f"{self.kind} strikes at {', '.join(points) or 'no point of a stream'}, not at {self.at!r}",
+            ),
+            (bool(points) and self.ticker is not None, "a stream has no ticker; name path, key, session or since_utc"),
+            (self.code not in CLOSE_CODES, f"code is one of {', '.join(map(str, CLOSE_CODES))}, got {self.code}"),
+            (
+                self.since_utc is not None and self.since_utc.tzinfo is None,
+                f"since_utc needs an offset, such as Z, got {self.since_utc}",
+            ),
         ]
         for wrong, message in problems:
             if wrong:
                 raise ValueError(message)
 
-    def matches(self, path: str, ticker: str | None, session: date | None, key: str | None) -> bool:
-        """Return whether this switch watches such a request."""
-        wanted = ((self.ticker, ticker), (self.session, session), (self.key, key))
-        return path.startswith(self.path) and all(want is None or want == got for want, got in wanted)
+    def watches(self, happening: Happening) -> bool:
+        """Return whether this switch watches such a request or point."""
+        points = FEED_FAULTS.get(self.kind)
+        if happening.at != (points and (self.at or points[0])):
+            return False
+        if self.since_utc is not None and (happening.now_utc is None or happening.now_utc < self.since_utc):
+            return False
+        wanted = ((self.ticker, happening.ticker), (self.session, happening.session), (self.key, happening.key))
+        return happening.path.startswith(self.path) and all(want is None or want == got for want, got in wanted)
 
 
 class Chance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Faults by chance.
+    """Faults by chance, of requests or of streams.
 
     Attributes
     ----------
     rate
-        Share of requests struck, 0 to 1.
+        Share of requests, or of points passed by streams, that are struck, 0 to 1.
     seed
-        Equal seeds strike the same requests of equal sequences.
+        Equal seeds strike the same ones of equal sequences.
     kinds
-        What they suffer.
+        What they suffer: kinds of requests, or kinds of streams, not both. What may not strike where it is drawn does
+        nothing; FEED_TRANSIENT are those of streams that a client can see and a reconnect heals.
     """
 
     rate: float
     seed: int = 0
     kinds: tuple[str, ...] = TRANSIENT
+
+    @property
+    def of_streams(self) -> bool:
+        """Whether it strikes streams."""
+        return self.kinds[0] in FEED_FAULTS
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate <= 1:
@@ -127,19 +172,23 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(msg)
         for kind in self.kinds:
             Fault(kind=kind)
+        if len({kind in FEED_FAULTS for kind in self.kinds}) > 1:
+            msg = "kinds are of requests or of streams, not both"
+            raise ValueError(msg)
 
 
 class FaultPlan:
     """The switches of a simulator, and chance; may be changed while it serves, from any thread.
 
-    Every switch counts every request it matches, whether it strikes or not. Where several strike the
-    same request, the one added first does.
+    Every switch counts all it watches, whether it strikes or not. Where several would strike, the one added first does.
     """
 
-    def __init__(self, faults: Iterable[Fault] = (), chance: Chance | None = None) -> None:
+    def __init__(self, faults: Iterable[Fault] = (), chances: Iterable[Chance] = ()) -> None:
         self._lock = threading.Lock()
         self._seen = [(fault, 0) for fault in faults]
-        self.take(chance)
+        self._chances: dict[bool, tuple[Chance, random.Random]] = {}
+        for chance in chances:
+            self.take(chance)
 
     @property
     def faults(self) -> list[Fault]:
@@ -147,11 +196,10 @@ class FaultPlan:
         with self._lock:
             return [fault for fault, _ in self._seen]
 
-    def take(self, chance: Chance | None) -> None:
-        """Let chance strike from the next request on, from the beginning of its sequence; None ends it."""
+    def take(self, chance: Chance) -> None:
+        """Let chance strike from now on, from the beginning of its sequence, in place of an earlier one of its sort."""
         with self._lock:
-            self._chance = chance
-            self._draws = random.Random(0 if chance is None else chance.seed)
+            self._chances[chance.of_streams] = chance, random.Random(chance.seed)
 
     def add(self, fault: Fault) -> None:
         """Add a switch."""
@@ -162,28 +210,32 @@ class FaultPlan:
         """Remove all switches, and chance."""
         with self._lock:
             self._seen.clear()
-            self._chance = None
+            self._chances.clear()
 
-    def strike(self, path: str, ticker: str | None, session: date | None, key: str | None) -> Fault | None:
-        """Count a request and return the fault it suffers, if any."""
+    def strike(self, happening: Happening) -> Fault | None:
+        """Count a request, or a point passed, and return the fault it suffers, if any."""
         struck = None
         with self._lock:
             for position, (fault, seen) in enumerate(self._seen):
-                if not fault.matches(path, ticker, session, key):
+                if not fault.watches(happening):
                     continue
                 self._seen[position] = (fault, seen + 1)
                 due = seen + 1 >= fault.nth and (fault.count is None or seen + 1 < fault.nth + fault.count)
                 if due and struck is None:
                     struck = fault
-            # Drawn for every request, struck or not: what a switch does must not shift the sequence.
-            drawn = self._by_chance()
+            # Drawn for every one, struck or not: what a switch does must not shift the sequence.
+            drawn = self._by_chance(happening.at)
         return struck or drawn
 
-    def _by_chance(self) -> Fault | None:
-        if self._chance is None:
+    def _by_chance(self, at: str | None) -> Fault | None:
+        if (at is not None) not in self._chances:
             return None
-        struck, kind = self._draws.random() < self._chance.rate, self._draws.choice(self._chance.kinds)
-        return Fault(kind=kind) if struck else None
+        chance, draws = self._chances[at is not None]
+        struck, kind = draws.random() < chance.rate, draws.choice(chance.kinds)
+        if at is None:
+            return Fault(kind=kind) if struck else None
+        code = draws.choice(CLOSE_CODES)
+        return Fault(kind=kind, at=at, code=code) if struck and at in FEED_FAULTS[kind] else None
 
 
 def load_faults(file: Path) -> FaultPlan:

@@ -38,6 +38,8 @@ class Plan:
         Whether a range that begins too early silently loses its beginning instead of being refused; users report both.
     classes
         Asset classes whose prices the plan has.
+    connections
+        WebSocket connections per asset class at a time, None for any number; none on end-of-day plans.
     snapshot
         Parts of an options snapshot beside day bar and Greeks: of `quote` and `trade`; None for no snapshots.
     """
@@ -48,6 +50,7 @@ class Plan:
     history_years: int | None = None
     clips_history: bool = False
     classes: frozenset[str] = CLASSES
+    connections: int | None = 1
     snapshot: frozenset[str] | None = frozenset({"quote", "trade"})
 
     @property

@@ -1,6 +1,6 @@
-"""The simulator's HTTP face: keys, plans, request log; and running it, in a thread of this process.
+"""The simulator's face, REST and streams on one port: keys, plans, request log; and running it, in a thread.
 
-What is answered is decided elsewhere (`routes` and the endpoints, `plans`, `faults`), how it travels in
+What is answered is decided elsewhere (`routes` and the endpoints, `feed`, `plans`, `faults`), how it travels in
 `delivery`. The address is always loopback: nothing outside the machine may take this for a vendor.
 """
 
@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -20,15 +21,18 @@ from bellwether.clock import Clock, SystemClock
 from bellwether.errors import ConfigError
 from bellwether.logging import get_logger
 from bellwether.simulator.answers import REFUSALS, Refused
-from bellwether.simulator.control import Control, SteeredClock
+from bellwether.simulator.control import Control
 from bellwether.simulator.cursors import FOREIGN_HOST
 from bellwether.simulator.delivery import Answer, answer_instead, deliver
-from bellwether.simulator.faults import Fault, FaultPlan
+from bellwether.simulator.faults import Fault, FaultPlan, Happening
+from bellwether.simulator.feed.feed import Feed, FeedConfig, FeedDriver
+from bellwether.simulator.feed.topics import CLUSTERS
 from bellwether.simulator.pagefaults import spoil
 from bellwether.simulator.plans import OPEN, Plan, RateLimiter
 from bellwether.simulator.records import Market
 from bellwether.simulator.requestlog import RequestLog, Requests, key_id
 from bellwether.simulator.routes import Asked, Endpoint, routes, subject
+from bellwether.simulator.steering import SteeredClock
 
 log = get_logger(__name__)
 
@@ -36,7 +40,14 @@ HOST = "127.0.0.1"
 _KEPT_REQUESTS = 100_000
 _GRACE_S = 0.2  # how long answers under way may take once the simulator is told to stop
 
-type _Started = Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]]
+
+class _Up(NamedTuple):
+    """What a server that listens hands to the thread that started it."""
+
+    port: int
+    loop: asyncio.AbstractEventLoop
+    stop: asyncio.Event
+    feed: Feed
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,8 @@ class SimulatorConfig:
         The plan of keys that have none of their own; unless given, all classes, no rate limit, end-of-day data.
     plans
         Plans by key.
+    feed
+        How streams behave.
     port
         Port on loopback; 0 takes a free one.
     """
@@ -67,6 +80,7 @@ class SimulatorConfig:
     keys: frozenset[str] = frozenset()
     plan: Plan = OPEN
     plans: Mapping[str, Plan] = field(default_factory=dict)
+    feed: FeedConfig = field(default_factory=FeedConfig)
     port: int = 0
 
 
@@ -79,17 +93,20 @@ class RunningSimulator:
     url
         Base URL of REST, without a trailing slash.
     port
-        Its port.
+        Its port; streams are at `ws://127.0.0.1:PORT/stocks`, `/options`, `/indices`.
     requests
-        All requests in order of arrival; of very many, the last.
+        All requests in order of arrival, upgrades to WebSocket among them; of very many, the last.
     faults
         The fault switches, to be changed at will.
+    feed
+        Drives clock and streams.
     """
 
     url: str
     port: int
     requests: Requests
     faults: FaultPlan
+    feed: FeedDriver
 
 
 class _Server:
@@ -102,34 +119,34 @@ class _Server:
         self._limiter = RateLimiter()
         self._request_numbers = itertools.count(1)
 
-    async def serve(self, started: _Started) -> None:
+    async def serve(self, started: Future[_Up]) -> None:
         """Serve until the event given through `started` is set; a failure to start is given there too."""
-        app = web.Application()
-        Control(self.requests, self._config.faults, self._clock).register(app.router)
-        for path, endpoint in routes(self._config.market, self._clock).items():
+        config, app = self._config, web.Application()
+        feed = Feed(config.market, self._clock, config.faults, config.feed, self._plan)
+        Control(self.requests, config.faults, self._clock, feed).register(app.router)
+        for cluster in CLUSTERS:
+            app.router.add_get(f"/{cluster}", partial(self._stream, feed, cluster))
+        for path, endpoint in routes(config.market, self._clock).items():
             app.router.add_get(path, partial(self._handle, endpoint))
         # Cancellation lets a hanging answer end with the client's patience instead of piling up.
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE_S)
         await runner.setup()
         try:
-            await web.TCPSite(runner, HOST, self._config.port).start()
+            await web.TCPSite(runner, HOST, config.port).start()
         except (OSError, OverflowError) as error:  # taken or forbidden; above 65535
             started.set_exception(error)
         else:
-            stop = asyncio.Event()
-            started.set_result((runner.addresses[0][1], asyncio.get_running_loop(), stop))
-            await stop.wait()
+            up = _Up(runner.addresses[0][1], asyncio.get_running_loop(), asyncio.Event(), feed)
+            broadcasting = asyncio.create_task(feed.run())
+            started.set_result(up)
+            await up.stop.wait()
+            broadcasting.cancel()
+            feed.close()
         finally:
             await runner.cleanup()
 
     async def _handle(self, endpoint: Endpoint, request: web.Request) -> web.StreamResponse:
-        entry, key = self._enter(request)
-        fault = self._config.faults.strike(entry.path, entry.ticker, entry.session, key)
-        if fault is not None:
-            entry.fault = fault.kind
-            log.info("simulated fault", kind=fault.kind, path=entry.path)
-        if fault is not None and fault.kind == "hang":
-            await asyncio.Event().wait()  # until the client leaves or the simulator stops
+        entry, key, fault = await self._enter(request)
         request_id = f"{next(self._request_numbers):032x}"
         try:
             answer = self._answer(endpoint, request, request_id, key, fault)
@@ -139,7 +156,20 @@ class _Server:
         entry.status = answer.status
         return await deliver(request, answer, fault)
 
-    def _enter(self, request: web.Request) -> tuple[RequestLog, str]:
+    async def _stream(self, feed: Feed, cluster: str, request: web.Request) -> web.StreamResponse:
+        entry, _, fault = await self._enter(request)
+        refused = None if fault is None else answer_instead(fault, "")
+        if not web.WebSocketResponse().can_prepare(request):
+            refused = Answer(b"", 400)
+        if refused is None and (fault is None or fault.kind != "reset"):
+            entry.status = 101
+            return await feed.serve(cluster, request, entry)
+        answer = refused or Answer(b"")  # of which a reset sends nothing
+        entry.status = answer.status
+        return await deliver(request, answer, fault)
+
+    async def _enter(self, request: web.Request) -> tuple[RequestLog, str, Fault | None]:
+        """Return the log's new entry, the key and the fault that strikes; of a request left hanging, never."""
         query = dict(request.query)
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
         key = query.pop("apiKey", "") or (bearer.strip() if scheme == "Bearer" else "")
@@ -148,7 +178,14 @@ class _Server:
         if len(self.requests) >= _KEPT_REQUESTS:  # a demo may stay up for days
             del self.requests[: _KEPT_REQUESTS // 2]
         self.requests.append(entry)
-        return entry, key
+        happening = Happening(entry.path, ticker, session, key, self._clock.now())
+        fault = self._config.faults.strike(happening)
+        if fault is not None:
+            entry.fault = fault.kind
+            log.info("simulated fault", kind=fault.kind, path=entry.path)
+        if fault is not None and fault.kind == "hang":
+            await asyncio.Event().wait()  # until the client leaves or the simulator stops
+        return entry, key, fault
 
     def _answer(
         self, endpoint: Endpoint, request: web.Request, request_id: str, key: str, fault: Fault | None
@@ -185,17 +222,18 @@ def running(config: SimulatorConfig) -> Iterator[RunningSimulator]:
         The port cannot be listened on.
     """
     server = _Server(config)
-    started: _Started = Future()
+    started: Future[_Up] = Future()
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(started)), name="simulator", daemon=True)
     thread.start()
     try:
-        port, loop, stop = started.result()
+        up = started.result()
     except (OSError, OverflowError) as error:
         thread.join()
         msg = f"the simulator cannot listen on {HOST}:{config.port}: {error}; choose another port or 0"
         raise ConfigError(msg) from error
     try:
-        yield RunningSimulator(f"http://{HOST}:{port}", port, server.requests, config.faults)
+        driver = FeedDriver(up.feed, up.loop)
+        yield RunningSimulator(f"http://{HOST}:{up.port}", up.port, server.requests, config.faults, driver)
     finally:
-        loop.call_soon_threadsafe(stop.set)
+        up.loop.call_soon_threadsafe(up.stop.set)
         thread.join()

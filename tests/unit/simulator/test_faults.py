@@ -1,5 +1,5 @@
 import json
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,14 @@ import pytest
 from bellwether.errors import ConfigError
 from bellwether.simulator.answers import REFUSALS
 from bellwether.simulator.delivery import answer_instead
-from bellwether.simulator.faults import TRANSIENT, Chance, Fault, FaultPlan, load_faults
+from bellwether.simulator.faults import TRANSIENT, Chance, Fault, FaultPlan, Happening, load_faults
 
 DAY = date(2024, 7, 2)
 PATH = "/v2/aggs/ticker/SPY/range/1/minute/1/2"
 
 
 def strikes(plan: FaultPlan, count: int, ticker: str = "SPY", key: str = "k", day: date = DAY) -> list[str | None]:
-    struck = [plan.strike(PATH, ticker, day, key) for _ in range(count)]
+    struck = [plan.strike(Happening(PATH, ticker, day, key)) for _ in range(count)]
     return [fault and fault.kind for fault in struck]
 
 
@@ -76,6 +76,11 @@ def test_a_cleared_plan_strikes_nothing() -> None:
         ({"kind": "hang", "nth": 0}, "nth counts from 1"),
         ({"kind": "hang", "count": 0}, "at least 1 or null"),
         ({"kind": "server_error", "status": 404}, "499 or 5xx"),
+        ({"kind": "hang", "at": "frame"}, "hang strikes at no point of a stream, not at 'frame'"),
+        ({"kind": "duplicate", "at": "auth"}, "duplicate strikes at frame, not at 'auth'"),
+        ({"kind": "mute", "ticker": "SPY"}, "a stream has no ticker"),
+        ({"kind": "close", "code": 1002}, "1000, 1001, 1008, 1011, got 1002"),
+        ({"kind": "hang", "since_utc": datetime(2024, 7, 2)}, "needs an offset"),  # noqa: DTZ001 - the error
     ],
 )
 def test_an_impossible_switch_is_refused(fields: dict[str, Any], message: str) -> None:
@@ -96,7 +101,7 @@ def test_an_impossible_switch_is_refused(fields: dict[str, Any], message: str) -
 def test_a_plan_is_read_from_yaml_or_json(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     plan = load_faults(tmp_path / name)
-    assert plan.strike(PATH, "SPY", DAY, "k") == Fault(
+    assert plan.strike(Happening(PATH, "SPY", DAY, "k")) == Fault(
         kind="rate_limited", ticker="SPY", session=DAY, count=2, retry_after_s=3
     )
 
@@ -160,7 +165,7 @@ def test_other_faults_leave_the_answer_to_the_endpoint(kind: str) -> None:
 
 
 def drawn(chance: Chance, count: int = 400) -> list[str | None]:
-    return strikes(FaultPlan(chance=chance), count)
+    return strikes(FaultPlan(chances=[chance]), count)
 
 
 def test_chance_strikes_its_share_the_same_for_the_same_seed() -> None:
@@ -178,7 +183,7 @@ def test_chance_at_its_ends(rate: float, kinds: set[str | None]) -> None:
 
 def test_a_switch_goes_before_chance_and_does_not_shift_it() -> None:
     alone = drawn(Chance(rate=0.3), 20)
-    plan = FaultPlan([Fault(kind="hang", count=3)], Chance(rate=0.3))
+    plan = FaultPlan([Fault(kind="hang", count=3)], [Chance(rate=0.3)])
     assert strikes(plan, 20) == ["hang"] * 3 + alone[3:]
     plan.clear()
     assert strikes(plan, 20) == [None] * 20
@@ -190,8 +195,53 @@ def test_a_switch_goes_before_chance_and_does_not_shift_it() -> None:
         ({"rate": 1.5}, "share from 0 to 1"),
         ({"rate": 0.1, "kinds": ()}, "at least one"),
         ({"rate": 0.1, "kinds": ("x",)}, "unknown kind"),
+        ({"rate": 0.1, "kinds": ("hang", "mute")}, "not both"),
     ],
 )
 def test_an_impossible_chance_is_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         msgspec.convert(arguments, Chance)
+
+
+def passed(plan: FaultPlan, *points: str) -> list[str | None]:
+    struck = [plan.strike(Happening("/stocks", session=DAY, key="k", at=point)) for point in points]
+    return [fault and fault.kind for fault in struck]
+
+
+def test_a_switch_of_streams_watches_its_point_and_no_request() -> None:
+    plan = FaultPlan([Fault(kind="abort", at="subscribe", path="/stocks"), Fault(kind="duplicate", nth=2)])
+    assert strikes(plan, 2) == [None, None]
+    assert passed(plan, "connected", "auth", "frame", "subscribe", "frame", "frame") == [
+        None,
+        None,
+        None,
+        "abort",
+        "duplicate",
+        None,
+    ]
+
+
+def test_a_switch_of_requests_watches_no_stream() -> None:
+    plan = FaultPlan([Fault(kind="html", count=None)])
+    assert passed(plan, "connected", "frame") == [None, None]
+
+
+def test_a_switch_with_a_moment_counts_from_there_on() -> None:
+    moment = datetime(2024, 7, 2, 15, tzinfo=UTC)
+    plan = FaultPlan([Fault(kind="html", since_utc=moment, nth=2)])
+    times = [moment + timedelta(seconds=seconds) for seconds in (-2, -1, 0, 1, 2)]
+    assert [bool(plan.strike(Happening(PATH, now_utc=now))) for now in times] == [False, False, False, True, False]
+    assert plan.strike(Happening(PATH)) is None
+
+
+def test_chance_of_streams_has_its_own_sequence_and_points() -> None:
+    kinds = ("auth_failed", "close", "duplicate")
+    streams, requests = Chance(rate=0.5, seed=7, kinds=kinds), Chance(rate=0.5, seed=7)
+    alone, both = FaultPlan(chances=[streams]), FaultPlan(chances=[streams, requests])
+    points = ("connected", "frame", "auth") * 50
+    struck = passed(alone, *points)
+    assert set(struck[::3]) == {None, "close"}
+    assert set(struck[1::3]) == {None, "close", "duplicate"}
+    assert set(struck[2::3]) == {None, "close", "auth_failed"}
+    assert strikes(both, 50) == strikes(FaultPlan(chances=[requests]), 50)
+    assert passed(both, *points) == struck
