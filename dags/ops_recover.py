@@ -20,7 +20,8 @@ sessions again that need it, through backfills and clears of their own DAGs.
 A session that is `revised` is announced to consolidation, which builds its gold anew.
 
 **To stop it,** mark the run or its `recover` task as failed: the open backfill is cancelled, runs under way go on to
-their end. **To go on,** clear `recover`, or trigger anew: what is done is not done again.
+their end. In the first seconds after it was opened Airflow may miss that: the backfill goes on, and its banner on the
+page of its DAG offers to cancel it. **To go on,** clear `recover`, or trigger anew: what is done is not done again.
 
 **`recover` failed.** Its message names the sessions that failed again; their own runs say why. Mend that, then clear
 it. A DAG that is paused is not recovered: unpause it first.

@@ -9,8 +9,9 @@ export COVERAGE_FILE="$PWD/.coverage"
 for tier in "$@"; do
     printf '\n=== %s tests\n' "$tier"
     case $tier in
-    # Each file starts processes of its own, which wait as much as they work: two files at a time.
-    integration | e2e) .venv/bin/pytest -n 2 --dist loadfile --cov --cov-append --cov-report= "tests/$tier" ;;
+    # Each file starts processes of its own, which also wait: more at a time than there are cores.
+    e2e) .venv/bin/pytest -n 3 --dist loadgroup --cov --cov-append --cov-report= "tests/$tier" ;;
+    integration) .venv/bin/pytest -n 2 --dist loadfile --cov --cov-append --cov-report= "tests/$tier" ;;
     *) .venv/bin/pytest -n auto --dist loadgroup --cov --cov-append --cov-report= "tests/$tier" ;;
     esac
     code=$?

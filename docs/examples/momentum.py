@@ -3,24 +3,33 @@
 import sys
 
 import altair as alt
+import pandas as pd
 
 from bellwether import lake
+from bellwether.calendar import NEW_YORK
 
-EVERY_MIN = 15
+EVERY = pd.Timedelta(minutes=15)
 
 
 def momentum(root: str, session: str) -> alt.Chart:
-    """Return the returns since the open, at the end of every quarter of an hour."""
+    """Return the returns since the open, at the end of every quarter of an hour on New York's clock."""
     minutes = lake.read("minutes", session, session, columns=["ticker", "ts", "mom_since_open"], root=root).to_pandas()
-    quarter = minutes["ts"].dt.floor(f"{EVERY_MIN}min")
-    last = minutes.groupby(["ticker", quarter])["mom_since_open"].last().reset_index()
+    known = minutes["ts"].dt.floor(EVERY) + EVERY
+    # Without a zone Vega shows the clock as it is, and not that of who looks.
+    minutes["known"] = known.dt.tz_convert(NEW_YORK).dt.tz_localize(None)
+    last = minutes.groupby(["ticker", "known"])["mom_since_open"].last().reset_index()
     return (
         alt.Chart(last, title=f"Return since the open, {session}")
         .mark_rect()
         .encode(
-            x=alt.X("hoursminutes(ts):O", title=None),
+            x=alt.X("hoursminutes(known):O", title="New York"),
             y=alt.Y("ticker:N", title=None),
-            color=alt.Color("mom_since_open:Q", title="log return", scale=alt.Scale(scheme="redblue", domainMid=0)),
+            color=alt.Color(
+                "mom_since_open:Q",
+                title="log return",
+                scale=alt.Scale(scheme="redblue", domainMid=0),
+                legend=alt.Legend(format=".1%"),
+            ),
         )
     )
 

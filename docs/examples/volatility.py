@@ -1,4 +1,9 @@
-"""Smile and term structure of a chain: python volatility.py LAKE 2024-01-18 AAPL 15:30 volatility.html (UTC)."""
+"""Smile and term structure of a chain, at an instant of New York's clock.
+
+    python volatility.py LAKE 2024-01-18 AAPL 15:30 volatility.html
+
+There is a smile where `strikes` of `sources.yaml` captures more than the few next to the money.
+"""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -7,14 +12,15 @@ import altair as alt
 import pyarrow.compute as pc
 
 from bellwether import lake
+from bellwether.calendar import NEW_YORK
 
 PRINTS_OF = timedelta(minutes=30)
 NEAREST = 4  # expirations
 
 
-def volatility(root: str, session: str, underlying: str, clock_utc: str) -> alt.HConcatChart:
+def volatility(root: str, session: str, underlying: str, clock: str) -> alt.HConcatChart:
     """Return what was known at an instant: the prints of the half hour before it, and volatility at the money."""
-    now = datetime.fromisoformat(f"{session}T{clock_utc}").replace(tzinfo=UTC)
+    now = datetime.fromisoformat(f"{session}T{clock}").replace(tzinfo=NEW_YORK).astimezone(UTC)
     chain = lake.read("chain", session, session, underlying, root=root)
     ended = pc.add(chain["ts"], timedelta(minutes=1))
     recent = (
@@ -29,12 +35,13 @@ def volatility(root: str, session: str, underlying: str, clock_utc: str) -> alt.
     smile = prints[prints["expiration"].isin(nearest)].assign(
         moneyness=lambda each: each["strike"] / each["spot"], expiration=lambda each: each["expiration"].astype(str)
     )
+    axis = alt.Axis(format=".1%")
     left = (
         alt.Chart(smile)
         .mark_point()
         .encode(
             x=alt.X("moneyness:Q", title="strike / spot", scale=alt.Scale(zero=False)),
-            y=alt.Y("iv:Q", axis=alt.Axis(format="%"), title="implied volatility"),
+            y=alt.Y("iv:Q", axis=axis, title="implied volatility", scale=alt.Scale(zero=False)),
             color="expiration:N",
             shape="right:N",
         )
@@ -44,16 +51,17 @@ def volatility(root: str, session: str, underlying: str, clock_utc: str) -> alt.
     minutes = lake.read("minutes", session, session, underlying, columns, root=root)
     [last] = minutes.filter(pc.equal(minutes["ts"], now - timedelta(minutes=1))).to_pylist()
     pairs = zip(last["chain_expirations"], last["chain_atm_iv"], strict=True)
-    term = [{"expiration": day.isoformat(), "iv": iv} for day, iv in pairs if iv is not None]
+    # A date alone Vega takes for midnight in Greenwich, which is the day before in New York.
+    term = [{"expiration": f"{day}T00:00", "iv": iv} for day, iv in pairs if iv is not None]
     right = (
         alt.Chart(alt.Data(values=term))
         .mark_line(point=True)
         .encode(
-            x=alt.X("expiration:T", title="expiration"),
-            y=alt.Y("iv:Q", axis=alt.Axis(format="%"), title="at the money", scale=alt.Scale(zero=False)),
+            x=alt.X("expiration:T", title="expiration", axis=alt.Axis(format="%b %d")),
+            y=alt.Y("iv:Q", axis=axis, title="at the money", scale=alt.Scale(zero=False)),
         )
     )
-    title = f"{underlying} {session} {clock_utc} UTC"
+    title = f"{underlying} {session} {clock} New York"
     return alt.hconcat(left.properties(width=460, title=title), right.properties(width=360, title="term structure"))
 
 

@@ -154,7 +154,7 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "spot": "last price of the underlying by the minute's end, dollars, of an index points",
         "spot_age_s": "how old that price was at the minute's end, seconds",
         "t_years": "from the minute's end to settlement, years of 365 days; 0 and less: expired",
-        "rate": "interest to settlement, a fraction per year, continuously compounded",
+        "rate": "interest to settlement, a fraction per year, compounded continuously; null: none of the last 10 days",
         "dividend_yield": "a fraction per year, continuous",
         "iv": "implied volatility, a fraction per year: 0.2 is 20 %",
         "delta": "dollars per dollar of the underlying",
@@ -192,7 +192,8 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "ind_stochastic_d": "%D: average of %K, 0 to 100",
         "news_counts": "articles that became known within each trailing window",
         "news_sentiments": "their mean sentiment, for each window, -1 to 1",
-        "news_minutes_since": "since the last article became known, minutes of the clock",
+        "news_minutes_since": "since the last article became known, minutes of the clock; null before the first "
+        "after the close of the session before",
         "chain_expirations": "expirations with a solved print so far, ascending; the next three run over the same",
         "chain_atm_iv": "volatility where strike is forward, a fraction per year",
         "chain_skew_25d": "volatility of the 25-delta put less that of the 25-delta call, a fraction per year",

@@ -13,9 +13,9 @@ from bellwether.config import Config
 from bellwether.connections import ConnectionFields
 
 if TYPE_CHECKING:
+    from bellwether.airflow_api import AirflowApi
     from bellwether.lake import Lake
     from bellwether.lake.location import Location
-    from bellwether.localstack import AirflowApi
     from bellwether.sources.rest import PolygonRest
 
 LAKE_CONN_ID = "lake_default"
@@ -78,7 +78,7 @@ def airflow() -> "AirflowApi":
     AirflowNotFoundException
         There is no such connection.
     """
-    from bellwether.localstack import AirflowApi
+    from bellwether.airflow_api import AirflowApi
 
     found = BaseHook.get_connection(AIRFLOW_CONN_ID)
     host = found.host or "localhost"

@@ -127,11 +127,11 @@ def publish(planned: dict[str, Any]) -> dict[str, Any]:
     context, decoded = get_current_context(), _decoded(planned)
     with _leaving_when_overtaken():
         published = publish_session(connections.lake(), Config.load(), decoded, run_id=context["run_id"])
-    manifest = published[RECORDER].manifest
     # A try that died after the swap finds its own publication in force: it must succeed, or its event is lost.
-    died_after_swap = manifest.stage_id == decoded.stage_id and not is_first_try_after_clear(context)
-    if not published[RECORDER].changed and not died_after_swap:
-        msg = f"gold already records exactly these inputs, by {manifest.run_id}"
+    swapped = any(each.manifest.stage_id == decoded.stage_id for each in published.values())
+    died_after_swap = swapped and not is_first_try_after_clear(context)
+    if not any(each.changed for each in published.values()) and not died_after_swap:
+        msg = f"gold already records exactly these inputs, by {published[RECORDER].manifest.run_id}"
         raise AirflowSkipException(msg)
     return {dataset: each.manifest.rows for dataset, each in published.items()}
 

@@ -31,6 +31,8 @@ log = get_logger(__name__)
 _clock = SystemClock()
 
 _POOL = "recovery"
+# Kept by Airflow beside the task, over a clear too.
+_OPENED = "backfill_id"
 _LONGEST_NOTE = 1000
 _NEWEST, _OLDEST = "newest first", "oldest first"
 
@@ -145,8 +147,8 @@ class RecoverOperator(BaseOperator):
         self._opened: int | None = None
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Begin, or after a clear go on where it was."""
-        return self._go_on(context, {})
+        """Begin, or after a clear go on where it was, in charge of the backfill that was left open."""
+        return self._go_on(context, {"backfill_id": context["task_state_store"].get(_OPENED)})
 
     def resume(self, context: "Context", event: None = None, touched: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after runs are over; `touched` is what this execution has done so far."""
@@ -171,6 +173,8 @@ class RecoverOperator(BaseOperator):
             lambda session: is_settled(lake, config, request, work.dag_id, session),
         )
         self._opened = progress.touched.backfill_id
+        if self._opened is not None:
+            context["task_state_store"].set(_OPENED, self._opened)
         counts = {name: len(getattr(progress, name)) for name in ("done", "failed", "left")}
         log.info(progress.says or "going on", **counts)
         if progress.wait is not None:

@@ -57,7 +57,7 @@ class RunsOver(BaseTrigger):
         await sync_to_async(cancel)(self.wait["backfill_id"])
 
     def _is_over(self) -> bool:
-        from bellwether.localstack import ApiError
+        from bellwether.airflow_api import ApiError
         from bellwether.recovery.work import is_over
 
         try:
@@ -77,7 +77,7 @@ class RunsOver(BaseTrigger):
 
 def cancel(backfill_id: int | None) -> None:
     """End a backfill that is open: its runs under way go on, those that wait are failed."""
-    from bellwether.localstack import ApiError
+    from bellwether.airflow_api import ApiError
 
     if backfill_id is None:
         return

@@ -10,8 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from bellwether.airflow_api import AirflowApi, Run, TaskInstance
 from bellwether.lake import Lake
-from bellwether.localstack import AirflowApi, LocalStack, Run, TaskInstance
+from bellwether.localstack import LocalStack
 from bellwether.simulator.market import universe
 from tests.bench import BenchRow
 

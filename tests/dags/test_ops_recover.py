@@ -12,9 +12,9 @@ import msgspec
 import pytest
 from airflow.sdk.exceptions import ParamValidationError, TaskDeferred
 
+from bellwether.airflow_api import ApiError, Backfill, Run
 from bellwether.errors import NotRecovered
 from bellwether.lake import Lake
-from bellwether.localstack import ApiError, Backfill, Run
 from bellwether.producers import DAG_OF
 from bellwether.recovery.work import Errand, Work
 from bellwether.simulator.server import RunningSimulator
@@ -154,10 +154,12 @@ def test_the_form_offers_every_dataset(dags: dict[str, Any]) -> None:
 
 @pytest.fixture
 def go(lake_root: Path, dags: dict[str, Any]) -> Callable[..., Any]:
-    """Return `go(touched=None)`: what the task of one DAG does, at first or after a wait."""
+    """Return `go(touched=None)`: what the task of one DAG does, at first (or cleared) or after a wait."""
     work = Work("equities_daily", datetime(2025, 7, 8, tzinfo=UTC), (Errand(SESSION),), newest_first=True)
     operator = RecoverOperator(task_id="recover", work=msgspec.to_builtins(work))
-    context = {"params": dags["ops_recover"].params.dump() | RANGE}
+    kept: dict[str, Any] = {}
+    store = SimpleNamespace(get=kept.get, set=kept.__setitem__)
+    context = {"params": dags["ops_recover"].params.dump() | RANGE, "task_state_store": store}
     return lambda touched=None: (
         operator.execute(context) if touched is None else operator.resume(context, None, touched)
     )
@@ -175,6 +177,17 @@ def test_it_opens_a_backfill_and_leaves_its_slot_until_the_runs_are_over(
     assert left.value.trigger.serialize() == ("bellwether_airflow.triggers.RunsOver", {"wait": waited})
     touched = json.loads(json.dumps(left.value.kwargs["touched"]))
     assert go(touched) == {"dag_id": "equities_daily", "recovered": 1}
+
+
+def test_cleared_while_its_backfill_is_open_it_can_still_be_told_to_cancel_it(
+    go: Callable[..., Any], api: Callable[..., Api]
+) -> None:
+    airflow = api("", "running")
+    for _ in range(2):
+        with pytest.raises(TaskDeferred) as left:
+            go()
+        asyncio.run(left.value.trigger.on_kill())
+    assert [told[0] for told in airflow.told] == ["backfill", "cancel", "cancel"]
 
 
 def test_a_session_that_fails_again_fails_the_task_and_is_named(
@@ -232,6 +245,6 @@ def test_the_connection_names_airflow_as_http_connections_do(
     connection = {"conn_type": "http", "login": "admin", "password": "word"} | fields
     monkeypatch.setenv("AIRFLOW_CONN_AIRFLOW_API", json.dumps(connection))
     seen: list[Any] = []
-    monkeypatch.setattr("bellwether.localstack.AirflowApi", lambda *given: seen.append(given) or SimpleNamespace())
+    monkeypatch.setattr("bellwether.airflow_api.AirflowApi", lambda *given: seen.append(given) or SimpleNamespace())
     connections.airflow()
     assert seen == [(url, "admin", "word")]

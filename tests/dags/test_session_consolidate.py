@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from bellwether.config import MOST_AIRFLOW_RETRIES, Config
 from bellwether.consolidate.build import build_minutes_of, plan_gold
 from bellwether.consolidate.handover import GoldPlan
-from bellwether.lake import Lake, Manifest
+from bellwether.lake import Lake, Manifest, paths
 from bellwether.lake.history import publications
 from bellwether_airflow import connections, consolidation
 from tests.builders import publish_bars, publish_gold_of
@@ -70,7 +70,8 @@ def test_a_session_is_published_once_under_its_key_and_a_second_run_skips(
     assert sorted(events()) == [("chain", KEY), ("minutes", KEY)]
     [manifest] = gold(lake)
     equities = lake.manifest("equities", SESSION)
-    assert manifest.inputs == {"equities": equities.revision}
+    assert manifest.inputs["equities"] == equities.revision
+    assert manifest.inputs.keys() == {"equities", "equities#told"}
     assert (manifest.run_id, set(manifest.coverage)) == (run.run_id, set(UNIVERSE))
     assert lake.manifest("chain", SESSION).rows == 0
     assert list((Path(lake.root) / "stage").rglob("*.parquet")) == []
@@ -87,6 +88,17 @@ def test_built_again_on_demand_although_gold_records_the_inputs(
     run = run_session(consolidate, KEY, {"force": True})
     assert states(run)["publish"] == "success"
     assert len({manifest.revision for manifest in gold(lake)}) == 2
+
+
+def test_a_chain_built_again_beside_minutes_that_stay_as_they_were_is_told(
+    consolidate: Any, run_session: Run, lake: Lake
+) -> None:
+    publish_gold_of(lake, SESSION, Config.load())
+    lake.storage.delete(paths.partition("chain", SESSION))
+    before = len(events())
+    run = run_session(consolidate, KEY, {"force": True})
+    assert states(run)["publish"] == "success"
+    assert ("chain", KEY) in events()[before:]
 
 
 def test_a_missing_input_is_named_with_its_state_and_the_run_to_start_or_clear(

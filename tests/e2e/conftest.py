@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,16 @@ from tests.e2e.support import CONSUMER, KEY, PRODUCER, UNIVERSE, Producers, prep
 from tests.sink import Sink, running_sink
 
 _running: list[LocalStack] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let files that share a stack run in one worker, those in the browser in another."""
+    for _, group in groupby(items, key=lambda item: item.path):
+        of_file = list(group)
+        fixtures = {name for item in of_file for name in getattr(item, "fixturenames", ())}
+        shared = next((name for name in ("ui", "operated") if name in fixtures), of_file[0].path.stem)
+        for item in of_file:
+            item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bellwether.localstack import AirflowApi, ApiError
+from bellwether.airflow_api import AirflowApi, ApiError
 
 
 @dataclass(frozen=True)

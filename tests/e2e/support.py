@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 import tenacity
 
+from bellwether.airflow_api import AirflowApi, Run
 from bellwether.lake import Lake, Manifest
 from bellwether.lake.history import publications
-from bellwether.localstack import AirflowApi, LocalStack, Run
+from bellwether.localstack import LocalStack
 from bellwether.simulator.server import RunningSimulator
 
 PRODUCER = "equities_daily"

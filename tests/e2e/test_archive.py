@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bellwether.airflow_api import Run
 from bellwether.calendar import get_calendar
 from bellwether.clock import SystemClock
 from bellwether.lake import Coverage, Manifest, paths, read
-from bellwether.localstack import Run
 from bellwether.simulator.archive import ArchiveMarket
 from tests.e2e.archive import (
     COLUMNS,

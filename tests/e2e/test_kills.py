@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from bellwether.airflow_api import Run
 from bellwether.calendar import get_calendar
 from bellwether.cli.main import main
 from bellwether.faultpoints import PAGE_STAGED, PUBLISH_STEPS
 from bellwether.lake import Lake, paths
 from bellwether.lake.coverage import stored_universe
 from bellwether.lake.revisions import revision_of
-from bellwether.localstack import Run
 from bellwether.simulator import lists
 from bellwether.simulator.faults import Fault
 from bellwether.simulator.market import GeneratedMarket

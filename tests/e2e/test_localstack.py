@@ -1,14 +1,16 @@
 """The local stack itself, on a real Airflow."""
 
+import os
+import signal
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from bellwether.errors import BellwetherError
-from bellwether.localstack import AlreadyRunning, LocalStack, StackStateFile, stop
+from bellwether.localstack import AlreadyRunning, ComponentEnded, LocalStack, stop
+from bellwether.localstack.processes import is_running
+from tests.e2e.support import wait_until
 
 DAG = """
 from airflow.sdk import dag, task
@@ -57,11 +59,13 @@ def test_second_start_says_where_it_runs(stack: LocalStack) -> None:
         LocalStack(stack.home).start()
 
 
-def test_component_that_dies_at_its_start_is_shown_with_its_log_and_nothing_is_left(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    with pytest.raises(BellwetherError, match=r"scheduler ended at its start(.|\n)*NoSuchExecutor"):
-        LocalStack(home, env={"AIRFLOW__CORE__EXECUTOR": "NoSuchExecutor"}).start()
-    assert StackStateFile(home).read() is None
+def test_component_that_dies_later_is_named_to_whoever_watches(stack: LocalStack) -> None:
+    stack.ensure_complete()
+    [triggerer] = [record for record in stack.state.processes if record.name == "triggerer"]
+    os.kill(triggerer.pid, signal.SIGKILL)
+    wait_until(lambda: not is_running(triggerer), "SIGKILL ended nothing")
+    with pytest.raises(ComponentEnded, match="triggerer ended by itself"):
+        stack.ensure_complete()
 
 
 def test_stop_from_elsewhere_ends_everything_and_frees_the_ports(stack: LocalStack) -> None:

@@ -5,11 +5,11 @@ from datetime import date
 
 import pytest
 
+from bellwether.airflow_api import ApiError, Run
 from bellwether.calendar import get_calendar
 from bellwether.clock import SystemClock
 from bellwether.due import DUE
 from bellwether.lake import Coverage, Manifest, paths, read
-from bellwether.localstack import ApiError, Run
 from bellwether.simulator.faults import Fault
 from tests.e2e.support import PRODUCER, UNIVERSE, Producers, wait_until
 from tests.sink import Sink

@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bellwether.airflow_api import Run
 from bellwether.calendar import get_calendar
-from bellwether.localstack import LocalStack, Run
+from bellwether.localstack import LocalStack
 from tests.e2e.leaks import Secret, crawl, leaks_in_files, leaks_in_sqlite
 from tests.e2e.support import PRODUCER
 

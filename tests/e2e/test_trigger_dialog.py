@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
-from bellwether.localstack import Run
+from bellwether.airflow_api import Run
 from tests.e2e.browser import AirflowUi
 from tests.e2e.support import PRODUCER, UNIVERSE, Producers, wait_until
 

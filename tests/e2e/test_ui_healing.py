@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
+from bellwether.airflow_api import Run
 from bellwether.lake import Coverage
-from bellwether.localstack import Run
 from bellwether.simulator.faults import Fault
 from tests.e2e.browser import AirflowUi
 from tests.e2e.support import KEY, PRODUCER, UNIVERSE, Producers, wait_until

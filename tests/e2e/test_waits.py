@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from bellwether.localstack import TaskInstance
+from bellwether.airflow_api import TaskInstance
 from bellwether.simulator.faults import Fault
 from tests.e2e.support import PRODUCER, Producers, wait_until
 

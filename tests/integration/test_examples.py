@@ -1,4 +1,4 @@
-"""The examples of the documentation run as they are written, and show what gold says."""
+"""The examples of the documentation run as they are written, and show what gold says, on New York's clock."""
 
 import json
 import re
@@ -50,18 +50,20 @@ def shown(folder: Path, example: str, *arguments: str) -> list[list[dict[str, An
 def test_candles_with_the_vix(tmp_path: Path, root: str) -> None:
     [bars] = shown(tmp_path, "candles", root, str(DAY), "AAPL")
     assert len(bars) == 78
+    assert [bars[at]["ts"] for at in (0, -1)] == ["2025-07-02T09:30:00", "2025-07-02T15:55:00"]
     assert {bar["vix"] for bar in bars} == {17.0}
     assert all(bar["low"] <= min(bar["open"], bar["close"]) for bar in bars)
 
 
 def test_smile_and_term_structure(tmp_path: Path, root: str) -> None:
-    smile, term = shown(tmp_path, "volatility", root, str(DAY), "AAPL", "14:31")
+    smile, term = shown(tmp_path, "volatility", root, str(DAY), "AAPL", "10:31")
     assert {(row["right"], row["strike"]) for row in smile} >= {("call", 205.0), ("put", 195.0)}
     assert all(0.1 < row["iv"] < 1 for row in smile)
-    assert [row["expiration"] for row in term] == ["2025-07-18"]
+    assert [row["expiration"] for row in term] == ["2025-07-18T00:00"]
 
 
 def test_heat_map_of_momentum(tmp_path: Path, root: str) -> None:
     [cells] = shown(tmp_path, "momentum", root, str(DAY))
     assert len(cells) == 2 * 26
+    assert {cells[0]["known"], cells[-1]["known"]} == {"2025-07-02T09:45:00", "2025-07-02T16:00:00"}
     assert {cell["ticker"] for cell in cells} == {"AAPL", "SPY"}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bellwether.errors import BellwetherError
+from bellwether.localstack import LocalStack, StackStateFile
 from bellwether.localstack.processes import ProcessRecord, end_sessions, free_port, is_running, living, spawn
 from bellwether.localstack.simulator import SimulatorProcess
 
@@ -25,6 +26,15 @@ with open(sys.argv[1], "w") as fifo:
     fifo.write("c" if child else "l")
 while True:
     signal.pause()
+"""
+
+# Stands in for Airflow's command: migrates nothing, and of the components the scheduler ends at once.
+AIRFLOW = """#!/bin/sh
+case $1 in
+db) ;;
+scheduler) echo NoSuchExecutor; exit 1 ;;
+*) exec sleep 60 ;;
+esac
 """
 
 
@@ -117,3 +127,21 @@ def test_skipped_tests(tmp_path: Path, in_ci: str, expected: str) -> None:
     assert expected in done.stdout
     assert "tier unit: 0 s of its budget of 60 s" in done.stdout
     assert done.returncode == (1 if in_ci else 0)
+
+
+def test_component_that_dies_at_its_start_is_shown_with_its_log_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts = tmp_path / "bin"
+    scripts.mkdir()
+    (scripts / "airflow").write_text(AIRFLOW)
+    (scripts / "airflow").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(scripts / "python"))
+    stack = LocalStack(tmp_path / "home")
+    with pytest.raises(BellwetherError, match=r"scheduler ended by itself(.|\n)*NoSuchExecutor"):
+        stack.start()
+    assert [record.name for record in stack.state.processes] == [
+        "api-server", "scheduler", "dag-processor", "triggerer"
+    ]  # fmt: skip
+    assert living(stack.state.processes) == []
+    assert StackStateFile(stack.home).read() is None

@@ -1,9 +1,12 @@
 """docker-compose.yaml, Dockerfile and what they run, checked without an engine: references, secrets, Connections."""
 
 import json
+import os
 import re
+import stat
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +147,65 @@ def test_the_real_vendor_is_a_matter_of_the_secrets_file_alone(env: dict[str, st
 
 def test_bellwethers_own_settings_are_ones_it_knows(env: dict[str, str], tmp_path: Path) -> None:
     assert Config.load(tmp_path, environment("scheduler", env)).settings.limits.folder == "/var/lib/bellwether/limits"
+
+
+# Stands for Airflow's command: says what it was asked, exports the pools there are, keeps what it is to import.
+AIRFLOW_STUB = """\
+#!/bin/sh
+echo "$*" | sed "s|/.*/||" >>"$SCENE/asked"
+case "$1 $2" in
+"pools export") cp "$SCENE/present.json" "$3" ;;
+"pools import") cp "$3" "$SCENE/imported.json" ;;
+"db migrate") exit "${MIGRATION:-0}" ;;
+esac
+"""
+
+
+@pytest.fixture
+def prepare(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return what runs the script of `init` with an Airflow that has the pools of `present.json`."""
+    (tmp_path / "airflow").write_text(AIRFLOW_STUB)
+    (tmp_path / "airflow").chmod(0o755)
+
+    def run(**further: str) -> subprocess.CompletedProcess[str]:
+        env = os.environ | {
+            "ADMIN_PASSWORD": "word",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(tmp_path / "passwords.json"),
+            "PATH": f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "SCENE": str(tmp_path),
+            "TMPDIR": str(tmp_path),
+        }
+        command = SERVICES["init"]["command"]
+        return subprocess.run(command, cwd=REPOSITORY, env=env | further, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_init_makes_the_lacking_pools_alone_and_a_password_for_its_owner(
+    prepare: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    wanted = json.loads((REPOSITORY / "config" / "pools.json").read_text())
+    present = {"default_pool": {"slots": 128}, "vendor_requests": {"slots": 3}}
+    (tmp_path / "present.json").write_text(json.dumps(present))
+    done = prepare()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        "db migrate",
+        "pools export present.json",
+        "pools import lacking.json",
+    ]
+    imported = json.loads((tmp_path / "imported.json").read_text())
+    assert imported == {name: pool for name, pool in wanted.items() if name != "vendor_requests"}
+    passwords = tmp_path / "passwords.json"
+    assert json.loads(passwords.read_text()) == {"admin": "word"}
+    assert stat.S_IMODE(passwords.stat().st_mode) == 0o600
+
+
+def test_init_fails_where_the_database_cannot_be_migrated(
+    prepare: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    assert prepare(MIGRATION="1").returncode == 1
+    assert (tmp_path / "asked").read_text() == "db migrate\n"
 
 
 def test_the_image_is_of_the_versions_of_the_lock() -> None:

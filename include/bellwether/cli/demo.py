@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bellwether.airflow_api import ApiError, Run, TaskInstance
 from bellwether.calendar import get_calendar
 from bellwether.cli.excerpt import excerpt
 from bellwether.cli.stack import demo_home, show_address, simulator_arguments
@@ -27,7 +28,7 @@ from bellwether.errors import BellwetherError
 from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Coverage, Lake, Manifest
 from bellwether.lake.coverage import session_coverage
-from bellwether.localstack import AirflowApi, AlreadyRunning, LocalStack, Run, StackStateFile, TaskInstance, stop
+from bellwether.localstack import AlreadyRunning, LocalStack, StackStateFile, StoppedElsewhere, stop
 from bellwether.localstack.environment import project_root
 from bellwether.producers import DATASETS_OF
 
@@ -37,6 +38,7 @@ _SESSIONS = 5
 _DUE = Due("post_close", 60)
 _CONSOLIDATION = "session_consolidate"
 _GOLD = ("minutes", "chain")
+_CAPTION = "seconds: the session's last run of the DAG, mostly waiting for the others that share this machine"
 _TIMEOUT_S = 600.0
 _POLL_S = 1.0
 
@@ -60,8 +62,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
     try:
         show_address(console, stack.state)
         root, sessions = str(stack.state.lake), last_sessions()
-        runs = _backfill(stack.api, sessions, console)
-        runs = {**runs, **_consolidated(stack.api, root, config, sessions, console)}
+        runs = _backfill(stack, sessions, console)
+        runs = {**runs, **_consolidated(stack, root, config, sessions, console)}
         console.print(result_table(Lake.open(root), config, runs))
         for dataset in _GOLD:
             console.print(excerpt(root, dataset, sessions[-1]))
@@ -75,6 +77,12 @@ def run(args: argparse.Namespace, config: Config) -> int:
             console.print("Ctrl-C stops it.")
             _stay(stack)
         return 1 if failures else 0
+    except ApiError:
+        try:
+            stack.ensure_complete()  # names what ended, where that is why Airflow does not answer
+            raise
+        finally:
+            stack.stop()
     except BaseException:
         stack.stop()
         raise
@@ -112,7 +120,7 @@ def failed_runs(runs: SessionRuns) -> list[str]:
 
 def result_table(lake: Lake, config: Config, runs: SessionRuns) -> Table:
     """Return the closing table: one row per session and dataset, from the manifests and the runs."""
-    table = Table("session", "dataset", "state", title="Published")
+    table = Table("session", "dataset", "state", title="Published", caption=_CAPTION)
     for name in ("rows", "quarantined", "seconds"):
         table.add_column(name, justify="right")
     published = {**DATASETS_OF, _CONSOLIDATION: _GOLD}
@@ -147,8 +155,9 @@ def _fresh_stack() -> LocalStack:
     return LocalStack(home, lake=home.parent / "lake", simulator=simulator_arguments(), port=_PREFERRED_PORT)
 
 
-def _backfill(api: AirflowApi, sessions: Sequence[date], console: Console) -> SessionRuns:
+def _backfill(stack: LocalStack, sessions: Sequence[date], console: Console) -> SessionRuns:
     """Unpause the DAGs, backfill the producers, and return the sessions' runs when all are over."""
+    api = stack.api
     with console.status("Waiting for the DAGs ..."):
         # One file per DAG, each named like its DAG.
         dags = api.wait_for_dags([file.stem for file in (project_root() / "dags").glob("*.py")])
@@ -161,7 +170,7 @@ def _backfill(api: AirflowApi, sessions: Sequence[date], console: Console) -> Se
     for dag_id in producers:
         api.set_paused(dag_id, paused=False)
         api.backfill(dag_id, sessions[0], sessions[-1], max_active_runs=_SESSIONS)
-    return _watch(api, producers, sessions, console)
+    return _watch(stack, producers, sessions, console)
 
 
 def _has_a_past(dag_id: str) -> bool:
@@ -169,13 +178,14 @@ def _has_a_past(dag_id: str) -> bool:
     return UNTIL.keys().isdisjoint(DATASETS_OF[dag_id])
 
 
-def _watch(api: AirflowApi, producers: Sequence[str], sessions: Sequence[date], console: Console) -> SessionRuns:
+def _watch(stack: LocalStack, producers: Sequence[str], sessions: Sequence[date], console: Console) -> SessionRuns:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    deadline = time.monotonic() + _TIMEOUT_S
+    api, deadline = stack.api, time.monotonic() + _TIMEOUT_S
     wanted = [session.isoformat() for session in sessions]
     with Progress(*columns, console=console) as progress:
         bars = {dag_id: progress.add_task(f"{dag_id} tasks", total=None) for dag_id in producers}
         while time.monotonic() < deadline:
+            stack.ensure_complete()
             # The schedule may have begun others: today's, perhaps, which is not published before midnight.
             runs = [run for dag_id in producers for run in api.runs(dag_id) if run.partition_key in wanted]
             ids = {run.dag_run_id for run in runs}
@@ -194,13 +204,14 @@ def _watch(api: AirflowApi, producers: Sequence[str], sessions: Sequence[date], 
 
 
 def _consolidated(
-    api: AirflowApi, root: str, config: Config, sessions: Sequence[date], console: Console
+    stack: LocalStack, root: str, config: Config, sessions: Sequence[date], console: Console
 ) -> SessionRuns:
     """Wait until nothing is left to consolidate, and return each session's last run."""
     lake, deadline = Lake.open(root), time.monotonic() + _TIMEOUT_S
     with console.status("Consolidation ..."):
         while time.monotonic() < deadline:
-            runs = api.runs(_CONSOLIDATION)
+            stack.ensure_complete()
+            runs = stack.api.runs(_CONSOLIDATION)
             latest = {run.partition_key: run for run in runs}
             # Airflow takes a moment to start what was announced; of what failed nothing more is to come.
             awaited = [day for day in sessions if readiness(lake, config, day).announce]
@@ -215,9 +226,10 @@ def _consolidated(
 def _stay(stack: LocalStack) -> None:
     """Stay until Ctrl-C, or until somebody else ends the stack."""
     try:
-        while stack.state.is_up():
+        while True:
+            stack.ensure_complete()
             time.sleep(_POLL_S)
+    except StoppedElsewhere:
+        return
     except KeyboardInterrupt:
-        pass
-    finally:
         stack.stop()

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
+from bellwether.airflow_api import AirflowApi
 from bellwether.cli.options import VendorAccess, add_lake, add_range, lake_location, vendor_access
 from bellwether.cli.stack import demo_home, up_home
 from bellwether.config import Config
@@ -23,7 +24,7 @@ from bellwether.doctor.finding import Finding, Level, exit_code
 from bellwether.doctor.vendor import policies
 from bellwether.errors import ConfigError
 from bellwether.lake.location import Location
-from bellwether.localstack import AirflowApi, StackState, StackStateFile
+from bellwether.localstack import StackState, StackStateFile
 from bellwether.logging import redact
 from bellwether.sources.rest import PolygonRest
 
@@ -96,7 +97,8 @@ def _show_wait(status: Status, wait_s: float) -> None:
 def _local_stack() -> StackState | None:
     for home in (up_home(), demo_home()):
         state = StackStateFile(home).read()
-        if state and state.is_up():
+        # One that lacks a component is what a doctor is asked about.
+        if state and state.remains():
             return state
     return None
 

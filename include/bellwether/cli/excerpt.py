@@ -20,7 +20,7 @@ _ROWS = 5
 
 
 def excerpt(root: str, dataset: str, session: date) -> Table:
-    """Return some rows of a session an hour after the open, of the ticker with the most options where there are any.
+    """Return some rows of a session from an hour after the open on, of tickers with options where there are any.
 
     Parameters
     ----------

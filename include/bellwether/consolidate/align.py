@@ -49,17 +49,15 @@ def as_of(
     return pa.array(rows, mask=unknown), pa.array(age_s, mask=unknown)
 
 
-def closes_as_of(
-    bars: pa.Table, grid: MinuteGrid, *, max_age_s: float, across_open: bool = False
-) -> tuple[pa.DoubleArray, pa.Int32Array]:
-    """Return the last close known by the end of every minute, and its age in seconds: 0 for the minute's own bar.
+def closes_as_of(bars: pa.Table, grid: MinuteGrid, *, max_age_s: float) -> tuple[pa.DoubleArray, pa.Int32Array]:
+    """Return the last close since the opening by the end of every minute, and its age in seconds: 0 for its own bar.
 
     Parameters
     ----------
     bars
         Of one ticker, any order, with `ts` and `close`; those without a close are passed over, and those that only
         repeat one (`is_stale`), so that its age goes on.
-    grid, max_age_s, across_open
+    grid, max_age_s
         As for `as_of`.
     """
     close = bars["close"].cast(pa.float64()).to_numpy()
@@ -67,7 +65,7 @@ def closes_as_of(
     priced = np.isfinite(close)
     if "is_stale" in bars.column_names:
         priced &= ~bars["is_stale"].to_numpy()
-    rows, age_s = as_of(grid, known_ms[priced], max_age_s=max_age_s, across_open=across_open)
+    rows, age_s = as_of(grid, known_ms[priced], max_age_s=max_age_s)
     return pa.array(close[priced]).take(rows), age_s
 
 

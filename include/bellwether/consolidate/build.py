@@ -44,14 +44,12 @@ from bellwether.options.hours import priced_by
 from bellwether.reference.rates import curve_known_on
 from bellwether.reference.yields import trailing_yield
 from bellwether.schemas import EQUITIES, TIMESTAMP
+from bellwether.tickers import WHOLE
 from bellwether.universe.spec import shown
 
 log = get_logger(__name__)
 
 _CONVENTIONS = {"product": BELLWETHER, "from_bar_start": FROM_BAR_START}
-
-# A ticker that is proven to have had no trade has its minutes, too: they say so.
-_TRADABLE = (Coverage.COMPLETE, Coverage.PARTIAL, Coverage.EMPTY)
 
 
 def plan_gold(
@@ -133,7 +131,8 @@ def build_minutes_of(lake: Lake, config: Config, plan: GoldPlan) -> int:
     began = time.monotonic()
     settings = config.settings.consolidation
     read = Pinned(lake, plan.session, plan.inputs)
-    tickers = sorted(ticker for ticker, known in read.coverage("equities").items() if known.state in _TRADABLE)
+    # One that is proven to have had no trade has its minutes, too: they say so.
+    tickers = sorted(read.told("equities"))
     chain, _ = chain_of(lake, config, plan)
     names = chain["underlying"].unique().to_pylist()
     table = build_minutes(
@@ -142,8 +141,8 @@ def build_minutes_of(lake: Lake, config: Config, plan: GoldPlan) -> int:
             tickers=tickers,
             bars=read.table("equities"),
             warmup=_warmup(read, tickers),
-            vix=_moving(read.table("indices", tickers=[settings.vix])),
-            news=read.table("news") if "news" in plan.inputs else None,
+            vix=read.table("indices", tickers=[settings.vix]),
+            news=read.table("news") if WHOLE in read.told("news") else None,
             chains={name: chain.filter(pc.equal(chain["underlying"], name)) for name in names},
         ),
         settings,
@@ -223,19 +222,14 @@ def _prices(read: Pinned, underlying: str) -> pa.Table:
     ticker = priced_by(underlying)
     if ticker == underlying:
         return read.table("equities", tickers=[ticker], columns=["ts", "close"])
-    return _moving(read.table("indices", tickers=[ticker])).select(["ts", "close"])
-
-
-def _moving(index_bars: pa.Table) -> pa.Table:
-    """Return the bars of an index that are no repetition of the last value after the close."""
-    return index_bars.filter(pc.invert(index_bars["is_stale"]))
+    return read.table("indices", tickers=[ticker], columns=["ts", "close", "is_stale"])
 
 
 def _terms(read: Pinned, config: Config, underlying: str) -> Terms:
     chain = config.settings.consolidation.chain
-    curve = None
-    if chain.rate is None and len(rates := read.table("rates")):
-        curve = curve_known_on(rates, read.session)
+    curve = curve_known_on(read.table("rates"), read.session)
+    if chain.rate is None and not len(curve):
+        log.warning("no interest rate is known", session=read.session.isoformat(), underlying=underlying)
     paid = chain.dividend_yields.get(underlying, chain.dividend_yield)
     if paid == "trailing":
         paid = _trailing_yield(read, underlying)
@@ -245,7 +239,7 @@ def _terms(read: Pinned, config: Config, underlying: str) -> Terms:
 def _trailing_yield(read: Pinned, underlying: str) -> float:
     """Return the yield over the close before; NaN where dividends, splits or that close are not known."""
     before = read.sessions_before("equities")
-    if not before or underlying not in _settled(read, "dividends") & _settled(read, "splits"):
+    if not before or underlying not in read.told("dividends") & read.told("splits"):
         return np.nan
     dividends, splits = (read.table(name, tickers=[underlying]) for name in ("dividends", "splits"))
     return trailing_yield(dividends, splits, read.session, _close_of(read, underlying, before[-1]), before[-1])
@@ -260,7 +254,7 @@ def _close_of(read: Pinned, ticker: str, session: date) -> float:
 
 def _warmup(read: Pinned, tickers: Sequence[str]) -> pa.Table:
     """Return the bars of the sessions before in the shares of this one, of the tickers whose splits are known."""
-    settled = _settled(read, "splits")
+    settled = read.told("splits")
     sure = [ticker for ticker in tickers if ticker in settled]
     if missing := len(tickers) - len(sure):
         log.warning("no warm-up without splits", session=read.session.isoformat(), tickers=missing)
@@ -268,9 +262,3 @@ def _warmup(read: Pinned, tickers: Sequence[str]) -> pa.Table:
     return adjust_for_splits(
         pa.concat_tables([EQUITIES.empty_table(), *before]), read.table("splits", tickers=sure), read.session
     )
-
-
-def _settled(read: Pinned, dataset: str) -> set[str]:
-    """Return the tickers of which a dataset tells all: no rows of them mean that there are none."""
-    known = read.coverage(dataset)
-    return {ticker for ticker, each in known.items() if each.state in (Coverage.COMPLETE, Coverage.EMPTY)}

@@ -18,13 +18,12 @@ from bellwether.consolidate.greeks.engine import Engine, greeks
 from bellwether.consolidate.greeks.rows import rows
 from bellwether.consolidate.greeks.status import IvStatus
 from bellwether.consolidate.grid import MinuteGrid
-from bellwether.options.hours import priced_by, product, underlying_of
+from bellwether.options.hours import exercise_style, product, underlying_of
 from bellwether.options.symbols import parse_symbols
 from bellwether.reference.rates import rate_for
 from bellwether.schemas import CHAIN
 
 _BAR = ["ticker", "ts", "open", "high", "low", "close", "volume"]
-_STOCK_STYLE, _INDEX_STYLE = "american", "european"
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Terms:
     engine
         What solves.
     curve
-        The interest rates known to the session, from `curve_known_on`; None where none are: rows say `no_rate`.
+        The interest rates known to the session, from `curve_known_on`; without rows the chain says `no_rate`.
     rate
         One rate for all rows instead, a fraction per year; None for the curve.
     dividend_yield
@@ -47,7 +46,7 @@ class Terms:
 
     conventions: Conventions
     engine: Engine
-    curve: pa.Table | None
+    curve: pa.Table
     rate: float | None
     dividend_yield: float
 
@@ -73,7 +72,7 @@ def build_chain(
     contracts
         Rows of `contracts`, of any underlying; what is not there is known by its symbol alone.
     prices
-        Bars of what moves the contracts (`priced_by`), with `ts` and `close`.
+        Bars of what moves the contracts (`priced_by`), as for `closes_as_of`.
     grid
         The session's minutes from the open on, as far as prints go.
     terms
@@ -98,7 +97,7 @@ def build_chain(
     rates = _rates(years, terms)
     is_call, is_american = (
         column.to_numpy(zero_copy_only=False)
-        for column in (pc.equal(each["right"], "call"), pc.equal(each["exercise_style"], _STOCK_STYLE))
+        for column in (pc.equal(each["right"], "call"), pc.equal(each["exercise_style"], "american"))
     )
     solved = greeks(
         rows(
@@ -144,12 +143,11 @@ def _contracts(tickers: pa.Array, contracts: pa.Table, underlying: str, conventi
     }
     roots, expirations = symbols["root"].to_pylist(), symbols["expiration"].to_pylist()
     settled = [conventions.settled_at(*names) for names in zip(roots, expirations, strict=True)]
-    style = _STOCK_STYLE if priced_by(underlying) == underlying else _INDEX_STYLE
     columns = {
         "right": symbols["right"],
         "expiration": symbols["expiration"],
         "strike": symbols["strike"],
-        "exercise_style": pc.coalesce(listed["exercise_style"], style),
+        "exercise_style": pc.coalesce(listed["exercise_style"], exercise_style(underlying)),
         "multiplier": listed["multiplier"],
         "is_adjusted": pc.coalesce(listed["is_adjusted"], pc.match_substring_regex(symbols["root"], "[0-9]$")),
         "settlement": pa.array([product(root).settlement for root in roots], pa.string()),
@@ -161,8 +159,6 @@ def _contracts(tickers: pa.Array, contracts: pa.Table, underlying: str, conventi
 def _rates(years: npt.NDArray[np.float64], terms: Terms) -> npt.NDArray[np.float64]:
     if terms.rate is not None:
         return np.full(len(years), terms.rate)
-    if terms.curve is None:
-        return np.full(len(years), np.nan)
     return rate_for(terms.curve, years)
 
 

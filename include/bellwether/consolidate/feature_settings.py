@@ -71,12 +71,13 @@ class NewsSettings(_Settings):
     Attributes
     ----------
     windows_min
-        Lengths of the trailing windows in minutes of the clock, one item of the lists for each.
+        Lengths of the trailing windows in minutes of the clock, one item of the lists for each. A session's news begins
+        with the close before; a window of more than 12 hours would reach behind it, with extended hours at 04:00.
     backfill_latency_s
         How long after its publication an article counts as known that was not captured live.
     """
 
-    windows_min: tuple[Minutes, ...] = Field(default=(15, 60, 390), min_length=1)
+    windows_min: tuple[Annotated[int, Field(ge=1, le=720)], ...] = Field(default=(15, 60, 390), min_length=1)
     backfill_latency_s: int = Field(default=60, ge=0, le=86_400)
 
 

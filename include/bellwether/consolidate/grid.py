@@ -37,6 +37,8 @@ class MinuteGrid:
         Of each session the number of its first minute, and at the end that of all minutes.
     opens
         Of each session the number of the minute that begins with the regular opening.
+    closes
+        Of each session the number of the first minute after the regular close.
     starts_ms
         When each minute starts, ms UTC.
     """
@@ -44,6 +46,7 @@ class MinuteGrid:
     sessions: tuple[date, ...]
     begins: Integers
     opens: Integers
+    closes: Integers
     starts_ms: Integers
 
     def __len__(self) -> int:
@@ -120,14 +123,15 @@ def session_grid(session: date, *, warmup_sessions: int = 0, extended: bool = Fa
     sessions = [session]
     for _ in range(warmup_sessions):
         sessions.insert(0, calendar.previous(sessions[0]))
-    starts, opens, begins = [], [], [0]
+    starts, opens, closes, begins = [], [], [], [0]
     for day in sessions:
         hours = calendar.hours(day)
         first = _ms(hours.pre_open if extended else hours.open)
         starts.append(first + MINUTE_MS * np.arange(hours.expected_minutes(extended=extended)))
         opens.append(begins[-1] + (_ms(hours.open) - first) // MINUTE_MS)
+        closes.append(opens[-1] + hours.expected_minutes())
         begins.append(begins[-1] + len(starts[-1]))
-    return MinuteGrid(tuple(sessions), np.array(begins), np.array(opens), np.concatenate(starts))
+    return MinuteGrid(tuple(sessions), np.array(begins), np.array(opens), np.array(closes), np.concatenate(starts))
 
 
 def rows_on_grid(bars: pa.Table, tickers: Sequence[str], grid: MinuteGrid) -> Integers:

@@ -1,22 +1,28 @@
 """What the gold of a session is built from: the published partitions it reads, each by its revision.
 
-    {"equities": "9f3c...", "options": "...", "equities@2024-01-17": "..."}
+    {"equities": "9f3c...", "equities#told": "...", "options": "...", "equities@2024-01-17": "..."}
 
-A name alone is the session's own partition, one with a session that of an earlier session, read for warm-up. Gold's
-manifest records exactly this, so that two such records tell whether gold is to be built anew, and which partitions a
-row of gold came from. Gold never reads gold, so a revision reaches as far as the warm-up and no further.
+A name alone is the session's own partition, one with a session that of an earlier session, read for warm-up. A revision
+is of rows alone; where gold also reads whom a partition tells of, so that no rows mean that there was nothing, the hash
+of these tickers is an input of its own. Gold's manifest records exactly this, so that two such records tell whether
+gold is to be built anew, and which partitions a row of gold came from. Gold never reads gold, so a revision reaches as
+far as the warm-up and no further.
 """
 
-from collections.abc import Iterator
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.ingest.universe import owed_universe
-from bellwether.lake import Coverage, Lake
+from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.lake.coverage import session_coverage
 from bellwether.producers import DAG_OF
+from bellwether.tickers import WHOLE
 from bellwether.universe.spec import shown
 
 READ = (
@@ -34,6 +40,20 @@ READ = (
 
 WARMED_UP = ("equities",)
 """What gold reads of the sessions before, too."""
+
+_RECORDED = frozenset({Coverage.COMPLETE, Coverage.PARTIAL, Coverage.EMPTY})
+_WHOLE = frozenset({Coverage.COMPLETE, Coverage.EMPTY})
+
+TELLING: Final[Mapping[str, frozenset[Coverage]]] = {
+    "equities": _RECORDED,
+    "news": _RECORDED,
+    "splits": _WHOLE,
+    "dividends": _WHOLE,
+}
+"""Of which datasets gold reads whom they tell of, and in which states a ticker is one of them.
+
+A split that is missing makes every price before it wrong, so there a part is not enough.
+"""
 
 RECORDER = "minutes"
 """The gold dataset published last, whose manifest therefore says which inputs the session's gold was built from."""
@@ -80,7 +100,7 @@ class Inputs:
     session
         Whose.
     revisions
-        Revision of every input that stands.
+        Revision of every input that stands; see the module.
     lacking
         What keeps the session from being consolidated.
     """
@@ -98,6 +118,7 @@ def published_inputs(lake: Lake, config: Config, session: date) -> Inputs:
     """
     revisions: dict[str, str] = {}
     lacking: list[Lacking] = []
+    read: dict[str, Manifest] = {}
     for dataset in READ:
         known = session_coverage(lake, dataset, session, owed_universe(lake, config, dataset, session))
         manifest = known.manifest
@@ -105,12 +126,33 @@ def published_inputs(lake: Lake, config: Config, session: date) -> Inputs:
             run_id = manifest.run_id if manifest else None
             lacking.append(Lacking(dataset, session, known.state, tuple(known.blocking), run_id))
         elif manifest is not None:
-            revisions[dataset] = manifest.revision
+            revisions[dataset], read[dataset] = manifest.revision, manifest
+    revisions |= _told(read)
     for earlier in sessions_before(session, config.settings.consolidation.warmup_sessions):
         for dataset in WARMED_UP:
             if (manifest := lake.manifest(dataset, earlier)) is not None:
                 revisions[f"{dataset}@{earlier}"] = manifest.revision
     return Inputs(session, revisions, tuple(lacking))
+
+
+def told_of(dataset: str, coverage: Mapping[str, TickerCoverage]) -> set[str]:
+    """Return the tickers that one of `TELLING` tells of: no rows of them mean that there was nothing."""
+    return {ticker for ticker, known in coverage.items() if known.state in TELLING[dataset]}
+
+
+def dataset_of(name: str) -> str:
+    """Return the dataset of an input."""
+    return re.split("[@#]", name)[0]
+
+
+def _told(read: Mapping[str, Manifest]) -> dict[str, str]:
+    """Return whom the partitions tell of, as inputs, as far as there are minutes of them."""
+    told = {dataset: told_of(dataset, read[dataset].coverage) for dataset in TELLING if dataset in read}
+    asked = {WHOLE, *told.get("equities", ())}
+    return {
+        f"{dataset}#told": hashlib.sha256("\n".join(sorted(tickers & asked)).encode()).hexdigest()
+        for dataset, tickers in told.items()
+    }
 
 
 def sessions_before(session: date, count: int) -> Iterator[date]:

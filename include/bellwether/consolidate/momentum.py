@@ -56,9 +56,9 @@ def momentum(trades: Trades, grid: MinuteGrid, windows: Sequence[int]) -> Moment
     for number, window in enumerate(windows):
         reached = minutes >= window
         returns[number][:, reached] = logs[:, minutes[reached]] - logs[:, minutes[reached] - window]
-    regular = slice(int(grid.opens[-1]), here.stop)
+    opening, close = int(grid.opens[-1]), int(grid.closes[-1])
     since_open = np.full((len(logs), len(minutes)), np.nan)
-    since_open[:, regular.start - here.start :] = logs[:, regular] - _opening_logs(trades.open[:, regular])
+    since_open[:, opening - here.start :] = logs[:, opening : here.stop] - _opening_logs(trades.open[:, opening:close])
     return Momentum(
         pa.FixedSizeListArray.from_arrays(_nullable(np.moveaxis(returns, 0, -1)), len(windows)),
         _nullable(since_open),

@@ -6,8 +6,9 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bellwether.consolidate.inputs import told_of
 from bellwether.errors import InputsChanged
-from bellwether.lake import Lake, TickerCoverage, paths
+from bellwether.lake import Lake, paths
 from bellwether.lake.partition import PartitionFile
 from bellwether.schemas import FORMS
 
@@ -64,9 +65,9 @@ class Pinned:
         rows = self._look(dataset, session, see)
         return schema.empty_table() if rows is None else rows.cast(schema)
 
-    def coverage(self, dataset: str) -> dict[str, TickerCoverage]:
-        """Return what is known of each ticker of a dataset that is an input."""
-        return self._look(dataset, None, lambda file: file.manifest.coverage) or {}
+    def told(self, dataset: str) -> set[str]:
+        """Return of whom one of `TELLING` tells; nobody where the dataset is no input."""
+        return self._look(dataset, None, lambda file: told_of(dataset, file.manifest.coverage)) or set()
 
     def sessions_before(self, dataset: str) -> list[date]:
         """Return the earlier sessions of a dataset that are inputs, ascending."""

@@ -9,11 +9,11 @@ from datetime import date
 
 import msgspec
 
+from bellwether.airflow_api import AirflowApi, ApiError, Dag
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.doctor.finding import Finding, ok, problem, unknown, warning
 from bellwether.doctor.schedule import Schedule, sessions_run
 from bellwether.due import DUE
-from bellwether.localstack import AirflowApi, ApiError, Dag
 from bellwether.producers import DATASETS_OF
 
 _TAG = "bellwether"
@@ -118,7 +118,9 @@ def judge_dags(facts: AirflowFacts) -> Finding:
     paused = sorted(dag.dag_id for dag in facts.dags if dag.is_paused)
     if paused:
         return warning(
-            "dags", f"paused: {', '.join(paused)}; no session is captured by itself", "unpause them in Airflow's UI"
+            "dags",
+            f"paused: {', '.join(paused)}; what these do is not done by itself",
+            "unpause in Airflow's UI those you want",
         )
     return ok("dags", f"{', '.join(sorted(dag.dag_id for dag in facts.dags))}: imported and not paused")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
+from bellwether.airflow_api import AirflowApi, ApiError
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.clock import Clock, SystemClock
 from bellwether.config import Config
@@ -22,7 +23,6 @@ from bellwether.ingest.universe import named_universe
 from bellwether.lake import Lake, Universe
 from bellwether.lake.coverage import stored_universe
 from bellwether.lake.location import Location
-from bellwether.localstack import AirflowApi, ApiError
 from bellwether.localstack.environment import project_root
 from bellwether.producers import DATASETS_OF
 from bellwether.sources.rest import PolygonRest

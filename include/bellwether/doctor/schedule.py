@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from bellwether.airflow_api import Run
 from bellwether.doctor.finding import Finding, ok, problem, unknown, warning
 from bellwether.doctor.ledger import Account
-from bellwether.localstack import Run
 
 _MOST_NAMED = 8
 

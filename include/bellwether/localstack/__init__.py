@@ -5,22 +5,15 @@ triggerer over a folder of their own, on loopback, with SQLite, and the simulato
 is no business of this room; it knows Airflow only as processes, environment variables and a REST API.
 """
 
-from bellwether.localstack.api import AirflowApi, Backfill, Dag, DagSchedule, Run, TaskInstance
-from bellwether.localstack.stack import AlreadyRunning, LocalStack, stop
+from bellwether.localstack.stack import AlreadyRunning, ComponentEnded, LocalStack, StoppedElsewhere, stop
 from bellwether.localstack.state import StackState, StackStateFile
-from bellwether.localstack.transport import ApiError
 
 __all__ = [
-    "AirflowApi",
     "AlreadyRunning",
-    "ApiError",
-    "Backfill",
-    "Dag",
-    "DagSchedule",
+    "ComponentEnded",
     "LocalStack",
-    "Run",
     "StackState",
     "StackStateFile",
-    "TaskInstance",
+    "StoppedElsewhere",
     "stop",
 ]

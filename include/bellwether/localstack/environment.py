@@ -143,7 +143,8 @@ def airflow_environment(
         # A DAG file that was just added or changed shows up within seconds instead of five minutes.
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "15",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        # By default whoever finds the database locked for 5 s gives up, and a component that starts ends by that.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=30",
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
         # Also how long a supervisor may oversleep the end of its task: with the default, some tasks take 5 s longer.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",

@@ -19,8 +19,9 @@ from typing import Self
 
 import msgspec
 
+from bellwether.airflow_api import AirflowApi
+from bellwether.airflow_api.transport import ApiError
 from bellwether.errors import BellwetherError
-from bellwether.localstack.api import AirflowApi
 from bellwether.localstack.environment import (
     USERNAME,
     Vendor,
@@ -33,7 +34,6 @@ from bellwether.localstack.environment import (
 from bellwether.localstack.processes import ProcessRecord, end_sessions, free_port, is_running, spawn, tail
 from bellwether.localstack.simulator import SimulatorProcess
 from bellwether.localstack.state import StackState, StackStateFile
-from bellwether.localstack.transport import ApiError
 
 _COMPONENTS: dict[str, tuple[str, ...]] = {
     "api-server": (),
@@ -54,6 +54,14 @@ class AlreadyRunning(BellwetherError):
     def __init__(self, state: StackState) -> None:
         self.state = state
         super().__init__(f"already running at {state.url}; `make down` stops it")
+
+
+class ComponentEnded(BellwetherError):
+    """A process of a running stack has ended by itself; the message ends with its log."""
+
+
+class StoppedElsewhere(BellwetherError):
+    """Another command has stopped the stack, or is about to."""
 
 
 class LocalStack:
@@ -134,12 +142,30 @@ class LocalStack:
         """End every process of the stack; harmless when none lives."""
         stop(self.home)
 
+    def ensure_complete(self) -> None:
+        """Make sure that every process of the stack lives: who waits for runs would wait in vain without one.
+
+        Raises
+        ------
+        ComponentEnded, StoppedElsewhere
+            One has ended.
+        """
+        ended = next((record for record in self.state.processes if not is_running(record)), None)
+        if ended is None:
+            return
+        recorded = self._state_file.read()
+        if recorded is None or recorded.is_ending:
+            message = f"the stack at {self.state.url} was stopped by another command"
+            raise StoppedElsewhere(message)
+        message = f"{ended.name} ended by itself; its log {ended.log} ends with:\n{tail(Path(ended.log))}"
+        raise ComponentEnded(message)
+
     def _clear_the_way(self) -> None:
         state = self._state_file.read()
         if state and state.is_up():
             raise AlreadyRunning(state)
         if state:
-            end_sessions(state.processes, grace_s=_GRACE_S)
+            _end_processes(state.processes)
 
     def _start(self) -> None:
         kept = load_secrets(self.home)
@@ -187,12 +213,7 @@ class LocalStack:
         deadline = time.monotonic() + _START_TIMEOUT_S
         health: dict[str, str] = {}
         while [health.get(name) for name in _HEALTHY] != ["healthy"] * len(_HEALTHY):
-            for record in self.state.processes:
-                if not is_running(record):
-                    message = (
-                        f"{record.name} ended at its start; its log {record.log} ends with:\n{tail(Path(record.log))}"
-                    )
-                    raise BellwetherError(message)
+            self.ensure_complete()
             if time.monotonic() > deadline:
                 raise BellwetherError(self._unhealthy(health))
             time.sleep(_POLL_S)
@@ -239,9 +260,17 @@ def _end(state_file: StackStateFile) -> StackState | None:
     if state is None:
         return None
     lived = state.remains()
-    end_sessions(state.processes, grace_s=_GRACE_S)
+    # Who watches the stack must not take what is ended here for ended by itself.
+    state_file.write(msgspec.structs.replace(state, is_ending=True))
+    _end_processes(state.processes)
     state_file.clear()
     return state if lived else None
+
+
+def _end_processes(records: Sequence[ProcessRecord]) -> None:
+    # Told to end, a triggerer waits ten seconds for a runner that has ended already; it has nothing to finish.
+    end_sessions([record for record in records if record.name == "triggerer"], grace_s=0.0)
+    end_sessions(records, grace_s=_GRACE_S)
 
 
 def _script(name: str) -> str:

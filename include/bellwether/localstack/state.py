@@ -31,6 +31,8 @@ class StackState(msgspec.Struct, frozen=True):
         Base URL of the simulator started beside Airflow, if any.
     processes
         All processes started, whether they still live or not.
+    is_ending
+        Whether a command has begun to end them.
     """
 
     url: str
@@ -39,6 +41,7 @@ class StackState(msgspec.Struct, frozen=True):
     lake: str | None = None
     simulator_url: str | None = None
     processes: tuple[ProcessRecord, ...] = ()
+    is_ending: bool = False
 
     def is_up(self) -> bool:
         """Return whether every process of the stack lives."""

@@ -11,6 +11,7 @@ from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.consolidate.inputs import RECORDER
 from bellwether.consolidate.readiness import readiness
+from bellwether.errors import LakeError
 from bellwether.ingest.sources import CAPTURED
 from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
@@ -78,11 +79,19 @@ def look_back(lake: Lake, config: Config, last: date, sessions: int) -> Health:
     looked_at = [last]
     while len(looked_at) < sessions and looked_at[0] > calendar.first:
         looked_at.insert(0, calendar.previous(looked_at[0]))
-    standings: list[Standing] = []
-    for session in looked_at:
-        standings += [_captured(lake, config, dataset, session) for dataset in CAPTURED]
-        standings.append(_gold(lake, config, session))
+    standings = [
+        _standing(lake, config, dataset, session) for session in looked_at for dataset in (*CAPTURED, RECORDER)
+    ]
     return Health(last, lake.clock.now(), tuple(standings))
+
+
+def _standing(lake: Lake, config: Config, dataset: str, session: date) -> Standing:
+    """Return how it stands: failed where its file cannot be read, which holds up no other."""
+    try:
+        return _gold(lake, config, session) if dataset == RECORDER else _captured(lake, config, dataset, session)
+    except LakeError as error:
+        is_required = dataset == RECORDER or config.source(dataset).required
+        return Standing(session, dataset, is_required, Coverage.FAILED, str(error), None)
 
 
 def _captured(lake: Lake, config: Config, dataset: str, session: date) -> Standing:

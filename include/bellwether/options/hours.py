@@ -96,6 +96,11 @@ def priced_by(underlying: str) -> str:
     return f"I:{underlying}" if on_index else underlying
 
 
+def exercise_style(underlying: str) -> Literal["american", "european"]:
+    """Return when options on `underlying` may be exercised: on indices at the end alone, but of OEX as of shares."""
+    return "american" if priced_by(underlying) == underlying or underlying == "OEX" else "european"
+
+
 @cache
 def settlement_day(expiration: date) -> date:
     """Return the session on which options of `expiration` are settled: itself, or the one before a day without trading.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from bellwether.config import Config
-from bellwether.consolidate.inputs import RECORDER, published_inputs
+from bellwether.consolidate.inputs import RECORDER, dataset_of, published_inputs
 from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Coverage, Lake
 from bellwether.lake.coverage import session_coverage
@@ -94,8 +94,7 @@ def read_gold(lake: Lake, config: Config, session: date) -> Gold:
     inputs = published_inputs(lake, config, session)
     gold = lake.manifest(RECORDER, session)
     recorded = gold.inputs if gold else {}
-    # An input of an earlier session, read for warm-up, counts under the name of its dataset.
-    changed = {name.partition("@")[0] for name, _ in inputs.revisions.items() ^ recorded.items()}
+    changed = {dataset_of(name) for name, _ in inputs.revisions.items() ^ recorded.items()}
     return Gold(gold is not None, frozenset(each.dataset for each in inputs.lacking), frozenset(changed))
 
 

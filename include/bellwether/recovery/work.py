@@ -9,14 +9,12 @@ tasks are cleared with all that follows them, which turns that run green.
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from typing import Protocol
 
 import msgspec
 
+from bellwether.airflow_api import AirflowApi, ApiError, Run, TaskInstance
 from bellwether.calendar import get_calendar
 from bellwether.errors import NotRecovered
-from bellwether.localstack import ApiError, Backfill, Run, TaskInstance
-from bellwether.localstack.transport import Json
 from bellwether.producers import DATASETS_OF
 from bellwether.recovery.plan import Plan
 
@@ -108,48 +106,6 @@ class Progress(msgspec.Struct, frozen=True):
     says: str = ""
 
 
-class Airflow(Protocol):
-    """What of Airflow is needed; `bellwether.localstack.AirflowApi` has it."""
-
-    def is_paused(self, dag_id: str) -> bool:
-        """Return whether a DAG is paused."""
-        ...
-
-    def runs(
-        self, dag_id: str, partition_key: str | None = None, *, start: date | None = None, end: date | None = None
-    ) -> list[Run]:
-        """Return the runs of a range of sessions."""
-        ...
-
-    def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
-        """Return the tasks of a run."""
-        ...
-
-    def clear(
-        self, dag_id: str, run_id: str, tasks: Sequence[str | tuple[str, int]] = (), *, only_failed: bool = True
-    ) -> list[str]:
-        """Clear tasks with what follows them."""
-        ...
-
-    def backfills(self, dag_id: str) -> list[Backfill]:
-        """Return the backfills of a DAG."""
-        ...
-
-    def backfill(
-        self,
-        dag_id: str,
-        start: date,
-        end: date,
-        *,
-        conf: Json | None = None,
-        max_active_runs: int = 3,
-        again: bool = False,
-        backwards: bool = False,
-    ) -> Backfill:
-        """Open a backfill."""
-        ...
-
-
 def works(plan: Plan, planned_utc: datetime) -> list[Work]:
     """Return what a plan makes to do, by DAG; those that others build on come first."""
     errands: dict[str, list[Errand]] = {}
@@ -162,14 +118,14 @@ def works(plan: Plan, planned_utc: datetime) -> list[Work]:
     ]
 
 
-def is_over(api: Airflow, wait: Wait) -> bool:
+def is_over(api: AirflowApi, wait: Wait) -> bool:
     """Return whether what is waited for has come."""
     if wait.start is None:
         return not _is_backfilling(api, wait.dag_id)
     return all(run.is_over for run in api.runs(wait.dag_id, start=wait.start, end=wait.end))
 
 
-def go_on(api: Airflow, work: Work, touched: Touched, is_settled: Callable[[date], bool]) -> Progress:
+def go_on(api: AirflowApi, work: Work, touched: Touched, is_settled: Callable[[date], bool]) -> Progress:
     """Look at what stands of a piece of work, and do the next thing.
 
     Parameters
@@ -199,9 +155,12 @@ def go_on(api: Airflow, work: Work, touched: Touched, is_settled: Callable[[date
         session, run = errand.session, runs.get(errand.session)
         if run is not None and not run.is_over:
             active.append(session)
-        elif run is not None and _is_since(run, work) and (run.state == "success" or session in touched.sessions):
-            (done if run.state == "success" else failed).append(session)
-        elif session not in touched.sessions and not errand.conf and is_settled(session):
+        elif run is not None and run.state == "success" and _is_since(run, work):
+            done.append(session)
+        elif session in touched.sessions:
+            # Failed again, or ended by somebody before it began.
+            failed.append(session)
+        elif not errand.conf and is_settled(session):
             done.append(session)
         else:
             pending.append(errand)
@@ -212,7 +171,9 @@ def go_on(api: Airflow, work: Work, touched: Touched, is_settled: Callable[[date
     return _next(api, work, pending, runs, progress) if pending else progress
 
 
-def _next(api: Airflow, work: Work, pending: Sequence[Errand], runs: dict[date, Run], progress: Progress) -> Progress:
+def _next(
+    api: AirflowApi, work: Work, pending: Sequence[Errand], runs: dict[date, Run], progress: Progress
+) -> Progress:
     if api.is_paused(work.dag_id):
         msg = f"{work.dag_id} is paused, so none of its runs would start; unpause it, then clear this task"
         raise NotRecovered(msg)
@@ -251,7 +212,7 @@ def _waiting(work: Work, progress: Progress, sessions: Sequence[date], backfill_
     )
 
 
-def _row(api: Airflow, work: Work, pending: Sequence[Errand], runs: dict[date, Run]) -> list[Errand]:
+def _row(api: AirflowApi, work: Work, pending: Sequence[Errand], runs: dict[date, Run]) -> list[Errand]:
     """Return the first errands that one backfill can do: sessions in a row, of one form, none with tasks to clear."""
     calendar = get_calendar()
     row = [pending[0]]
@@ -263,7 +224,7 @@ def _row(api: Airflow, work: Work, pending: Sequence[Errand], runs: dict[date, R
     return row
 
 
-def _to_clear(api: Airflow, work: Work, errand: Errand, runs: dict[date, Run]) -> list[str | tuple[str, int]] | None:
+def _to_clear(api: AirflowApi, work: Work, errand: Errand, runs: dict[date, Run]) -> list[str | tuple[str, int]] | None:
     """Return which tasks of a session's failed run to clear; None where a new run is needed."""
     run = runs.get(errand.session)
     if run is None or run.state != "failed" or (errand.conf and not _is_since(run, work)):
@@ -279,7 +240,7 @@ def _to_clear(api: Airflow, work: Work, errand: Errand, runs: dict[date, Run]) -
     return [task.task_id if task.map_index < 0 else (task.task_id, task.map_index) for task in failed]
 
 
-def _is_backfilling(api: Airflow, dag_id: str) -> bool:
+def _is_backfilling(api: AirflowApi, dag_id: str) -> bool:
     return any(backfill.is_open for backfill in api.backfills(dag_id))
 
 
@@ -287,7 +248,7 @@ def _step(task: TaskInstance) -> str:
     return task.task_id.rpartition(".")[2]
 
 
-def _latest_runs(api: Airflow, work: Work) -> dict[date, Run]:
+def _latest_runs(api: AirflowApi, work: Work) -> dict[date, Run]:
     sessions = [errand.session for errand in work.errands]
     found: dict[date, Run] = {}
     for run in sorted(api.runs(work.dag_id, start=min(sessions), end=max(sessions)), key=_began):
@@ -297,8 +258,8 @@ def _latest_runs(api: Airflow, work: Work) -> dict[date, Run]:
 
 
 def _began(run: Run) -> tuple[bool, float]:
-    # One that waits to begin is the newest.
-    return (run.start_date is None, run.start_date.timestamp() if run.start_date else 0.0)
+    # What is not over is the newest; what was ended before it began says nothing beside others.
+    return (not run.is_over, run.start_date.timestamp() if run.start_date else 0.0)
 
 
 def _is_since(run: Run, work: Work) -> bool:

@@ -14,7 +14,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bellwether.errors import LakeError
 from bellwether.schemas import RATES
 
 MAX_AGE_DAYS = 10
@@ -38,23 +37,12 @@ def curve_known_on(rates: pa.Table, session: date) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        Schema `RATES`: one row per maturity, ascending; `date` says which day each is of.
-
-    Raises
-    ------
-    LakeError
-        No yield is at most `MAX_AGE_DAYS` old: yesterday's rate may be carried on for some days, not for ever.
+        Schema `RATES`: one row per maturity, ascending; `date` says which day each is of. No rows where no yield is
+        at most `MAX_AGE_DAYS` old: yesterday's rate may be carried on for some days, not for ever.
     """
-    before = rates.filter(pc.less(rates["date"], pa.scalar(session)))
-    known = before.filter(pc.greater_equal(before["date"], pa.scalar(session - timedelta(days=MAX_AGE_DAYS))))
-    if not len(known):
-        last = pc.max(before["date"]).as_py()
-        msg = (
-            f"no Treasury yield of the {MAX_AGE_DAYS} days before {session} is known"
-            f" ({f'the last is of {last}' if last else 'nor any earlier one'}): capture the missing days of rates"
-        )
-        raise LakeError(msg)
-    by_age = known.sort_by([("tenor_months", "ascending"), ("date", "ascending")])
+    first = session - timedelta(days=MAX_AGE_DAYS)
+    is_known = pc.and_(pc.less(rates["date"], pa.scalar(session)), pc.greater_equal(rates["date"], pa.scalar(first)))
+    by_age = rates.filter(is_known).sort_by([("tenor_months", "ascending"), ("date", "ascending")])
     last_rows = by_age.group_by("tenor_months", use_threads=False).aggregate([("date", "last"), ("rate", "last")])
     return last_rows.select(["date_last", "tenor_months", "rate_last"]).rename_columns(RATES.names).cast(RATES)
 
@@ -69,7 +57,7 @@ def rate_for(curve: pa.Table, t_years: float | npt.NDArray[np.float64]) -> float
     Parameters
     ----------
     curve
-        What `curve_known_on` returned.
+        What `curve_known_on` returned; without rows no rate is known, which is NaN.
     t_years
         Years, one number or an array. Shorter than the shortest maturity, or past: the shortest's rate. Longer than
         the longest: the longest's. NaN gives NaN.
@@ -79,6 +67,8 @@ def rate_for(curve: pa.Table, t_years: float | npt.NDArray[np.float64]) -> float
     float or numpy.ndarray
         Fractions per year; at a maturity (months / 12) exactly that of the curve.
     """
+    if not len(curve):
+        return t_years * np.nan
     rates: float | npt.NDArray[np.float64]
     rates = np.interp(t_years, curve["tenor_months"].to_numpy() / 12, curve["rate"].to_numpy())
     return rates

@@ -21,7 +21,7 @@ def trailing_yield(dividends: pa.Table, splits: pa.Table, session: date, close: 
     dividends, splits
         Rows of `DIVIDENDS` and `SPLITS` of one share.
     session
-        Dividends go ex on it or in the year before it.
+        Dividends go ex on it or in the year before it; the newest count, as many as the last says are paid a year.
     close, close_of
         The close before, in dollars as it traded, and its session; NaN, where it is not known, gives NaN.
     """
@@ -32,9 +32,10 @@ def trailing_yield(dividends: pa.Table, splits: pa.Table, session: date, close: 
             pc.and_(pc.equal(dividends["dividend_type"], _REGULAR), pc.equal(dividends["currency"], "USD")),
         )
     )
-    paid = sum(
-        row["cash_amount"] * _shares_ratio(splits, row["ex_dividend_date"], session) for row in counted.to_pylist()
-    )
+    rows = counted.sort_by([("ex_dividend_date", "descending")]).to_pylist()
+    # Ex-dates move by some days a year, so the one of a year ago may come in twice.
+    rows = rows[: (rows and rows[0]["frequency"]) or len(rows)]
+    paid = sum(row["cash_amount"] * _shares_ratio(splits, row["ex_dividend_date"], session) for row in rows)
     return float(np.divide(paid, close * _shares_ratio(splits, close_of, session)))
 
 

@@ -8,11 +8,12 @@ from unittest.mock import Mock
 import pytest
 from rich.console import Console
 
+from bellwether.airflow_api import ApiError, Backfill, Dag, Run, TaskInstance
 from bellwether.cli import demo
 from bellwether.config import Config
 from bellwether.errors import BellwetherError
 from bellwether.lake import Lake
-from bellwether.localstack import Backfill, Dag, Run, StackState, TaskInstance
+from bellwether.localstack import ComponentEnded, StackState, StoppedElsewhere
 
 
 def tasks(run_id: str, count: int) -> list[TaskInstance]:
@@ -97,11 +98,13 @@ class FakeApi:
 
 
 class FakeStack:
-    """Stands for LocalStack."""
+    """Stands for LocalStack: complete as often as it is asked before it meets its end, if it is given one."""
 
-    def __init__(self, root: Path, api: FakeApi) -> None:
+    def __init__(self, root: Path, api: FakeApi, end: tuple[int, BellwetherError] | None) -> None:
         Lake.open(root, simulated=True)
         self.api = api
+        self._end = end
+        self._asked = 0
         self.state = StackState("http://127.0.0.1:8080", "admin", "word", lake=str(root))
         self.stopped = False
 
@@ -111,11 +114,16 @@ class FakeStack:
     def stop(self) -> None:
         self.stopped = True
 
+    def ensure_complete(self) -> None:
+        if self._end and self._asked >= self._end[0]:
+            raise self._end[1]
+        self._asked += 1
+
 
 @pytest.fixture
 def run_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., tuple[int, FakeStack]]]:
-    def run(api: FakeApi, *, detach: bool) -> tuple[int, FakeStack]:
-        stack = FakeStack(tmp_path, api)
+    def run(api: FakeApi, *, detach: bool, end: tuple[int, BellwetherError] | None = None) -> tuple[int, FakeStack]:
+        stack = FakeStack(tmp_path, api, end)
         monkeypatch.setattr(demo, "_fresh_stack", lambda: stack)
         monkeypatch.setattr(demo, "last_sessions", lambda: [date(2025, 11, 26), date(2025, 11, 28)])
         return demo.run(argparse.Namespace(detach=detach), Config()), stack
@@ -150,8 +158,41 @@ def test_session_without_a_run_counts_as_failed() -> None:
 
 
 def test_demo_that_somebody_else_ended_ends(run_demo: Callable[..., tuple[int, FakeStack]]) -> None:
-    code, stack = run_demo(FakeApi(), detach=False)  # the fake stack has no processes, so it is not up
-    assert (code, stack.stopped) == (0, True)
+    # It watches the producers and consolidation first, once each.
+    code, stack = run_demo(FakeApi(), detach=False, end=(3, StoppedElsewhere("by make down")))
+    assert (code, stack.stopped) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("looks", "state"), [(0, "running"), (1, "success"), (3, "success")], ids=["capture", "consolidation", "at rest"]
+)
+def test_a_component_that_ends_is_told_of_instead_of_waited_for(
+    run_demo: Callable[..., tuple[int, FakeStack]], monkeypatch: pytest.MonkeyPatch, looks: int, state: str
+) -> None:
+    stopped = Mock()
+    monkeypatch.setattr(FakeStack, "stop", stopped)
+    monkeypatch.setattr(demo, "_POLL_S", 0.0)
+    with pytest.raises(ComponentEnded, match="database is locked"):
+        run_demo(FakeApi(state), detach=False, end=(looks, ComponentEnded("scheduler ended: database is locked")))
+    stopped.assert_called_once_with()
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        pytest.param((1, ComponentEnded("api-server ended")), "api-server ended", id="its end is the cause"),
+        pytest.param(None, "no answer", id="all live"),
+    ],
+)
+def test_an_airflow_that_does_not_answer_is_told_of_with_the_component_that_ended(
+    run_demo: Callable[..., tuple[int, FakeStack]],
+    monkeypatch: pytest.MonkeyPatch,
+    end: tuple[int, BellwetherError] | None,
+    told: str,
+) -> None:
+    monkeypatch.setattr(FakeApi, "task_instances", Mock(side_effect=ApiError("no answer")))
+    with pytest.raises(BellwetherError, match=told):
+        run_demo(FakeApi(), detach=True, end=end)
 
 
 def test_demo_that_breaks_off_leaves_nothing_running(

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from bellwether.airflow_api import AirflowApi
 from bellwether.cli.doctor import _access, _airflow, _announcement, _local_stack, _location
 from bellwether.config import Config
 from bellwether.doctor.examination import Access
-from bellwether.localstack import AirflowApi, StackState
+from bellwether.localstack import StackState, StackStateFile
 
 STACK = StackState(
     "http://127.0.0.1:8080", "admin", "word", lake="/data/simulated-lake", simulator_url="http://127.0.0.1:8765"
@@ -68,3 +69,11 @@ def test_a_stack_that_is_down_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr("bellwether.cli.doctor.up_home", lambda: tmp_path / "up")
     monkeypatch.setattr("bellwether.cli.doctor.demo_home", lambda: tmp_path / "demo")
     assert _local_stack() is None
+
+
+def test_a_stack_that_lost_a_component_is_examined(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("bellwether.cli.doctor.up_home", lambda: tmp_path)
+    monkeypatch.setattr("bellwether.localstack.state.living", lambda _records: [7])
+    StackStateFile(tmp_path).write(STACK)
+    assert not STACK.is_up()
+    assert _local_stack() == STACK

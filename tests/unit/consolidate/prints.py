@@ -12,11 +12,11 @@ from bellwether.calendar import get_calendar
 from bellwether.consolidate.chain import Terms, build_chain
 from bellwether.consolidate.greeks.conventions import BELLWETHER
 from bellwether.consolidate.grid import session_grid
-from bellwether.schemas import CHAIN, CONTRACTS, EQUITIES
+from bellwether.schemas import CHAIN, CONTRACTS, EQUITIES, RATES
 from tests.unit.consolidate.market import DAY
 
 CALL, PUT = "O:AAPL250718C00200000", "O:AAPL250718P00200000"
-TERMS = Terms(BELLWETHER, "kernel", curve=None, rate=0.04, dividend_yield=0.0)
+TERMS = Terms(BELLWETHER, "kernel", curve=RATES.empty_table(), rate=0.04, dividend_yield=0.0)
 SOLVED = ("iv", "delta", "gamma", "theta", "vega", "rho", "iv_error")
 SPOT = 200.0
 

@@ -50,8 +50,8 @@ def test_what_is_older_than_allowed_is_null_and_so_is_its_age() -> None:
 def test_nothing_is_carried_across_the_opening_unless_asked_for() -> None:
     before = vix((-1, 16.0), (2, 18.0))
     assert values(closes_as_of(before, GRID, max_age_s=3600)[0]) == [None, None, 18.0, 18.0, 18.0, 18.0]
-    closes, age_s = closes_as_of(before, GRID, max_age_s=3600, across_open=True)
-    assert values(closes) == [16.0, 16.0, 18.0, 18.0, 18.0, 18.0]
+    rows, age_s = as_of(GRID, np.array([at(OPEN), at(OPEN + 3)]), max_age_s=3600, across_open=True)
+    assert values(rows) == [0, 0, 1, 1, 1, 1]
     assert values(age_s)[:3] == [60, 120, 0]
 
 

@@ -15,7 +15,7 @@ from bellwether.consolidate.chain import Terms, build_chain
 from bellwether.consolidate.greeks.conventions import BELLWETHER
 from bellwether.consolidate.grid import MINUTE_MS, session_grid
 from bellwether.consolidate.minutes import MinuteInputs, build_minutes
-from bellwether.schemas import CHAIN, CONTRACTS, EQUITIES, INDICES, MINUTES, TIMESTAMP
+from bellwether.schemas import CHAIN, CONTRACTS, EQUITIES, INDICES, MINUTES, RATES, TIMESTAMP
 from tests.unit.consolidate.future import articles, with_another_future, with_other_news
 from tests.unit.consolidate.market import DAY, walk
 
@@ -26,7 +26,7 @@ OPTIONS = [
 ]
 GRID = session_grid(DAY)
 WARMUP = walk(session_grid(get_calendar().previous(DAY)), TICKERS, seed=9)
-TERMS = Terms(BELLWETHER, "kernel", curve=None, rate=0.04, dividend_yield=0.0)
+TERMS = Terms(BELLWETHER, "kernel", curve=RATES.empty_table(), rate=0.04, dividend_yield=0.0)
 
 
 class Market(NamedTuple):

@@ -16,7 +16,7 @@ from bellwether.consolidate.greeks.conventions import BELLWETHER
 from bellwether.consolidate.grid import session_grid
 from bellwether.consolidate.minutes import MinuteInputs, build_minutes
 from bellwether.errors import QualityError
-from bellwether.schemas import CONTRACTS, EQUITIES, INDICES, MINUTES, NEWS
+from bellwether.schemas import CONTRACTS, EQUITIES, INDICES, MINUTES, NEWS, RATES
 from tests.unit.consolidate.market import DAY, HALF_DAY, walk
 
 TICKERS = ["AAPL", "SPY"]
@@ -64,7 +64,7 @@ def chain_of(bars: pa.Table, day: date) -> pa.Table:
         CONTRACTS.empty_table(),
         prices,
         session_grid(day, extended=True),
-        Terms(BELLWETHER, "kernel", curve=None, rate=0.04, dividend_yield=0.0),
+        Terms(BELLWETHER, "kernel", curve=RATES.empty_table(), rate=0.04, dividend_yield=0.0),
         spot_max_age=timedelta(minutes=5),
     )
 

@@ -7,7 +7,7 @@ import pytest
 from bellwether.consolidate.feature_settings import MomentumSettings
 from bellwether.consolidate.grid import MinuteGrid, Trades, session_grid
 from bellwether.consolidate.momentum import momentum
-from tests.unit.consolidate.market import DAY, REAL_DAY, placed, real_bars, walked
+from tests.unit.consolidate.market import DAY, HALF_DAY, REAL_DAY, placed, real_bars, walked
 
 WINDOWS = MomentumSettings().windows_min
 
@@ -88,6 +88,14 @@ def test_the_open_is_the_first_regular_trade_not_one_before_the_opening() -> Non
     found = momentum(trades, grid, (1,))
     expected = [None, None, math.log(100 / 80), math.log(120 / 80)]
     assert_close(found.since_open.to_pylist()[opening - 1 : opening + 3], expected)
+
+
+def test_a_first_trade_after_the_close_is_no_open() -> None:
+    grid = session_grid(HALF_DAY, extended=True)
+    close = int(grid.opens[0]) + 210
+    assert momentum(traded(grid, {close: 100.0, close + 9: 101.0}), grid, (1,)).since_open.null_count == len(grid)
+    last = momentum(traded(grid, {close - 1: 100.0, close + 9: 101.0}), grid, (1,)).since_open[-1].as_py()
+    assert last == pytest.approx(math.log(1.01))
 
 
 def test_a_price_that_is_not_above_zero_gives_nulls() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from bellwether.calendar import get_calendar
 from bellwether.consolidate.feature_settings import NewsSettings
@@ -139,6 +140,15 @@ def test_the_night_before_counts_on_the_clock_and_other_tickers_do_not() -> None
     assert counts(found)[:390] == [0] * 390
     assert counts(found)[390:395] == [1, 0, 0, 0, 0]
     assert found.minutes_since.to_pylist()[390:392] == [4.5, 5.5]
+
+
+def test_a_window_reaches_no_further_back_than_a_sessions_news() -> None:
+    opened = session_grid(DAY, extended=True).ends_ms[0]
+    close = get_calendar().hours(get_calendar().previous(DAY)).close
+    longest = NewsSettings(windows_min=(720,)).windows_min[0]
+    assert opened - longest * 60_000 >= close.timestamp() * 1000
+    with pytest.raises(ValidationError, match="less than or equal to 720"):
+        NewsSettings(windows_min=(721,))
 
 
 def plainly(news: list[dict[str, Any]], end: float, window: float) -> tuple[int, float | None, float | None]:

@@ -26,7 +26,7 @@ def test_the_rows_of_an_input_are_its_partitions(pinned: Pinned) -> None:
     assert pinned.table("equities").equals(equities())
     assert pinned.table("equities", BEFORE).equals(equities(BEFORE))
     assert pinned.sessions_before("equities") == [BEFORE]
-    assert set(pinned.coverage("equities")) == {"AAPL", "SPY"}
+    assert pinned.told("equities") == {"AAPL", "SPY"}
 
 
 def test_tickers_and_columns_are_chosen_in_the_order_asked(pinned: Pinned) -> None:
@@ -39,20 +39,21 @@ def test_tickers_and_columns_are_chosen_in_the_order_asked(pinned: Pinned) -> No
 def test_what_is_no_input_has_no_rows_though_it_is_published(pinned: Pinned) -> None:
     assert pinned.table("news").equals(NEWS.empty_table())
     assert pinned.table("indices", BEFORE).equals(INDICES.empty_table())
-    assert pinned.coverage("splits") == {}
+    assert pinned.told("splits") == set()
     assert pinned.sessions_before("indices") == []
 
 
-def test_another_revision_is_refused_for_rows_and_coverage(lake: Lake, pinned: Pinned) -> None:
+def test_another_revision_is_refused_for_rows_and_tickers(lake: Lake, pinned: Pinned) -> None:
     put(lake, "indices", index_bars(value=20.0))
     with pytest.raises(InputsChanged, match=f"indices {DAY} was published anew"):
         pinned.table("indices")
-    with pytest.raises(InputsChanged):
-        pinned.coverage("indices")
     put(lake, "equities", equities(BEFORE, seed=1), BEFORE)
     with pytest.raises(InputsChanged, match=f"equities {BEFORE} was published anew"):
         pinned.table("equities", BEFORE)
     assert len(pinned.table("equities")) == 780
+    put(lake, "equities", equities(seed=1))
+    with pytest.raises(InputsChanged):
+        pinned.told("equities")
 
 
 def test_sessions_before_skip_days_without_trading_and_end_with_the_calendar() -> None:

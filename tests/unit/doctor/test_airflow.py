@@ -7,9 +7,9 @@ from typing import cast
 import msgspec
 import pytest
 
+from bellwether.airflow_api import AirflowApi, ApiError, Dag, DagSchedule, Run
 from bellwether.doctor.airflow import AirflowFacts, judge, look, schedule_of
 from bellwether.doctor.finding import Finding, Level
-from bellwether.localstack import AirflowApi, ApiError, Dag, DagSchedule, Run
 
 POOLS = {"vendor_requests", "publish_equities"}
 WELL = AirflowFacts(

@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
+from bellwether.airflow_api import Run
 from bellwether.calendar import get_calendar
 from bellwether.doctor.finding import Level
 from bellwether.doctor.ledger import Account
 from bellwether.doctor.schedule import Gaps, Schedule, gaps, judge
-from bellwether.localstack import Run
 
 DUE = get_calendar().sessions(date(2026, 11, 9), date(2026, 11, 20))
 

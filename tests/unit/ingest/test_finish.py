@@ -226,13 +226,13 @@ class TestReadiness:
     def test_complete_inputs_without_gold_are_announced(self, lake: Lake, config: Config, vendor: FakeVendor) -> None:
         manifest = finish(lake, config, capture(lake, config, vendor)).manifest
         decision = readiness(lake, config, SESSION)
-        assert (decision.announce, decision.inputs) == (True, {"equities": manifest.revision})
+        assert (decision.announce, decision.inputs["equities"]) == (True, manifest.revision)
 
     def test_inputs_gold_already_records_are_not_announced_again_until_they_change(
         self, lake: Lake, config: Config, vendor: FakeVendor
     ) -> None:
-        manifest = finish(lake, config, capture(lake, config, vendor)).manifest
-        record_gold(lake, {"equities": manifest.revision})
+        finish(lake, config, capture(lake, config, vendor))
+        record_gold(lake, readiness(lake, config, SESSION).inputs)
         assert readiness(lake, config, SESSION).why == "gold already records exactly these inputs"
         vendor.tables["SPY"] = bars("SPY", seed=1)
         finish(lake, config, capture(lake, config, vendor, stage_id="s2", force=True))

@@ -36,7 +36,7 @@ def test_settings_of_another_airflow_do_not_get_through() -> None:
         }
     )
     assert found["AIRFLOW_HOME"] == "/home/stack"
-    assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "sqlite:////home/stack/airflow.db"
+    assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "sqlite:////home/stack/airflow.db?timeout=30"
     assert "AIRFLOW_CONFIG" not in found
     assert "AIRFLOW__CELERY__BROKER_URL" not in found
 

@@ -1,11 +1,12 @@
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bellwether.errors import BellwetherError
 from bellwether.localstack.processes import ProcessRecord
-from bellwether.localstack.stack import LocalStack, stop
+from bellwether.localstack.stack import ComponentEnded, LocalStack, StoppedElsewhere, stop
 from bellwether.localstack.state import StackState, StackStateFile
 
 GONE = ProcessRecord(name="scheduler", pid=4_194_303, started="1", boot="an earlier boot", log="scheduler.log")
@@ -59,3 +60,39 @@ def test_stopping_what_died_by_itself_forgets_it_and_says_nothing_ran(tmp_path: 
 def test_stopping_where_nothing_was_started_leaves_no_trace(tmp_path: Path) -> None:
     LocalStack(tmp_path / "home").stop()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def incomplete(tmp_path: Path) -> LocalStack:
+    """Return a stack whose scheduler has ended."""
+    log = tmp_path / "scheduler.log"
+    log.write_text("starting\nsqlite3.OperationalError: database is locked\n")
+    stack = LocalStack(tmp_path)
+    stack.state = msgspec.structs.replace(STATE, processes=(msgspec.structs.replace(GONE, log=str(log)),))
+    StackStateFile(tmp_path).write(stack.state)
+    return stack
+
+
+def test_a_component_that_ended_by_itself_is_named_with_the_end_of_its_log(incomplete: LocalStack) -> None:
+    with pytest.raises(ComponentEnded, match=r"(?s)scheduler ended by itself; .*scheduler\.log .*database is locked"):
+        incomplete.ensure_complete()
+
+
+def test_a_stack_that_another_command_has_stopped_is_not_called_broken(incomplete: LocalStack) -> None:
+    stop(incomplete.home)
+    with pytest.raises(StoppedElsewhere, match=r"http://127\.0\.0\.1:8080 was stopped by another command"):
+        incomplete.ensure_complete()
+
+
+def test_nor_is_one_that_another_command_is_about_to_stop(
+    incomplete: LocalStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def watch(*_: object, **__: object) -> None:
+        with pytest.raises(StoppedElsewhere):
+            incomplete.ensure_complete()
+        seen.append(True)
+
+    seen: list[bool] = []
+    monkeypatch.setattr("bellwether.localstack.stack._end_processes", watch)
+    stop(incomplete.home)
+    assert seen == [True]

@@ -7,12 +7,12 @@ import pytest
 
 from bellwether.clock import SimulatedClock
 from bellwether.config import Config
-from bellwether.lake import Coverage, Lake
+from bellwether.lake import Coverage, Lake, paths
 from bellwether.monitoring.health import Health, Standing, as_markdown, as_table, look_back
 from bellwether.schemas import HEALTH
 from tests.builders import publish_bars
 
-FIRST, SECOND = date(2025, 7, 1), date(2025, 7, 2)
+BEFORE, FIRST, SECOND = date(2025, 6, 30), date(2025, 7, 1), date(2025, 7, 2)
 NOW = datetime(2025, 7, 3, 2, tzinfo=UTC)
 
 
@@ -45,6 +45,21 @@ def test_the_summary_tells_how_fresh_and_complete_each_dataset_is_and_what_lacks
     assert "| equities (required) | 2025-07-01 | 2025-07-03 02:00 | 1 | 1 complete, 1 missing |" in lines
     assert "| news | - | - | 2 | 2 missing |" in lines
     assert "| 2025-07-02 | equities | missing | AAPL, SPY; never fetched |" in lines
+
+
+def test_a_damaged_file_is_told_with_what_to_do_and_holds_up_no_other_session(tmp_path: Path) -> None:
+    config = Config.load(None, {"BELLWETHER__SOURCES__EQUITIES__UNIVERSE": "[AAPL, SPY]"})
+    lake = Lake.open(tmp_path / "lake", simulated=True, clock=SimulatedClock(NOW))
+    for session in (BEFORE, FIRST, SECOND):
+        publish_bars(lake, ["AAPL", "SPY"], session)
+    lake.storage.write(paths.partition("equities", BEFORE), b"damaged")
+    health = look_back(lake, config, SECOND, 3)
+    assert health.to_announce == [SECOND]  # the gold of the first begins with the session before
+    [(state, why), *_] = [(each.state, each.why) for each in health.of("equities")]
+    assert state is Coverage.FAILED
+    assert "equities.parquet is damaged" in why
+    assert [each.state for each in health.of("minutes")] == [Coverage.FAILED] * 2 + [Coverage.MISSING]
+    assert as_markdown(health).count("put it back from revisions/ or a backup") == 3
 
 
 def test_the_dataset_holds_a_row_per_session_and_dataset(health: Health) -> None:

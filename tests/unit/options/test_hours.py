@@ -10,10 +10,19 @@ from hypothesis import strategies as st
 
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.errors import NotASession
-from bellwether.options.hours import is_monthly, last_trading_day, product, settled_at, settlement_day, trading_hours
+from bellwether.options.hours import (
+    exercise_style,
+    is_monthly,
+    last_trading_day,
+    product,
+    settled_at,
+    settlement_day,
+    trading_hours,
+)
 from bellwether.options.symbols import OptionSymbol
 
 ROOTS = st.sampled_from(["AAPL", "SPY", "SPX", "SPXW", "VIX", "MXEA", "SPY1"])
+STYLES = {"AAPL": "american", "SPY": "american", "SPX": "european", "VIX": "european", "OEX": "american"}
 EXPIRATIONS = st.dates(date(2014, 1, 2), date(2032, 12, 31))
 
 
@@ -182,3 +191,8 @@ def test_real_bars_end_when_trading_does(archive: Path) -> None:
         symbol = OptionSymbol.parse(ticker)
         start, end = trading_hours(symbol.root, symbol.expiration, session)
         assert start.timestamp() <= t_ms / 1000 < end.timestamp()
+
+
+@pytest.mark.parametrize("underlying", STYLES)
+def test_options_on_indices_are_exercised_at_the_end_but_oex(underlying: str) -> None:
+    assert exercise_style(underlying) == STYLES[underlying]

@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from bellwether.consolidate.greeks.engine import greeks
+from bellwether.consolidate.greeks.rows import rows as options
 from bellwether.consolidate.greeks.status import IvStatus
 from bellwether.quality.gold import GoldVerdict, judge_gold
 from bellwether.quality.reasons import CHAIN_CHECKS
@@ -145,6 +147,14 @@ def test_silent_minutes_and_a_missing_index_are_counted_and_hold_nothing() -> No
 def test_a_chain_without_a_ticker_has_no_lists_and_passes() -> None:
     none = {name: None for name in MINUTES.names if name.startswith("chain_")}
     assert judged("minutes", none).failures == []
+
+
+def test_a_volatility_is_as_high_as_the_last_minutes_print_makes_it() -> None:
+    minute = 60 / (365 * 86_400)
+    solved = greeks(options(price=0.95, spot=1.0, strike=0.5, t_years=minute, rate=0.04, is_call=True)).table()
+    [row] = solved.to_pylist()
+    assert (row["iv"] > 2000, row["iv_status"]) == (True, "ok")
+    assert judged("chain", row).failures == []
 
 
 def test_unsolved_rows_of_every_reason_pass() -> None:

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 import pytest
 
+from bellwether.airflow_api import ApiError, Backfill, Run, TaskInstance
 from bellwether.errors import NotRecovered
-from bellwether.localstack import ApiError, Backfill, Run, TaskInstance
 from bellwether.recovery.plan import Plan, Step
 from bellwether.recovery.request import Mode, Request
 from bellwether.recovery.work import Errand, Progress, Touched, Wait, Work, go_on, is_over, works
@@ -70,7 +70,8 @@ class FakeAirflow:
         self.told.append(("backfill", start, end, conf, "backwards" if backwards else "forwards"))
         for session in (WEDNESDAY, HALF_DAY, MONDAY, TUESDAY):
             if start <= session <= end:
-                self.found.append(run_of(session, "queued", AFTER + timedelta(len(self.told)), name="backfill"))
+                run = run_of(session, "queued", AFTER + timedelta(len(self.told)), name="backfill")
+                self.found.append(msgspec.structs.replace(run, dag_run_id=f"{run.dag_run_id}_{len(self.told)}"))
         self.made.append(Backfill(len(self.told), dag_id, AFTER))
         return self.made[-1]
 
@@ -94,6 +95,17 @@ def run_of(session: date, state: str, began: datetime | None = BEFORE, name: str
 
 def task(name: str, state: str | None, map_index: int = -1) -> TaskInstance:
     return TaskInstance(name, "", map_index, state)
+
+
+def cancelled_halfway() -> FakeAirflow:
+    """Return an Airflow with a cancelled backfill: one of its runs failed, the other never began."""
+    api = FakeAirflow([run_of(WEDNESDAY, "failed", AFTER, "backfill"), run_of(HALF_DAY, "failed", None, "backfill")])
+    api.tasks[f"backfill__{WEDNESDAY}"] = [task("ingest", "failed", 0)]
+    api.tasks[f"backfill__{HALF_DAY}"] = [task("plan", None), task("ingest", None)]
+    midnight = datetime(2025, 11, 26, tzinfo=UTC)
+    cancelled = Backfill(1, DAG, AFTER, AFTER, is_paused=True, from_date=midnight, to_date=midnight + timedelta(2))
+    api.made = [cancelled]
+    return api
 
 
 def work(*sessions: date | Errand, newest_first: bool = False) -> Work:
@@ -247,14 +259,15 @@ def test_a_session_that_failed_in_the_execution_before_is_taken_up_again() -> No
 
 
 def test_runs_of_a_cancelled_backfill_are_made_anew_since_cleared_they_would_never_begin() -> None:
-    api = FakeAirflow([run_of(day, "failed", AFTER, name="backfill") for day in (WEDNESDAY, HALF_DAY)])
-    api.tasks[f"backfill__{WEDNESDAY}"] = [task("ingest", "failed", 0)]
-    api.tasks[f"backfill__{HALF_DAY}"] = [task("plan", None), task("ingest", None)]
-    midnight = datetime(2025, 11, 26, tzinfo=UTC)
-    cancelled = Backfill(1, DAG, AFTER, AFTER, is_paused=True, from_date=midnight, to_date=midnight + timedelta(2))
-    api.made = [cancelled]
+    api = cancelled_halfway()
     assert through(api, work(WEDNESDAY, HALF_DAY)).done == (WEDNESDAY, HALF_DAY)
     assert api.told == [("backfill", WEDNESDAY, HALF_DAY, {}, "forwards")]
+
+
+def test_a_run_that_was_cancelled_before_it_began_is_not_begun_again_by_the_same_execution() -> None:
+    api = cancelled_halfway()
+    progress = through(api, work(WEDNESDAY, HALF_DAY), touched=Touched(frozenset({WEDNESDAY, HALF_DAY}), 1))
+    assert (progress.failed, api.told) == ((WEDNESDAY, HALF_DAY), [])
 
 
 def test_what_others_settled_since_the_plan_is_left_alone_but_not_what_is_to_be_fetched_again() -> None:

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bellwether.errors import LakeError
 from bellwether.reference.rates import MAX_AGE_DAYS, curve_known_on, rate_for
 from bellwether.schemas import RATES
 
@@ -47,15 +46,16 @@ def test_a_maturity_no_longer_quoted_leaves_the_curve() -> None:
     assert known(table, MONDAY) == {12: 0.02, 24: 0.03}
 
 
-def test_yields_that_are_all_too_old_are_an_error_that_names_the_last() -> None:
-    table = rates((MONDAY - timedelta(days=MAX_AGE_DAYS + 1), 12, 0.02), (TUESDAY, 12, 0.03))
-    with pytest.raises(LakeError, match=r"10 days before 2014-10-13 is known \(the last is of 2014-10-02\)"):
-        curve_known_on(table, MONDAY)
-
-
-def test_no_yields_at_all_are_an_error() -> None:
-    with pytest.raises(LakeError, match="nor any earlier one"):
-        curve_known_on(rates(), MONDAY)
+@pytest.mark.parametrize(
+    "table",
+    [rates((MONDAY - timedelta(days=MAX_AGE_DAYS + 1), 12, 0.02), (TUESDAY, 12, 0.03)), rates()],
+    ids=["all too old", "none at all"],
+)
+def test_without_recent_yields_no_rate_is_known(table: pa.Table) -> None:
+    curve = curve_known_on(table, MONDAY)
+    assert curve.equals(RATES.empty_table())
+    assert np.isnan(rate_for(curve, 0.5))
+    assert np.isnan(rate_for(curve, np.array([0.0, 2.0]))).tolist() == [True, True]
 
 
 CURVE = rates((FRIDAY, 1, 0.01), (FRIDAY, 3, 0.02), (FRIDAY, 12, 0.04), (FRIDAY, 360, 0.05))

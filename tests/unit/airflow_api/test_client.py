@@ -9,9 +9,9 @@ import pytest
 import urllib3
 from msgspec import structs
 
-from bellwether.localstack.api import AirflowApi, Backfill, DagSchedule
-from bellwether.localstack.api import Run as AirflowRun
-from bellwether.localstack.transport import ApiError, refusal
+from bellwether.airflow_api import AirflowApi, ApiError, Backfill, DagSchedule
+from bellwether.airflow_api import Run as AirflowRun
+from bellwether.airflow_api.transport import refusal
 
 TOKEN = (201, {"access_token": "secret-token"})
 RUN = {

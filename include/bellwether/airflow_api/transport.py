@@ -1,6 +1,6 @@
 """Requests to Airflow's REST API: login, further tries after a server error, pages, refusals in Airflow's words.
 
-Knows how to ask, not what for; `api` does that.
+Knows how to ask, not what for; `client` does that.
 """
 
 import json
