@@ -34,6 +34,11 @@ class SimulatedClock:
         The simulated instant at construction; aware.
     speed
         Simulated seconds per real second; 0 stands still.
+
+    Attributes
+    ----------
+    speed
+        As given.
     """
 
     def __init__(self, start_utc: datetime, speed: float = 1.0) -> None:

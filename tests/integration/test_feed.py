@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 from bellwether.calendar import get_calendar
 from bellwether.clock import Clock, SimulatedClock
 from bellwether.simulator.archive import ArchiveMarket
+from bellwether.simulator.bars import Bars
 from bellwether.simulator.faults import Chance, Fault
 from bellwether.simulator.feed.feed import FeedConfig
 from bellwether.simulator.feed.replay import Script
@@ -543,3 +544,34 @@ def test_streams_are_steered_from_another_process(simulator: RunningSimulator) -
             return [views.json()[0]["topics"], statuses, len(await come(socket))]
 
     assert run(work()) == [["AM.SPY"], [200, 200, 200, 400, 400], 3]
+
+
+def test_a_simulator_that_stops_says_that_it_goes_away(market: GeneratedMarket) -> None:
+    async def work() -> int:
+        with ExitStack() as stack:
+            simulator = stack.enter_context(simulated(market))
+            async with client(simulator) as socket:
+                await asyncio.to_thread(stack.close)
+                return (await until_closed(socket))[1]
+
+    assert run(work()) == 1001
+
+
+class BrokenMarket(GeneratedMarket):
+    def bars(self, ticker: str, day: date) -> Bars:
+        if ticker == "AAPL":
+            raise RuntimeError(ticker)
+        return super().bars(ticker, day)
+
+
+def test_a_market_that_fails_ends_that_stream_and_no_other() -> None:
+    async def work() -> tuple[int, int]:
+        async with client(simulator) as good, connect(url(simulator), proxy=None) as failing:
+            await say(failing, "auth", "other")
+            await say(failing, "subscribe", "AM.AAPL")
+            _, code = await until_closed(failing)
+            await advance(simulator, minutes=3, seconds=2)
+            return code, len(await come(good))
+
+    with simulated(BrokenMarket(seed=3, tickers=["AAPL", "SPY"], start=DAY, end=DAY)) as simulator:
+        assert run(work()) == (1011, 3)

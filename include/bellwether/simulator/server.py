@@ -158,13 +158,15 @@ class _Server:
 
     async def _stream(self, feed: Feed, cluster: str, request: web.Request) -> web.StreamResponse:
         entry, _, fault = await self._enter(request)
-        instead = None if fault is None else answer_instead(fault, "")
-        if instead is None and fault is not None and fault.kind == "reset":
-            instead = Answer(b"")
-        if instead is None and not web.WebSocketResponse().can_prepare(request):
-            instead = Answer(b"", 400)
-        entry.status = 101 if instead is None else instead.status
-        return await feed.serve(cluster, request, entry) if instead is None else await deliver(request, instead, fault)
+        refused = None if fault is None else answer_instead(fault, "")
+        if not web.WebSocketResponse().can_prepare(request):
+            refused = Answer(b"", 400)
+        if refused is None and (fault is None or fault.kind != "reset"):
+            entry.status = 101
+            return await feed.serve(cluster, request, entry)
+        answer = refused or Answer(b"")  # of which a reset sends nothing
+        entry.status = answer.status
+        return await deliver(request, answer, fault)
 
     async def _enter(self, request: web.Request) -> tuple[RequestLog, str, Fault | None]:
         """Return the log's new entry, the key and the fault that strikes; of a request left hanging, never."""

@@ -41,7 +41,7 @@ class Broadcasts(NamedTuple):
     day_vwap: Floats
     official_open: Floats
 
-    def rows(self, chosen: slice) -> "Broadcasts":
+    def rows(self, chosen: slice | NDArray[np.bool_]) -> "Broadcasts":
         """Return the chosen rows."""
         return Broadcasts(
             self.due_ms[chosen],
@@ -109,8 +109,8 @@ def broadcasts(bars: Bars, ticker: str, day: date, seed: int, late_share: float)
 
 def minute_events(sent: Broadcasts, ticker: str, since_ms: int) -> Iterator[Event]:
     """Yield the broadcasts due after a moment."""
-    first = int(np.searchsorted(sent.due_ms, since_ms, side="right"))
-    for low in range(first, len(sent.due_ms), _AT_ONCE):
+    sent = sent.rows(sent.due_ms > since_ms)  # a copy: what is over need not stay in memory
+    for low in range(0, len(sent.due_ms), _AT_ONCE):
         yield from _events(sent.rows(slice(low, low + _AT_ONCE)), ticker)
 
 

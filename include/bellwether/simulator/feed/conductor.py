@@ -8,9 +8,13 @@ REST and whoever else watches it can follow.
 import asyncio
 from dataclasses import dataclass, field
 
+from bellwether.logging import get_logger
 from bellwether.simulator.feed.broadcasts import MINUTE_MS
 from bellwether.simulator.feed.connection import Connection
+from bellwether.simulator.feed.outbox import Close
 from bellwether.simulator.steering import SteeredClock
+
+log = get_logger(__name__)
 
 _SLOT_MS = 100
 
@@ -58,7 +62,7 @@ class Conductor:
             now_ms = self._clock.now_ms()
             self._release(now_ms)
             for connection in list(self.connections):
-                await connection.broadcast(now_ms)
+                await self._broadcast(connection, now_ms)
             goal = self._goal
             if goal is None or (goal.needs_reader and not any(each.waits for each in self.connections)):
                 await self._sleep()
@@ -73,6 +77,13 @@ class Conductor:
                 minute_ms = (now_ms // MINUTE_MS + 1) * MINUTE_MS
                 slot_ms = -(-min([minute_ms, *self._dues_ms()]) // _SLOT_MS) * _SLOT_MS
                 self._clock.stand_at(min(goal.until_ms, slot_ms))
+
+    async def _broadcast(self, connection: Connection, now_ms: int) -> None:
+        try:
+            await connection.broadcast(now_ms)
+        except Exception:
+            log.exception("a simulated stream failed", cluster=connection.protocol.cluster)
+            connection.put([Close(1011)])
 
     async def _sleep(self) -> None:
         seconds = min((self._clock.seconds_until(due_ms) for due_ms in self._dues_ms()), default=None)

@@ -5,10 +5,12 @@ import itertools
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 from aiohttp import WSMsgType, web
 
+from bellwether.logging import get_logger
 from bellwether.simulator.faults import Fault
 from bellwether.simulator.feed import points, session
 from bellwether.simulator.feed.events import frames
@@ -17,6 +19,8 @@ from bellwether.simulator.feed.outbox import Abort, Close, Hold, Mute, Outbox, P
 from bellwether.simulator.feed.replay import Replay
 from bellwether.simulator.feed.topics import Topic
 from bellwether.simulator.requestlog import RequestLog
+
+log = get_logger(__name__)
 
 _CLOSE_S = 1.0  # how long the client has to answer a close, or to take what it was too slow for
 _SEND_BUFFER_BYTES = 65_536  # the kernel's; small, so that a reader that stops is noticed
@@ -99,8 +103,8 @@ class Connection:
         return ConnectionView(self.protocol.cluster, self._log.key, topics, self._frames, self._events)
 
     def next_due_ms(self) -> int | None:
-        """Return when, in ms UTC, something is to be broadcast to it; None without topics."""
-        due_ms = self._replay.next_due_ms()
+        """Return when, in ms UTC, something is to be broadcast to it; None without topics, or where nothing is sent."""
+        due_ms = None if self._outbox.silent else self._replay.next_due_ms()
         return None if due_ms is None else due_ms + self.delay_ms
 
     @property
@@ -118,7 +122,8 @@ class Connection:
         impatience = asyncio.get_running_loop().call_later(auth_timeout_s, self._without_key)
         try:
             self._pass(points.CONNECTED, [session.GREETING])
-            await self._read()
+            with suppress(ConnectionError):  # that the client is gone ends the reading, however it shows
+                await self._read()
             if self._closing:
                 self._hang_up()
             else:
@@ -126,8 +131,12 @@ class Connection:
         finally:
             impatience.cancel()
             writing.cancel()
-            self._let_go()
         return self._socket
+
+    def let_go(self) -> None:
+        """Take nothing more to send, and let nobody wait for the client."""
+        self._outbox.put([Mute()])
+        self._release_waiters()
 
     def put(self, steps: Sequence[Step]) -> None:
         """Take steps after those that wait."""
@@ -136,6 +145,8 @@ class Connection:
 
     async def broadcast(self, now_ms: int) -> None:
         """Send what is due by `now_ms`, and take up changed topics from there on."""
+        if self._outbox.silent:
+            return
         texts = self._replay.take(now_ms - self.delay_ms)
         for frame in frames(texts):
             self._frames += 1
@@ -168,6 +179,7 @@ class Connection:
         fault = self._strike(self.key, point)
         if fault is not None:
             self._log.fault = fault.kind
+            log.info("simulated fault", kind=fault.kind, path=self._log.path, at=point)
             steps = struck(fault, steps)
         self.put(steps)
 
@@ -204,7 +216,7 @@ class Connection:
                 else:
                     await self._carry_out(step)
         except ConnectionError:
-            self._let_go()  # the client is gone, which the reader notices, too
+            self.let_go()  # the client is gone, which the reader notices, too
 
     async def _carry_out(self, step: Step) -> None:
         match step:
@@ -265,7 +277,3 @@ class Connection:
             if not pong.done():
                 pong.set_result(None)
         self._pongs.clear()
-
-    def _let_go(self) -> None:
-        self._outbox.put([Mute()])
-        self._release_waiters()

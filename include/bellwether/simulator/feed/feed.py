@@ -114,6 +114,7 @@ class Feed:
         try:
             return await connection.run(self._config.auth_timeout_s)
         finally:
+            connection.let_go()
             connections.remove(connection)
             self._on_change()
 
