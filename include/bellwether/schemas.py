@@ -261,15 +261,12 @@ LIVE_BARS = pa.schema(
             for field in EQUITIES
             if field.name != "transactions"
         ),
-        pa.field("day_volume", pa.float64(), nullable=True),
-        pa.field("end_ts", TIMESTAMP, nullable=False),
         pa.field("arrived_utc", TIMESTAMP, nullable=False),
         pa.field("arrival", pa.int64(), nullable=False),
     ]
 )
-"""Minutes as they were broadcast, one row per broadcast: a minute that a late print changed has several. `end_ts` and
-`day_volume` (all that traded until the broadcast) are the vendor's; `arrived_utc` is when it came, by the feed's time,
-and `arrival` its number at the recorder that heard it. An index has no volumes."""
+"""Minutes as they were broadcast, one row per broadcast: a minute that a late print changed has several. `arrived_utc`
+is when it came, by the feed's time, `arrival` its number at the recorder that heard it. An index has no volumes."""
 
 GAPS = pa.schema(
     [

@@ -1,7 +1,7 @@
 """One table of what was recorded of a session: the last broadcast of each minute, in order.
 
 Whoever wrote, however often, and however two writers overlapped, the same broadcasts give the same table: what arrived
-last wins, and of what arrived in the same millisecond the one after which more had been traded.
+last wins, and of what arrived in the same millisecond the one with more volume, since late prints add to it.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from bellwether.schemas import EQUITIES, INDEX_BARS, LIVE_BARS
 from bellwether.streaming.batches import Batches
 
 _VALUES = ("open", "high", "low", "close", "volume", "vwap")
-_ORDER = ("ticker", "ts", "arrived_utc", "day_volume", "arrival", "writer")
+_ORDER = ("ticker", "ts", "arrived_utc", "volume", "arrival", "writer")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ minute stands is not decided here: every one is a row.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from bellwether.schemas import LIVE_BARS, TIMESTAMP
 from bellwether.streaming.inbox import Frame
 
-_MINUTE_MS = 60_000
+MINUTE_MS = 60_000
 _EXCERPT_BYTES = 120
 
 # Years 2000 to 2100: what Arrow and datetime can hold, and nothing that could push the watermark out of reach.
@@ -29,14 +28,12 @@ _Stamp = Annotated[int, msgspec.Meta(ge=946_684_800_000, lt=4_102_444_800_000)]
 class _Bar(msgspec.Struct, gc=False, tag_field="ev", tag="AM", kw_only=True):
     sym: str
     v: float | None = None
-    av: float | None = None
     vw: float | None = None
     o: float
     c: float
     h: float
     l: float  # noqa: E741 - the vendor's name
     s: _Stamp
-    e: _Stamp
 
 
 class _Status(msgspec.Struct, gc=False, tag_field="ev", tag="status"):
@@ -46,7 +43,6 @@ class _Status(msgspec.Struct, gc=False, tag_field="ev", tag="status"):
 _Event = _Bar | _Status
 _decode_all = msgspec.json.Decoder(list[list[_Event]]).decode
 _decode_one = msgspec.json.Decoder(list[_Event]).decode
-_values = attrgetter("sym", "s", "o", "h", "l", "c", "v", "vw", "av", "e")
 
 
 @dataclass(frozen=True)
@@ -102,10 +98,9 @@ def decode(frames: Sequence[Frame], first_arrival: int) -> Decoded:
     counts = [len(read) for read in events]
     bars: list[Any] = list(chain.from_iterable(events))
     arrived_ms = np.repeat(np.array([frame.arrived_ms for frame in frames], np.int64), counts)
-    is_bar = np.fromiter((type(event) is _Bar for event in bars), np.bool_, len(bars))
-    if not is_bar.all():
-        bars = [event for event in bars if type(event) is _Bar]
-        arrived_ms = arrived_ms[is_bar]
+    if _Status in set(map(type, bars)):
+        is_bar = np.array([type(event) is _Bar for event in bars])
+        bars, arrived_ms = [event for event in bars if type(event) is _Bar], arrived_ms[is_bar]
     return _columns(bars, arrived_ms, first_arrival, unreadable)
 
 
@@ -133,21 +128,25 @@ def _columns(
 ) -> Decoded:
     if not bars:
         return Decoded(LIVE_BARS.empty_table(), None, unreadable)
-    symbols, starts, opens, highs, lows, closes, volumes, vwaps, day_volumes, ends = zip(
-        *map(_values, bars), strict=True
+    start_ms = np.array([bar.s for bar in bars], np.int64)
+    start_ms -= start_ms % MINUTE_MS  # some minutes of indices are stamped within the minute
+    # Column by column: reading an attribute of all costs a quarter of reading all attributes of one.
+    columns = (
+        [bar.o for bar in bars],
+        [bar.h for bar in bars],
+        [bar.l for bar in bars],
+        [bar.c for bar in bars],
+        [bar.v for bar in bars],
+        [bar.vw for bar in bars],
     )
-    start_ms = np.array(starts, np.int64)
-    end_ms = np.array(ends, np.int64)
     table = pa.Table.from_arrays(
         [
-            pa.array(symbols, pa.string()),
-            # Some minutes of indices are stamped within the minute.
-            pa.array(start_ms - start_ms % _MINUTE_MS).view(TIMESTAMP),
-            *(pa.array(column, pa.float64()) for column in (opens, highs, lows, closes, volumes, vwaps, day_volumes)),
-            pa.array(end_ms).view(TIMESTAMP),
+            pa.array([bar.sym for bar in bars], pa.string()),
+            pa.array(start_ms).view(TIMESTAMP),
+            *(pa.array(column, pa.float64()) for column in columns),
             pa.array(arrived_ms).view(TIMESTAMP),
             pa.array(np.arange(first_arrival, first_arrival + len(bars), dtype=np.int64)),
         ],
         schema=LIVE_BARS,
     )
-    return Decoded(table, int(np.minimum(end_ms, arrived_ms).max()), unreadable)
+    return Decoded(table, int(np.minimum(start_ms + MINUTE_MS, arrived_ms).max()), unreadable)

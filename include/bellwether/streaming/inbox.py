@@ -128,7 +128,7 @@ class Inbox:
 
 
 def _events(frame: Frame) -> int:
-    return frame.content.count(b'"ev"')
+    return frame.content.count(b"}")
 
 
 def stretches(items: list[Item]) -> Iterator[list[Frame] | Note]:

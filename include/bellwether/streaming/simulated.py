@@ -4,7 +4,7 @@ The vendor needs none of this: its time is the machine's.
 """
 
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 import urllib3
@@ -68,7 +68,10 @@ def simulated_time(url: str) -> FeedTime:
     StreamError
         There is no simulator.
     """
+    asked_s = time.monotonic()
     clock = ask_clock(url)
     if clock.speed > 0:
-        return FeedTime(SimulatedClock(clock.now_utc, clock.speed), speed=clock.speed)
+        # The answer has grown older on its way, by no more than this: a clock behind its feed would end gaps too early.
+        way = timedelta(seconds=(time.monotonic() - asked_s) * clock.speed)
+        return FeedTime(SimulatedClock(clock.now_utc + way, clock.speed), speed=clock.speed)
     return FeedTime(_AskedClock(url), speed=_DRIVEN_SPEED)

@@ -11,6 +11,7 @@ from enum import StrEnum
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bellwether.streaming.decode import MINUTE_MS
 from bellwether.streaming.feedtime import FeedTime
 
 
@@ -64,10 +65,9 @@ class Quiet:
 
     def heard(self, bars: pa.Table) -> None:
         """Take in rows of schema `LIVE_BARS`."""
-        latest = bars.group_by("ticker").aggregate([("end_ts", "max")])
-        ends = latest["end_ts_max"].cast(pa.int64()).to_pylist()
-        for ticker, end_ms in zip(latest["ticker"].to_pylist(), ends, strict=True):
-            self._last_ms[ticker] = max(end_ms, self._last_ms.get(ticker, end_ms))
+        latest = bars.group_by("ticker").aggregate([("arrived_utc", "max")])
+        arrived_ms = latest["arrived_utc_max"].cast(pa.int64()).to_pylist()
+        self._last_ms.update(zip(latest["ticker"].to_pylist(), arrived_ms, strict=True))
 
     def since(self, now_ms: int, after_s: float) -> Mapping[str, float]:
         """Return symbols of which nothing came for so many seconds, while of another something did.
@@ -90,5 +90,5 @@ def least_lag_s(bars: pa.Table) -> float | None:
     """
     if not bars.num_rows:
         return None
-    lag_ms = pc.subtract(bars["arrived_utc"].cast(pa.int64()), bars["end_ts"].cast(pa.int64()))
-    return float(pc.min(lag_ms).as_py()) / 1000
+    after_start_ms = pc.subtract(bars["arrived_utc"].cast(pa.int64()), bars["ts"].cast(pa.int64()))
+    return float(pc.min(after_start_ms).as_py() - MINUTE_MS) / 1000
