@@ -174,7 +174,7 @@ def missed(simulator: RunningSimulator, lake: Lake, market: GeneratedMarket) -> 
     """Return what was broadcast and not recorded, all of which must be in gaps; nothing else may be recorded."""
     expected = broadcast(market, min(simulator.feed.now(), ASSIGNMENT.until))
     got = set(recorded(lake))
-    assert got <= set(expected)
+    assert got <= set(broadcast(market, simulator.feed.now()))
     lacking = set(expected) - got
     now = simulator.feed.now()
     holes = [(gap.start_utc, gap.end_utc or now, gap.symbols) for gap in gaps(lake)]
@@ -197,6 +197,20 @@ def test_what_is_broadcast_is_recorded_once_with_every_change_of_a_minute(
     assert len(rows) == len(set(rows)) > 60
     assert len({row[:2] for row in rows}) < len(rows)
     assert causes(lake) == ["stopped"]
+
+
+def test_a_session_that_was_heard_to_its_end_has_no_gap_and_its_last_silence_is_proven(
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket
+) -> None:
+    async def work() -> Heartbeat:
+        recording = asyncio.create_task(recorder(simulator, lake).run())
+        await subscribed(simulator)
+        await advance(simulator, 211)
+        return await recording
+
+    last = run(work())
+    assert not missed(simulator, lake, market)
+    assert (last.state, last.covered_utc, causes(lake)) == ("ended", ASSIGNMENT.until, [])
 
 
 def ended_at(point: str) -> list[Fault]:

@@ -118,9 +118,7 @@ class Book:
     def _take_note(self, note: Note) -> None:
         match note:
             case Lost(cause, evidence):
-                self._listening_ms = None
-                self._open(cause, evidence)
-                self._failures.append(cause)
+                self._lose(cause, evidence)
             case Listening(at_ms):
                 if not self._has_listened and at_ms > self._covered_ms:
                     self._open("late_start", "the first connection came late")
@@ -144,7 +142,13 @@ class Book:
             self._end_gaps(self._listening_ms + _TAKEN_UP_MS)
 
     def finish(self) -> None:
-        """End the gaps that last: the session is over, or another recorder has taken up what is left."""
+        """End the recording at the session's end; what is not proven to have been heard until then is a gap."""
+        if not self.is_complete:
+            self._open("unproven", "the connection did not answer at the end")
+        self._end_gaps(to_ms(self._assignment.until))
+
+    def hand_over(self) -> None:
+        """End the gaps that last, since another recorder has taken up what is left."""
         self._end_gaps(min(self._feed.now_ms(), to_ms(self._assignment.until)))
 
     def heartbeat(self, state: str) -> Heartbeat:
@@ -183,6 +187,14 @@ class Book:
             first_ms = next((f.arrived_ms for f in frames if f.arrived_ms >= self._listening_ms), None)
             if first_ms is not None:
                 self._end_gaps(min(first_ms + _STAMP_SLACK_MS, self._listening_ms + _TAKEN_UP_MS))
+
+    def _lose(self, cause: str, evidence: str) -> None:
+        self._listening_ms = None
+        if self._feed.now() < self._assignment.start:
+            self._has_listened = False  # nothing is missed yet; who is not back in time comes late
+            return
+        self._open(cause, evidence)
+        self._failures.append(cause)
 
     def _cover(self, until_ms: int) -> None:
         self._covered_ms = min(max(self._covered_ms, until_ms), to_ms(self._assignment.until))

@@ -22,7 +22,8 @@ CLUSTERS = {"equities": "stocks", "options": "options", "indices": "indices"}
 _MOST_FRAME_BYTES = 64 * 1024 * 1024
 _FRAMES_BUFFERED = 256  # until the reader has its turn; then the network waits
 _CLOSE_S = 1.0  # of real time for a farewell: a stop has four seconds in all
-_ANSWER_S = 15.0
+ANSWER_S = 15.0
+"""Of the feed's time, for whatever a connection must answer."""
 _LOOK_S = 0.05
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -68,7 +69,7 @@ class Connection:
         self._feed = feed
         self._inbox = inbox
         self._dialogue = Dialogue(endpoint.key, topics)
-        self._watchdog = Watchdog(feed, idle_s=idle_s, answer_s=_ANSWER_S)
+        self._watchdog = Watchdog(feed, idle_s=idle_s, answer_s=ANSWER_S)
         self._socket: ClientConnection | None = None
         self._verdict: ConnectionLost | None = None
         self._asked_ms = 0
@@ -105,6 +106,17 @@ class Connection:
         except (OSError, TimeoutError, WebSocketException) as error:
             cause = "unreachable"
             raise ConnectionLost(cause, f"{type(error).__name__}: {error}") from error
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether `ask` waits for its answer."""
+        return self._dialogue.is_probing
+
+    async def ask(self) -> None:
+        """Ask a listening connection for what it must answer; the answer proves that nothing before it is missing."""
+        if self._socket is not None:
+            self._asked_ms = self._feed.now_ms()
+            await _send(self._socket, [self._dialogue.probe()])
 
     async def want(self, topics: Sequence[str]) -> None:
         """Subscribe to more."""
@@ -144,22 +156,21 @@ class Connection:
 
     async def _watch(self, socket: ClientConnection) -> None:
         """End the connection when it does not answer."""
-        answering = self._feed.deadline(_ANSWER_S)
+        answering = self._feed.deadline(ANSWER_S)
         while self._verdict is None:
             await asyncio.sleep(_LOOK_S)
             if not self.is_listening:
                 if answering.is_over:
                     missing = sorted(self._dialogue.missing)
                     what = f"{len(missing)} topics not acknowledged, {missing[0]} first" if missing else "no answer"
-                    self._verdict = ConnectionLost("unanswered", f"{what} within {_ANSWER_S:g} s")
+                    self._verdict = ConnectionLost("unanswered", f"{what} within {ANSWER_S:g} s")
                 continue
             answering.restart()
             match self._watchdog.verdict():
                 case Verdict.ASK:
-                    self._asked_ms = self._feed.now_ms()
-                    await _send(socket, [self._dialogue.probe()])
+                    await self.ask()
                 case Verdict.DEAD:
-                    evidence = f"silent for {self._idle_s:g} s, and no answer for {_ANSWER_S:g} s"
+                    evidence = f"silent for {self._idle_s:g} s, and no answer for {ANSWER_S:g} s"
                     self._verdict = ConnectionLost("mute", evidence)
         socket.transport.abort()
 

@@ -6,16 +6,17 @@ written in a thread; and, at most one at a time, the telling of a heartbeat. Eac
 
 import asyncio
 import random
+import sys
 from collections.abc import Callable, Sequence
 
 from bellwether.config.settings import StreamingSettings
-from bellwether.errors import LakeError, LeaseHeld, StreamError
+from bellwether.errors import LakeError, LeaseHeld, StreamRefused
 from bellwether.lake import Lake
-from bellwether.logging import get_logger, register_secret
+from bellwether.logging import get_logger, redact, register_secret
 from bellwether.streaming.assignment import Assignment
 from bellwether.streaming.batches import Writer
 from bellwether.streaming.book import Book
-from bellwether.streaming.client import Connection, Endpoint
+from bellwether.streaming.client import ANSWER_S, Connection, Endpoint
 from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.inbox import Added, Inbox, Lost, stretches
 from bellwether.streaming.lease import Heartbeat, Lease
@@ -69,6 +70,7 @@ class Recorder:
     ) -> None:
         register_secret(endpoint.key)
         self._feed = feed or FeedTime()
+        self._lake = lake
         self._assignment = assignment
         self._settings = settings
         self._endpoint = endpoint
@@ -118,6 +120,7 @@ class Recorder:
         LakeError
             The last rows could not be written.
         """
+        await asyncio.to_thread(self._lake.storage.clean)
         before = await asyncio.to_thread(self._lease.take, self._feed.now())
         await asyncio.to_thread(self._book.resume, before)
         if self._is_over:
@@ -166,6 +169,18 @@ class Recorder:
                     self._tell(self._book.heartbeat(f"cannot write: {error}"))
         finally:
             stopped.cancel()
+        if self._is_over:
+            await self._prove_the_end()
+
+    async def _prove_the_end(self) -> None:
+        """Have a listening connection say that it lives: what it did not say until now was not broadcast."""
+        connection = self._connection
+        if connection is None or not connection.is_listening:
+            return
+        await connection.ask()
+        answer = self._feed.deadline(ANSWER_S)
+        while connection.is_asked and not answer.is_over:
+            await asyncio.sleep(_TICK_S)
 
     async def _stream(self) -> None:
         failures = 0
@@ -211,7 +226,9 @@ class Recorder:
         while len(self._inbox) or self._inbox.waiting():
             await self._write()
         is_over = self._is_over
-        if is_over or self._is_superseded:
+        if self._is_superseded:
+            await asyncio.to_thread(self._book.hand_over)
+        elif is_over:
             await asyncio.to_thread(self._book.finish)
         last = self._book.heartbeat("ended" if is_over else "stopped")
         await asyncio.to_thread(self._lease.release, self._feed.now(), last)
@@ -219,7 +236,10 @@ class Recorder:
 
 
 def _why(streaming: asyncio.Task[None]) -> Lost:
-    """Return why a recording ends before its time."""
-    if streaming.done() and not streaming.cancelled() and isinstance(error := streaming.exception(), StreamError):
-        return Lost("refused", str(error))
-    return Lost("stopped", "told to stop")
+    """Return why a recording ends before its time; called while it does."""
+    error = sys.exception()
+    if error is None and streaming.done() and not streaming.cancelled():
+        error = streaming.exception()
+    if error is None:
+        return Lost("stopped", "told to stop")
+    return Lost("refused" if isinstance(error, StreamRefused) else "failed", redact(str(error)))

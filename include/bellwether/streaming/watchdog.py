@@ -40,14 +40,17 @@ class Watchdog:
         self._silence = feed.deadline(idle_s)
         self._answer = feed.deadline(answer_s)
         self._is_asked = False
+        self._has_heard = False
 
     def heard(self) -> None:
-        """Take note that something came."""
-        self._silence.restart()
-        self._is_asked = False
+        """Take note that something came; called for every frame, hence no more than that."""
+        self._has_heard = True
 
     def verdict(self) -> Verdict:
-        """Return what is to be done now; ASK once for each silence."""
+        """Return what is to be done now, silence being counted between calls; ASK once for each silence."""
+        if self._has_heard:
+            self._has_heard = self._is_asked = False
+            self._silence.restart()
         if not self._silence.is_over:
             return Verdict.FINE
         if not self._is_asked:

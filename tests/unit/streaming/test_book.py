@@ -67,7 +67,7 @@ def test_files_are_numbered_on_and_named_by_run_try_and_process(lake: Lake, hand
 
 def test_who_begins_in_time_and_hears_all_leaves_no_gap(lake: Lake, hand: Hand) -> None:
     book = began(lake, hand)
-    given(book, Listening(NOON_MS), frame(bar()))
+    given(book, Listening(NOON_MS), frame(bar()), Alive(NOON_MS + 7_200_000))
     hand.move(7200)
     book.finish()
     assert told(lake) == []
@@ -86,6 +86,23 @@ def test_a_late_start_is_a_gap_until_the_first_frame(lake: Lake, hand: Hand) -> 
 def test_a_first_connection_that_is_not_there_at_the_start_is_a_late_one(lake: Lake, hand: Hand) -> None:
     book = began(lake, hand)
     given(book, Listening(NOON_MS + 20_000))
+    assert told(lake) == [("late_start", NOON, None)]
+
+
+def test_an_end_that_nobody_answered_for_is_a_gap(lake: Lake, hand: Hand) -> None:
+    book = began(lake, hand)
+    given(book, Listening(NOON_MS), frame(bar(minute=110), arrived_s=6661))
+    hand.move(7200)
+    book.finish()
+    assert told(lake) == [("unproven", at(6600), at(7200))]
+
+
+def test_a_connection_lost_before_the_start_is_no_gap_unless_it_is_not_back_in_time(lake: Lake, hand: Hand) -> None:
+    hand.move(-600)
+    book = began(lake, hand)
+    given(book, Listening(NOON_MS - 590_000), Lost("dropped", ""), Listening(NOON_MS - 500_000), Lost("dropped", ""))
+    assert told(lake) == []
+    given(book, Listening(NOON_MS + 30_000))
     assert told(lake) == [("late_start", NOON, None)]
 
 
@@ -154,7 +171,7 @@ def test_a_gap_that_a_dead_recorder_left_ends_where_the_next_one_begins(lake: La
 
 def test_nothing_is_left_to_record_after_an_end_that_the_last_heartbeat_knows_of(lake: Lake, hand: Hand) -> None:
     book = began(lake, hand)
-    given(book, Listening(NOON_MS), frame(bar()))
+    given(book, Listening(NOON_MS), frame(bar()), Alive(NOON_MS + 7_200_000))
     hand.move(7200)
     book.finish()
     assert began(lake, hand, SECOND, book.heartbeat("ended")).is_complete

@@ -53,6 +53,7 @@ def test_an_answer_ends_the_silence() -> None:
     hand.move(120)
     assert watchdog.verdict() is Verdict.ASK
     watchdog.heard()
+    assert watchdog.verdict() is Verdict.FINE
     hand.move(119)
     assert watchdog.verdict() is Verdict.FINE
     hand.move(1)
