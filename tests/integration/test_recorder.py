@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 from bellwether.calendar import get_calendar
+from bellwether.cli.main import main
 from bellwether.clock import SimulatedClock
 from bellwether.config.settings import StreamingSettings
 from bellwether.errors import LakeError, LeaseHeld, StreamRefused
@@ -30,7 +31,7 @@ from bellwether.simulator.feed.replay import Script
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import OPEN, PLANS, Plan
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
-from bellwether.streaming.assignment import Assignment
+from bellwether.streaming.assignment import Assignment, whole_session
 from bellwether.streaming.batches import Batches, Writer
 from bellwether.streaming.client import Endpoint, stream_url
 from bellwether.streaming.compact import compact
@@ -44,6 +45,7 @@ HOURS = get_calendar().hours(DAY)
 START = HOURS.open + timedelta(seconds=5)
 SCRIPT = Script(seed=5, late_share=0.2)
 TICKERS = ("AAPL", "SPY")
+KEY = "key-of-the-recorder"
 ASSIGNMENT = Assignment(dataset="equities", session=DAY, start=START, until=HOURS.close)
 
 
@@ -72,7 +74,7 @@ def recorder(
         lake,
         ASSIGNMENT,
         Writer(run, attempt, 4711),
-        Endpoint(stream_url(simulator.url, "equities"), options.pop("key", "k")),
+        Endpoint(stream_url(simulator.url, "equities"), options.pop("key", KEY)),
         symbols=options.pop("symbols", TICKERS),
         settings=StreamingSettings(batch_s=1, idle_s=120),
         feed=FeedTime(simulator.feed, speed=1000, grace_s=0.1),
@@ -120,10 +122,10 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 type Broadcast = tuple[str, int, float, float]
 
 
-def broadcast(market: GeneratedMarket, until: datetime, tickers: Sequence[str] = TICKERS) -> dict[Broadcast, datetime]:
-    """Return all that was broadcast since the recording began: ticker, start, close and volume, and when it was due."""
+def broadcast(market: GeneratedMarket, until: datetime, since: datetime = START) -> dict[Broadcast, datetime]:
+    """Return all that was broadcast of a recording's time: ticker, start, close and volume, and when it was due."""
     all_: dict[Broadcast, datetime] = {}
-    for ticker in tickers:
+    for ticker in TICKERS:
         sent = broadcasts(market.bars(ticker, DAY), ticker, DAY, SCRIPT.seed, SCRIPT.late_share)
         rows = zip(
             sent.due_ms.tolist(),
@@ -133,7 +135,7 @@ def broadcast(market: GeneratedMarket, until: datetime, tickers: Sequence[str] =
             strict=True,
         )
         for due_ms, start_ms, close, volume in rows:
-            if START < from_ms(due_ms) <= until:
+            if since < from_ms(due_ms) <= until:
                 all_[ticker, start_ms, close, volume] = from_ms(due_ms)
     return all_
 
@@ -170,11 +172,14 @@ def held_by(event: Event, write: Callable[..., None]) -> Callable[..., None]:
     return held
 
 
-def missed(simulator: RunningSimulator, lake: Lake, market: GeneratedMarket) -> set[Broadcast]:
+def missed(
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, asked: Assignment = ASSIGNMENT
+) -> set[Broadcast]:
     """Return what was broadcast and not recorded, all of which must be in gaps; nothing else may be recorded."""
-    expected = broadcast(market, min(simulator.feed.now(), ASSIGNMENT.until))
+    everything = broadcast(market, simulator.feed.now(), asked.start)
+    expected = {each: due for each, due in everything.items() if due <= asked.until}
     got = set(recorded(lake))
-    assert got <= set(broadcast(market, simulator.feed.now()))
+    assert got <= set(everything)
     lacking = set(expected) - got
     now = simulator.feed.now()
     holes = [(gap.start_utc, gap.end_utc or now, gap.symbols) for gap in gaps(lake)]
@@ -376,7 +381,7 @@ def test_a_late_answer_to_the_key_is_waited_for(
 @pytest.mark.parametrize("plan", [PLANS["realtime"], OPEN])
 def test_a_refused_key_or_plan_ends_the_recording_at_once(market: GeneratedMarket, lake: Lake, plan: Plan) -> None:
     clock = SimulatedClock(START + timedelta(minutes=1), speed=0)
-    plans = {"k": plan} if plan is OPEN else {"another": plan}
+    plans = {KEY: plan} if plan is OPEN else {"key-of-another": plan}
     with running(SimulatorConfig(market, clock=clock, plans=plans)) as simulator:
         with pytest.raises(StreamRefused, match="refuses the key"):
             run(recorder(simulator, lake).run())
@@ -458,8 +463,8 @@ def test_of_one_run_the_newer_try_takes_over_and_the_older_one_ends(
         await advance(simulator, 10)
         await until(lambda: bool(recorded(lake)))
         with pytest.raises(LeaseHeld, match="recorded by run~t1"):
-            await recorder(simulator, lake, run="another", key="another").run()
-        it = recorder(simulator, lake, attempt=2, key="newer")
+            await recorder(simulator, lake, run="another", key="key-of-another-run").run()
+        it = recorder(simulator, lake, attempt=2, key="key-of-the-newer-try")
         newer = asyncio.create_task(it.run())
         await asyncio.to_thread(simulator.feed.wait_until, lambda views: sum(bool(v.topics) for v in views) == 2)
         await advance(simulator, 13)  # both hear these
@@ -497,6 +502,21 @@ def test_faults_of_all_kinds_by_chance_lose_and_double_nothing_that_is_not_in_a_
     wanted = {row[:2]: row for row in final(market, simulator.feed.now())}
     assert {key for key in wanted if compacted.get(key) != wanted[key]} <= {each[:2] for each in lacking}
     assert recorded(lake)
+
+
+def test_the_command_records_a_session_to_its_end_and_says_what_it_missed(
+    market: GeneratedMarket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = SimulatedClock(HOURS.pre_open - timedelta(minutes=5), speed=0)
+    feed = FeedConfig(script=SCRIPT, paced_by_readers=True)
+    arguments = ["record", "--session", str(DAY), "--lake", str(tmp_path / "lake"), "--url"]
+    with running(SimulatorConfig(market, clock=clock, plan=PLANS["realtime"], feed=feed)) as simulator:
+        assert main([*arguments, simulator.url]) == 0
+        lake = Lake.open(tmp_path / "lake")
+        assert not missed(simulator, lake, market, whole_session("equities", DAY))
+        assert "equities 2024-07-03: ended, " in capsys.readouterr().err
+        assert main([*arguments, simulator.url]) == 2
+        assert "next session begins at 2024-07-05 04:00" in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_the_inbox_has_no_room_for_is_a_gap(
