@@ -23,6 +23,7 @@ from bellwether.config.settings import StreamingSettings
 from bellwether.errors import LakeError, LeaseHeld, StreamRefused
 from bellwether.lake import Lake, paths
 from bellwether.lake.local import LocalStorage
+from bellwether.schemas import INDEX_BARS
 from bellwether.simulator.faults import Chance, Fault
 from bellwether.simulator.feed.broadcasts import broadcasts
 from bellwether.simulator.feed.feed import FeedConfig
@@ -70,11 +71,12 @@ def lake(tmp_path: Path) -> Lake:
 def recorder(
     simulator: RunningSimulator, lake: Lake, *, attempt: int = 1, run: str = "run", **options: Any
 ) -> Recorder:
+    asked: Assignment = options.pop("asked", ASSIGNMENT)
     return Recorder(
         lake,
-        ASSIGNMENT,
+        asked,
         Writer(run, attempt, 4711),
-        Endpoint(stream_url(simulator.url, "equities"), options.pop("key", KEY)),
+        Endpoint(stream_url(simulator.url, asked.dataset), options.pop("key", KEY)),
         symbols=options.pop("symbols", TICKERS),
         settings=StreamingSettings(batch_s=1, idle_s=120),
         feed=FeedTime(simulator.feed, speed=1000, grace_s=0.1),
@@ -261,7 +263,7 @@ def test_a_connection_that_ends_before_it_streams_is_made_again_with_all_topics(
     assert not missed(simulator, lake, market)
     assert len(simulator.requests) == len(faults) + 1
     (gap, _) = gaps(lake)
-    assert "meanwhile: " in gap.evidence
+    assert "; meanwhile " in gap.evidence
 
 
 def test_a_frame_torn_in_the_middle_is_missed_and_in_a_gap(
@@ -376,6 +378,46 @@ def test_a_late_answer_to_the_key_is_waited_for(
     missed(simulator, lake, market)
     assert causes(lake)[0] == "late_start"
     assert recorded(lake)
+
+
+def test_topics_that_are_not_acknowledged_in_time_are_asked_for_on_another_connection(
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket
+) -> None:
+    simulator.faults.add(Fault(kind="mute", at="subscribe"))
+
+    async def work() -> None:
+        recording = asyncio.create_task((it := recorder(simulator, lake)).run())
+        await asyncio.to_thread(simulator.feed.wait_until, bool)
+        await go_on_until_reconnected(simulator, 0)
+        it.stop()
+        await recording
+
+    run(work())
+    missed(simulator, lake, market)
+    assert recorded(lake)
+    assert causes(lake) == ["unanswered", "stopped"]
+    assert gaps(lake)[0].evidence == "2 topics not acknowledged, AM.AAPL first within 15 s"
+
+
+def test_an_index_is_recorded_by_its_minutes(simulator: RunningSimulator, lake: Lake, market: GeneratedMarket) -> None:
+    asked = Assignment(dataset="indices", session=DAY, start=START, until=HOURS.close)
+
+    async def work() -> None:
+        it = recorder(simulator, lake, asked=asked, symbols=["I:VIX"])
+        recording = asyncio.create_task(it.run())
+        await subscribed(simulator, ["I:VIX"])
+        await advance(simulator, 60)
+        it.stop()
+        await recording
+
+    run(work())
+    table = compact(lake, "indices", DAY).table
+    served = market.bars("I:VIX", DAY)
+    first = int(HOURS.open.timestamp()) * 1000
+    is_heard = (served.start_ms >= first) & (served.start_ms < first + 59 * 60_000)
+    assert table.schema == INDEX_BARS
+    assert table["close"].to_pylist()[: is_heard.sum()] == served.close[is_heard].tolist()
+    assert is_heard.sum() == 59
 
 
 @pytest.mark.parametrize("plan", [PLANS["realtime"], OPEN])

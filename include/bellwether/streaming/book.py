@@ -4,6 +4,7 @@ It is given what came in order and writes it in order, so that what stands in a 
 went before. Blocking; the recorder calls it in a thread, one call at a time.
 """
 
+from collections import Counter
 from datetime import datetime
 
 from bellwether.lake import Lake
@@ -48,7 +49,7 @@ class Book:
         self._log = GapLog(lake, assignment.dataset, assignment.session, writer.name)
         self._quiet = Quiet()
         self._lasting: list[Gap] = []
-        self._failures: list[str] = []
+        self._failures: Counter[str] = Counter()
         self._listening_ms: int | None = None
         self._has_listened = False
         self._covered_ms = to_ms(assignment.start)
@@ -194,7 +195,7 @@ class Book:
             self._has_listened = False  # nothing is missed yet; who is not back in time comes late
             return
         self._open(cause, evidence)
-        self._failures.append(cause)
+        self._failures[cause] += 1
 
     def _cover(self, until_ms: int) -> None:
         self._covered_ms = min(max(self._covered_ms, until_ms), to_ms(self._assignment.until))
@@ -219,9 +220,10 @@ class Book:
         return max(self._assignment.start, from_ms(self._covered_ms - _ORDER_SLACK_MS))
 
     def _end_gaps(self, end_ms: int) -> None:
-        evidence = f"meanwhile: {', '.join(self._failures)}" if len(self._failures) > 1 else ""
+        counted = ", ".join(f"{count} {cause}" for cause, count in self._failures.items())
         while self._lasting:
-            gap = self._log.end(self._lasting[0], from_ms(end_ms), evidence)
+            is_told = self._failures in (Counter(), Counter({self._lasting[0].cause: 1}))
+            gap = self._log.end(self._lasting[0], from_ms(end_ms), "" if is_told else f"meanwhile {counted}")
             del self._lasting[0]
             log.info("gap ended", cause=gap.cause, seconds=(from_ms(end_ms) - gap.start_utc).total_seconds())
         self._failures.clear()

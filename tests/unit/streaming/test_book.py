@@ -111,11 +111,11 @@ def test_a_lost_connection_is_a_gap_from_what_was_heard_last_until_something_is_
 ) -> None:
     book = began(lake, hand)
     given(book, Listening(NOON_MS), frame(bar(minute=4), arrived_s=301), Lost("dropped", "reset by peer"))
-    given(book, Lost("unreachable", "refused"), Listening(NOON_MS + 420_000))
+    given(book, *[Lost("unreachable", "refused")] * 2, Listening(NOON_MS + 420_000))
     assert told(lake) == [("dropped", at(240), None)]  # the vendor promises no order: a minute more
     given(book, frame(bar(minute=6), arrived_s=422))
     assert told(lake) == [("dropped", at(240), at(427))]
-    assert gap_log(lake).read()[0].evidence == "reset by peer; meanwhile: dropped, unreachable"
+    assert gap_log(lake).read()[0].evidence == "reset by peer; meanwhile 1 dropped, 2 unreachable"
 
 
 def test_a_gap_ends_a_minute_after_the_acknowledgement_when_nothing_comes(lake: Lake, hand: Hand) -> None:
