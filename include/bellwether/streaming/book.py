@@ -50,6 +50,7 @@ class Book:
         self._quiet = Quiet()
         self._lasting: list[Gap] = []
         self._failures: Counter[str] = Counter()
+        self._refused: set[str] = set()
         self._listening_ms: int | None = None
         self._has_listened = False
         self._covered_ms = to_ms(assignment.start)
@@ -130,10 +131,11 @@ class Book:
             case Added(tickers):
                 start = self._assignment.start
                 self._add(self._log.open(start, tickers, "not_yet_discovered", self._feed.now(), ""))
-            case Refused(ticker, words):
+            case Refused(ticker, words) if ticker not in self._refused:
                 gap = self._log.open(self._assignment.start, [ticker], "refused", self._feed.now(), words)
                 self._log.end(gap, self._assignment.until)
                 self._gaps += 1
+                self._refused.add(ticker)  # every connection is told again
             case Dropped(frames, until_ms):
                 self._hole("overflow", f"{frames} frames found no room", until_ms)
 

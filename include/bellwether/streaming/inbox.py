@@ -131,16 +131,18 @@ def _events(frame: Frame) -> int:
     return frame.content.count(b"}")
 
 
-def stretches(items: list[Item]) -> Iterator[list[Frame] | Note]:
-    """Yield the items in order, frames that follow each other together."""
+def stretches(items: list[Item], most_events: int) -> Iterator[list[Frame] | Note]:
+    """Yield the items in order, frames that follow each other together, up to about so many events."""
     frames: list[Frame] = []
+    events = 0
     for item in items:
+        if frames and (events >= most_events or not isinstance(item, Frame)):
+            yield frames
+            frames, events = [], 0
         if isinstance(item, Frame):
             frames.append(item)
-            continue
-        if frames:
-            yield frames
-            frames = []
-        yield item
+            events += _events(item)
+        else:
+            yield item
     if frames:
         yield frames

@@ -204,7 +204,7 @@ class Recorder:
 
     async def _write(self) -> None:
         """Have everything written that has come."""
-        for stretch in stretches(self._inbox.waiting()):
+        for stretch in stretches(self._inbox.waiting(), self._settings.batch_rows):
             await asyncio.to_thread(self._book.take, stretch)
             self._inbox.done(len(stretch) if isinstance(stretch, list) else 1)
         if not self._book.is_settled:

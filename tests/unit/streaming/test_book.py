@@ -41,7 +41,7 @@ def began(lake: Lake, hand: Hand, writer: Writer = FIRST, before: Heartbeat | No
 
 
 def given(book: Book, *items: Item) -> None:
-    for stretch in stretches(list(items)):
+    for stretch in stretches(list(items), 1000):
         book.take(stretch)
 
 
@@ -146,7 +146,8 @@ def test_what_a_silent_connection_answers_covers_as_rows_do(lake: Lake, hand: Ha
 def test_tickers_that_join_or_are_refused_have_gaps_of_their_own(lake: Lake, hand: Hand) -> None:
     book = began(lake, hand)
     given(book, Listening(NOON_MS), frame(bar()), Added(("O:A", "O:B")), Refused("O:C", "invalid topic: AM.O:C"))
-    given(book, Listening(NOON_MS + 600_000), frame(bar(minute=10), arrived_s=661))
+    given(book, Refused("O:C", "once more"), Listening(NOON_MS + 600_000), frame(bar(minute=10), arrived_s=661))
+    assert len(told(lake)) == 2
     gaps = {gap.cause: gap for gap in gap_log(lake).read()}
     assert (gaps["not_yet_discovered"].symbols, gaps["not_yet_discovered"].end_utc) == (("O:A", "O:B"), at(660))
     assert (gaps["refused"].symbols, gaps["refused"].end_utc) == (("O:C",), ASSIGNMENT.until)

@@ -32,9 +32,11 @@ def test_drops_are_told_of_when_nothing_comes_after_them() -> None:
     assert inbox.waiting() == [Dropped(1, frame(arrived_s=1).arrived_ms)]
 
 
-def test_frames_that_follow_each_other_are_written_together() -> None:
-    one, two, three = (frame(bar(minute=minute)) for minute in range(3))
-    assert list(stretches([one, two, Listening(1), three])) == [[one, two], Listening(1), [three]]
+def test_frames_that_follow_each_other_are_written_together_up_to_a_number_of_events() -> None:
+    one, two, three, four = (frame(bar(minute=minute)) for minute in range(4))
+    items = [one, two, three, Listening(1), Listening(2), four]
+    assert list(stretches(items, 9)) == [[one, two, three], Listening(1), Listening(2), [four]]
+    assert list(stretches(items, 2)) == [[one, two], [three], Listening(1), Listening(2), [four]]
 
 
 def test_waits_grow_to_half_a_minute_and_are_drawn_from_the_whole_range() -> None:
