@@ -76,6 +76,24 @@ class SnapshotMissed(BellwetherError):
     advice = "nobody can capture this session any more; see why its run came late, so that the next one does not"
 
 
+class StreamError(BellwetherError):
+    """A recorder cannot go on; what had come is on disk."""
+
+    advice = "the recorder ended; what it did not hear is an open gap: see the text, then clear"
+
+
+class StreamRefused(StreamError):
+    """The vendor refuses the key or the plan: connecting again cannot help."""
+
+    advice = "the key, or its plan, has no such stream; correct the Connection, then clear"
+
+
+class LeaseHeld(StreamError):
+    """Another recorder writes this dataset and session; the message names it."""
+
+    advice = "one recorder is enough: let the other go on, or stop it, then clear"
+
+
 class VendorError(BellwetherError):
     """A request to the vendor did not give the promised answer.
 

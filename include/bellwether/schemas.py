@@ -254,6 +254,37 @@ HEALTH = pa.schema(
 )
 """One row per session looked back on and dataset, as of when the partition's own session was looked at."""
 
+LIVE_BARS = pa.schema(
+    [
+        *(
+            pa.field(field.name, field.type, nullable=field.nullable or field.name == "volume")
+            for field in EQUITIES
+            if field.name != "transactions"
+        ),
+        pa.field("arrived_utc", TIMESTAMP, nullable=False),
+        pa.field("arrival", pa.int64(), nullable=False),
+    ]
+)
+"""Minutes as they were broadcast, one row per broadcast: a minute that a late print changed has several. `arrived_utc`
+is when it came, by the feed's time, `arrival` its number at the recorder that heard it. An index has no volumes."""
+
+GAPS = pa.schema(
+    [
+        pa.field("gap_id", pa.string(), nullable=False),
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("session", pa.date32(), nullable=False),
+        pa.field("start_utc", TIMESTAMP, nullable=False),
+        pa.field("end_utc", TIMESTAMP, nullable=True),
+        pa.field("symbols", pa.list_(pa.string()), nullable=False),
+        pa.field("cause", pa.string(), nullable=False),
+        pa.field("opened_utc", TIMESTAMP, nullable=False),
+        pa.field("closed_utc", TIMESTAMP, nullable=True),
+        pa.field("evidence", pa.string(), nullable=False),
+    ]
+)
+"""Intervals whose broadcasts a recorder may not have heard, of all symbols (`*`) or of some. `end_utc` is null while it
+lasts, `closed_utc` until what it hid is filled."""
+
 KEYWORD_SEPARATOR = "|"
 
 

@@ -276,7 +276,7 @@ def test_faults_chance_and_clock_are_steered_from_outside(market: GeneratedMarke
         assert get(simulator, "/v1/marketstatus/now").status == 500
         assert control(simulator, "DELETE", "faults") == (200, [])
         control(simulator, "POST", "clock", {"now_utc": "2024-07-03T18:00:00Z"})
-        assert control(simulator, "GET", "clock")[1] == {"now_utc": "2024-07-03T18:00:00Z"}
+        assert control(simulator, "GET", "clock")[1] == {"now_utc": "2024-07-03T18:00:00Z", "speed": 0.0}
         assert body(simulator, "/v1/marketstatus/now")["serverTime"] == "2024-07-03T14:00:00-04:00"
         assert {entry.path for entry in simulator.requests} == {"/v1/marketstatus/now"}
 

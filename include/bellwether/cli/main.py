@@ -17,6 +17,7 @@ _COMMANDS = {
     "backfill": "capture a range of sessions",
     "discover": "find the option contracts that matter on a session, and say why each was chosen",
     "replay-raw": "publish a range of sessions again from the raw responses, without the vendor",
+    "record": "record a session's minutes as they are broadcast, until its end",
     "consolidate": "build the gold of a session from what is published of it",
     "coverage": "show what is known of each session",
     "crosscheck": "compare a session's minutes with the vendor's day bars",

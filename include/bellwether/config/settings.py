@@ -1,4 +1,4 @@
-"""`settings.yaml`: the lake, the cut of tasks, the place of rate limits, what gold is computed by, logging."""
+"""`settings.yaml`: the lake, the cut of tasks, the place of rate limits, what gold is computed by, streams, logging."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -75,6 +75,22 @@ class ConsolidationSettings(FeatureSettings):
     chain: ChainSettings = ChainSettings()
 
 
+class StreamingSettings(Model):
+    """How streams are recorded.
+
+    Attributes
+    ----------
+    batch_s, batch_rows
+        What has come is written after so many seconds of the feed, or as soon as it is so many rows.
+    idle_s
+        A connection that says nothing for so many seconds of the feed is asked whether it lives.
+    """
+
+    batch_s: float = Field(default=5.0, gt=0, le=300)
+    batch_rows: int = Field(default=50_000, ge=1, le=1_000_000)
+    idle_s: float = Field(default=120.0, ge=10, le=3600)
+
+
 class LoggingSettings(Model):
     """How the command line logs; in Airflow, Airflow's own settings hold."""
 
@@ -88,4 +104,5 @@ class Settings(Model):
     ingest: IngestSettings = IngestSettings()
     limits: LimitSettings = LimitSettings()
     consolidation: ConsolidationSettings = ConsolidationSettings()
+    streaming: StreamingSettings = StreamingSettings()
     logging: LoggingSettings = LoggingSettings()

@@ -77,6 +77,21 @@ def quarantine(dataset: str, session: date, stage_id: str) -> PurePosixPath:
     return _in_zone("quarantine", dataset, session) / f"{stage_id}.parquet"
 
 
+def live(dataset: str, session: date) -> PurePosixPath:
+    """Return the folder of what was streamed of one session, as it came."""
+    return _in_zone("live", dataset, session)
+
+
+def gaps(dataset: str, session: date) -> PurePosixPath:
+    """Return the folder of the events of a streamed session's gaps."""
+    return _in_zone("live", "gaps", session) / dataset
+
+
+def lease(dataset: str, session: date) -> PurePosixPath:
+    """Return the JSON record of which recorder writes a streamed session."""
+    return _in_state("streams", dataset, session)
+
+
 def quality(dataset: str, session: date) -> PurePosixPath:
     """Return the JSON result of the session's last validation."""
     return _in_state("quality", dataset, session)

@@ -103,7 +103,7 @@ class Control:
 
     async def _get_clock(self, request: web.Request) -> web.Response:
         _check_local(request)
-        return _json({"now_utc": self._clock.now()})
+        return _json({"now_utc": self._clock.now(), "speed": self._clock.speed})
 
     async def _set_clock(self, request: web.Request) -> web.Response:
         setting = await _body(request, _ClockSetting)

@@ -18,6 +18,11 @@ class SteeredClock:
         """Return the current time, aware, in UTC."""
         return self._clock.now()
 
+    @property
+    def speed(self) -> float:
+        """Simulated seconds per real second; 0 while it stands or is driven."""
+        return self._clock.speed if isinstance(self._clock, SimulatedClock) else 1.0
+
     def now_ms(self) -> int:
         """Return the current time in whole ms UTC."""
         return (self.now() - _EPOCH) // timedelta(milliseconds=1)
@@ -32,8 +37,7 @@ class SteeredClock:
 
     def seconds_until(self, moment_ms: int) -> float:
         """Return how many real seconds a moment, ms UTC, is away; infinitely many where the clock stands still."""
-        speed = self._clock.speed if isinstance(self._clock, SimulatedClock) else 1.0
         left_s = (moment_ms - self.now_ms()) / 1000
         if left_s <= 0:
             return 0.0
-        return left_s / speed if speed else math.inf
+        return left_s / self.speed if self.speed else math.inf

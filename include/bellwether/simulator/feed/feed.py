@@ -118,6 +118,10 @@ class Feed:
             connections.remove(connection)
             self._on_change()
 
+    def now(self) -> datetime:
+        """Return the streams' time, aware, in UTC."""
+        return self._clock.now()
+
     def close(self) -> None:
         """Tell all clients that the server goes away."""
         for connection in self._conductor.connections:
@@ -177,6 +181,10 @@ class FeedDriver:
     def follow(self, clock: Clock) -> None:
         """Let another clock run; what it passes is broadcast, and clients too slow for that are cut off."""
         self._loop.call_soon_threadsafe(self._feed.follow, clock)
+
+    def now(self) -> datetime:
+        """Return the streams' time: a `Clock` for who records them in the same process."""
+        return self._feed.now()
 
     def connections(self) -> list[ConnectionView]:
         """Return the connections, in the order in which they were made."""

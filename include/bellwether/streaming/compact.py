@@ -1,0 +1,105 @@
+"""One table of what was recorded of a session: the last broadcast of each minute, in order.
+
+Whoever wrote, however often, and however two writers overlapped, the same broadcasts give the same table: what arrived
+last wins, and of what arrived in the same millisecond the one with more volume, since late prints add to it.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bellwether.calendar import midnight
+from bellwether.lake import Lake
+from bellwether.schemas import EQUITIES, INDEX_BARS, LIVE_BARS
+from bellwether.streaming.batches import Batches
+
+_VALUES = ("open", "high", "low", "close", "volume", "vwap")
+_ORDER = ("ticker", "ts", "arrived_utc", "volume", "arrival", "writer")
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """A session's minutes as the stream has them.
+
+    Attributes
+    ----------
+    table
+        Schema `EQUITIES` for stocks and options (`transactions` null: they are not broadcast), `INDEX_BARS` for
+        indices, sorted by ticker and time.
+    arrivals
+        Rows that were recorded.
+    repeated
+        Of those, such that say what the row before of the same minute says: the vendor's repetitions, or two writers'.
+    changed
+        Of those, such that changed a minute.
+    """
+
+    table: pa.Table
+    arrivals: int
+    repeated: int
+    changed: int
+
+
+def compact(lake: Lake, dataset: str, session: date) -> Compacted:
+    """Read what was recorded of a session and return it as one table.
+
+    Parameters
+    ----------
+    lake, dataset, session
+        Of what.
+    """
+    rows = [
+        table.append_column("writer", pa.repeat(writer, table.num_rows))
+        for writer, table in Batches(lake, dataset, session).read()
+    ]
+    schema = INDEX_BARS if dataset == "indices" else EQUITIES
+    recorded = pa.concat_tables(rows) if rows else LIVE_BARS.append(pa.field("writer", pa.string())).empty_table()
+    return compact_rows(recorded, schema, session)
+
+
+def compact_rows(recorded: pa.Table, schema: pa.Schema, session: date) -> Compacted:
+    """Choose among recorded rows.
+
+    Parameters
+    ----------
+    recorded
+        Schema `LIVE_BARS`, and the name of the `writer`; in any order.
+    schema
+        Of the table wanted.
+    session
+        Rows of other New York days are left out.
+    """
+    start, end = (
+        pa.scalar(midnight(day), LIVE_BARS.field("ts").type) for day in (session, session + timedelta(days=1))
+    )
+    own = recorded.filter(pc.and_(pc.greater_equal(recorded["ts"], start), pc.less(recorded["ts"], end)))
+    own = own.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
+    follows = _equals_row_before(own, ("ticker", "ts"))
+    repeated = follows & _equals_row_before(own, _VALUES)
+    is_last = np.append(~follows[1:], True)[: len(own)]
+    chosen = own.filter(pa.array(is_last))
+    for field in schema:
+        if field.name not in LIVE_BARS.names:
+            chosen = chosen.append_column(field, pa.nulls(len(chosen), field.type))
+    return Compacted(
+        table=chosen.select(schema.names).cast(schema),
+        arrivals=len(own),
+        repeated=int(repeated.sum()),
+        changed=int((follows & ~repeated).sum()),
+    )
+
+
+def _equals_row_before(table: pa.Table, names: tuple[str, ...]) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    """Return for each row whether these columns are those of the row before, nulls equal to nulls."""
+    equal = np.ones(len(table), np.bool_)
+    equal[:1] = False
+    for name in names:
+        column = table[name]
+        before, after = column[:-1], column[1:]
+        same = pc.or_kleene(pc.equal(before, after).fill_null(False), pc.and_(before.is_null(), after.is_null()))
+        if len(table) > 1:
+            equal[1:] &= same.to_numpy().astype(np.bool_)
+    return equal

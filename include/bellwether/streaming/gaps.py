@@ -1,0 +1,185 @@
+"""What was not heard: intervals with their cause, from when they are opened until they are closed with evidence.
+
+Each event of a gap is one small file that is written once, so there is nothing a crash could leave half done: opened
+and not ended is a gap that lasts, ended and not closed one that waits to be filled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from itertools import count
+from pathlib import PurePosixPath
+
+import msgspec
+import pyarrow as pa
+
+from bellwether.errors import LakeError
+from bellwether.lake import Lake, paths
+from bellwether.lake.manifest import encode
+from bellwether.schemas import GAPS
+
+ALL = ("*",)
+"""The symbols of a gap that concerns everything that was subscribed to."""
+
+LATE = timedelta(minutes=16)
+"""For how long after its end a minute may still be broadcast anew, and then some."""
+
+
+class _Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened"):
+    gap_id: str
+    start_utc: datetime
+    symbols: tuple[str, ...]
+    cause: str
+    opened_utc: datetime
+    evidence: str
+
+
+class _Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
+    gap_id: str
+    end_utc: datetime
+    evidence: str
+
+
+class _Closed(msgspec.Struct, frozen=True, kw_only=True, tag="closed"):
+    gap_id: str
+    closed_utc: datetime
+    evidence: str
+
+
+_Event = _Opened | _Ended | _Closed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """An interval whose broadcasts may not have been heard.
+
+    Attributes
+    ----------
+    start_utc, end_utc
+        The interval in which they were due, by the feed's time; `end_utc` is None while it lasts.
+    symbols
+        `ALL`, or some.
+    cause
+        One word.
+    opened_utc, closed_utc
+        When it was noticed, and when what it hid was filled.
+    evidence
+        What was seen when it was opened, ended and closed.
+    """
+
+    gap_id: str
+    start_utc: datetime
+    end_utc: datetime | None = None
+    symbols: tuple[str, ...]
+    cause: str
+    opened_utc: datetime
+    closed_utc: datetime | None = None
+    evidence: str
+
+    @property
+    def lasts(self) -> bool:
+        """Whether nobody listens yet."""
+        return self.end_utc is None
+
+    def minutes_at_risk(self, now: datetime) -> tuple[datetime, datetime]:
+        """Return from which minute's start on, and until when, minutes may lack or be out of date.
+
+        A broadcast that was not heard may have been the first of the minute just over, or the last of one long over.
+        """
+        return self.start_utc - LATE, self.end_utc or now
+
+
+class GapLog:
+    """The gaps of one streamed (dataset, session).
+
+    Parameters
+    ----------
+    lake, dataset, session
+        Whose.
+    author
+        Part of the gaps' names: whoever opens them.
+    """
+
+    def __init__(self, lake: Lake, dataset: str, session: date, author: str) -> None:
+        self._storage = lake.storage
+        self._dataset = dataset
+        self._session = session
+        self._folder = paths.gaps(dataset, session)
+        self._author = author
+        self._numbers = count(1)
+
+    def open(self, start: datetime, symbols: Sequence[str], cause: str, now: datetime, evidence: str) -> Gap:
+        """Open a gap; it is on disk when this returns."""
+        gap_id = f"{now:%Y%m%dT%H%M%S%f}-{self._author}-{next(self._numbers)}"
+        opened = _Opened(
+            gap_id=gap_id,
+            start_utc=start,
+            symbols=tuple(symbols),
+            cause=cause,
+            opened_utc=now,
+            evidence=evidence,
+        )
+        self._write(opened)
+        return _begin(opened)
+
+    def end(self, gap: Gap, end: datetime, evidence: str = "") -> Gap:
+        """Say from when on somebody listens again."""
+        ended = _Ended(gap_id=gap.gap_id, end_utc=max(end, gap.start_utc), evidence=evidence)
+        self._write(ended)
+        return _go_on(gap, ended)
+
+    def close(self, gap: Gap, now: datetime, evidence: str) -> Gap:
+        """Say that what it hid is filled, and how that is known."""
+        closed = _Closed(gap_id=gap.gap_id, closed_utc=now, evidence=evidence)
+        self._write(closed)
+        return _go_on(gap, closed)
+
+    def read(self) -> list[Gap]:
+        """Return all gaps, in the order in which they were opened."""
+        events = [self._event(entry.key) for entry in self._storage.list(self._folder)]
+        gaps = {event.gap_id: _begin(event) for event in events if isinstance(event, _Opened)}
+        for event in sorted((each for each in events if not isinstance(each, _Opened)), key=_order):
+            gaps[event.gap_id] = _go_on(gaps[event.gap_id], event)
+        return sorted(gaps.values(), key=lambda gap: (gap.opened_utc, gap.gap_id))
+
+    def table(self) -> pa.Table:
+        """Return all gaps as rows of schema `GAPS`."""
+        rows = [
+            {**vars(gap), "symbols": list(gap.symbols), "dataset": self._dataset, "session": self._session}
+            for gap in self.read()
+        ]
+        return pa.Table.from_pylist(rows, schema=GAPS)
+
+    def _write(self, event: _Event) -> None:
+        name = f"{event.gap_id}.{event.__struct_config__.tag}.json"
+        self._storage.write(self._folder / name, encode(event))
+
+    def _event(self, key: PurePosixPath) -> _Event:
+        stored = self._storage.read(key)
+        if stored is None:
+            msg = f"{self._storage.url(key)} is gone while it is read: somebody deletes gaps"
+            raise LakeError(msg)
+        event: _Event = msgspec.json.decode(stored.content, type=_Event)
+        return event
+
+
+def _begin(event: _Opened) -> Gap:
+    return Gap(
+        gap_id=event.gap_id,
+        start_utc=event.start_utc,
+        symbols=event.symbols,
+        cause=event.cause,
+        opened_utc=event.opened_utc,
+        evidence=event.evidence,
+    )
+
+
+def _order(event: _Ended | _Closed) -> tuple[str, bool]:
+    return event.gap_id, isinstance(event, _Closed)
+
+
+def _go_on(gap: Gap, event: _Ended | _Closed) -> Gap:
+    evidence = "; ".join(filter(None, (gap.evidence, event.evidence)))
+    if isinstance(event, _Ended):
+        return replace(gap, end_utc=event.end_utc, evidence=evidence)
+    return replace(gap, closed_utc=event.closed_utc, evidence=evidence)

@@ -1,0 +1,245 @@
+"""The recorder: connects, reconnects, has the book written, and ends with everything on disk.
+
+Three things go on at once in one event loop: a connection whose reader only enqueues; a ticker that has what is due
+written in a thread; and, at most one at a time, the telling of a heartbeat. Each may be slow without the others.
+"""
+
+import asyncio
+import random
+import sys
+from collections.abc import Callable, Sequence
+
+from bellwether.config.settings import StreamingSettings
+from bellwether.errors import LakeError, LeaseHeld, StreamRefused
+from bellwether.lake import Lake
+from bellwether.logging import get_logger, redact, register_secret
+from bellwether.streaming.assignment import Assignment
+from bellwether.streaming.batches import Writer
+from bellwether.streaming.book import Book
+from bellwether.streaming.client import ANSWER_S, Connection, Endpoint
+from bellwether.streaming.feedtime import FeedTime
+from bellwether.streaming.inbox import Added, Inbox, Lost, stretches
+from bellwether.streaming.lease import Heartbeat, Lease
+from bellwether.streaming.protocol import ConnectionLost
+
+log = get_logger(__name__)
+
+_TICK_S = 0.05  # of real time
+_BEAT_S = 15.0
+_DISK_AGAIN_S = 5.0
+_LIVED_S = 10.0  # a connection that lived as long was no failure to connect
+_COOL_DOWN_S = 30.0  # until the vendor has noticed that another connection is gone
+_MOST_WAITING_BYTES = 128 * 1024 * 1024
+
+
+def backoff_s(failures: int, draw: float) -> float:
+    """Return how many seconds to wait after so many failures in a row; `draw`, 0 to 1, keeps clients apart."""
+    return draw * min(30.0, 0.5 * 2.0 ** min(failures, 10))
+
+
+class Recorder:
+    """Records one dataset of one session.
+
+    Parameters
+    ----------
+    lake, assignment, writer
+        Where to, what, and who.
+    endpoint
+        Where from.
+    symbols
+        `SPY`, or `*` for all there are.
+    settings
+        Of batches and patience.
+    feed
+        The feed's time; the machine's by default.
+    acknowledge
+        Told of every heartbeat, in a thread of its own; what it counts is on disk. An error of it ends the recording.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        assignment: Assignment,
+        writer: Writer,
+        endpoint: Endpoint,
+        *,
+        symbols: Sequence[str],
+        settings: StreamingSettings,
+        feed: FeedTime | None = None,
+        acknowledge: Callable[[Heartbeat], object] = lambda _: None,
+    ) -> None:
+        register_secret(endpoint.key)
+        self._feed = feed or FeedTime()
+        self._lake = lake
+        self._assignment = assignment
+        self._settings = settings
+        self._endpoint = endpoint
+        self._topics = [f"AM.{symbol}" for symbol in symbols]
+        self._inbox = Inbox(_MOST_WAITING_BYTES)
+        self._book = Book(lake, assignment, writer, self._feed)
+        self._lease = Lease(lake, assignment.dataset, assignment.session, writer)
+        self._acknowledge = acknowledge
+        self._telling: asyncio.Task[object] | None = None
+        self._connection: Connection | None = None
+        self._stopped = asyncio.Event()
+        self._is_superseded = False
+
+    @property
+    def _is_over(self) -> bool:
+        return self._book.is_complete or self._feed.now() >= self._assignment.until
+
+    def stop(self) -> None:
+        """Flush and end; to be called in the event loop, as a signal handler does."""
+        self._stopped.set()
+
+    async def add(self, symbols: Sequence[str]) -> None:
+        """Record more symbols, without a new connection; what they missed is a gap."""
+        new = [symbol for symbol in dict.fromkeys(symbols) if f"AM.{symbol}" not in self._topics]
+        if not new:
+            return
+        self._inbox.note(Added(tuple(new)))
+        topics = [f"AM.{symbol}" for symbol in new]
+        self._topics += topics
+        if self._connection is not None:
+            await self._connection.want(topics)
+
+    async def run(self) -> Heartbeat:
+        """Record until the assignment's end, or until `stop`.
+
+        Returns
+        -------
+        Heartbeat
+            The last one: `ended`, or `stopped` where something is left to record.
+
+        Raises
+        ------
+        StreamRefused
+            The vendor refuses the key or all topics.
+        LeaseHeld
+            Another recorder is, or has become, the writer.
+        LakeError
+            The last rows could not be written.
+        """
+        await asyncio.to_thread(self._lake.storage.clean)
+        before = await asyncio.to_thread(self._lease.take, self._feed.now())
+        await asyncio.to_thread(self._book.resume, before)
+        if self._is_over:
+            return await self._end()
+        streaming = asyncio.create_task(self._stream())
+        try:
+            await self._go_on(streaming)
+        finally:
+            streaming.cancel()
+            if not (self._is_over or self._is_superseded):
+                self._inbox.note(_why(streaming))
+            last = await self._end()
+            await asyncio.wait({streaming})
+        if not streaming.cancelled() and (error := streaming.exception()):
+            raise error
+        return last
+
+    async def _go_on(self, streaming: asyncio.Task[None]) -> None:
+        """Have everything written that is due, until there is a reason to end."""
+        batch = self._feed.deadline(self._settings.batch_s)
+        beat = self._feed.deadline(_BEAT_S)
+        again = self._feed.deadline(_DISK_AGAIN_S)
+        is_failing = False
+        stopped = asyncio.create_task(self._stopped.wait())
+        try:
+            while not (stopped.done() or streaming.done() or self._is_over):
+                await asyncio.wait({streaming, stopped}, timeout=_TICK_S, return_when=asyncio.FIRST_COMPLETED)
+                is_full = self._inbox.events >= self._settings.batch_rows
+                try:
+                    if is_failing and not again.is_over:
+                        continue
+                    if self._inbox.notes or is_full or batch.is_over or not self._book.is_settled:
+                        await self._write()
+                        batch.restart()
+                        is_failing = False
+                    if beat.is_over:
+                        await self._beat()
+                        beat.restart()
+                except LeaseHeld:
+                    self._is_superseded = True
+                    raise
+                except LakeError as error:  # what came waits in the inbox; what does not fit is a gap
+                    log.error("not written", problem=str(error), waiting=len(self._inbox))
+                    is_failing = True
+                    again.restart()
+                    self._tell(self._book.heartbeat(f"cannot write: {error}"))
+        finally:
+            stopped.cancel()
+        if self._is_over:
+            await self._prove_the_end()
+
+    async def _prove_the_end(self) -> None:
+        """Have a listening connection say that it lives: what it did not say until now was not broadcast."""
+        connection = self._connection
+        if connection is None or not connection.is_listening:
+            return
+        await connection.ask()
+        answer = self._feed.deadline(ANSWER_S)
+        while connection.is_asked and not answer.is_over:
+            await asyncio.sleep(_TICK_S)
+
+    async def _stream(self) -> None:
+        failures = 0
+        while True:
+            self._connection = Connection(
+                self._endpoint, self._topics, self._feed, self._inbox, idle_s=self._settings.idle_s
+            )
+            life = self._feed.deadline(_LIVED_S)
+            try:
+                await self._connection.run()
+            except ConnectionLost as lost:
+                listened = self._connection.is_listening
+                self._connection = None
+                self._inbox.note(Lost(lost.cause, lost.evidence))
+                failures = 0 if listened and life.is_over else failures + 1
+                wait_s = backoff_s(failures, random.random())  # noqa: S311 - no secret
+                if lost.cause == "max_connections":
+                    wait_s += _COOL_DOWN_S
+                log.warning("connection lost", cause=lost.cause, evidence=lost.evidence, again_in_s=round(wait_s, 1))
+                await self._feed.sleep(wait_s)
+
+    async def _write(self) -> None:
+        """Have everything written that has come."""
+        for stretch in stretches(self._inbox.waiting(), self._settings.batch_rows):
+            await asyncio.to_thread(self._book.take, stretch)
+            self._inbox.done(len(stretch) if isinstance(stretch, list) else 1)
+        if not self._book.is_settled:
+            await asyncio.to_thread(self._book.settle)
+
+    async def _beat(self) -> None:
+        is_listening = self._connection is not None and self._connection.is_listening
+        heartbeat = self._book.heartbeat("listening" if is_listening else "connecting")
+        await asyncio.to_thread(self._lease.renew, self._feed.now(), heartbeat)
+        self._tell(heartbeat)
+
+    def _tell(self, heartbeat: Heartbeat) -> None:
+        if self._telling is None or self._telling.done():
+            if self._telling is not None:
+                self._telling.result()
+            self._telling = asyncio.create_task(asyncio.to_thread(self._acknowledge, heartbeat))
+
+    async def _end(self) -> Heartbeat:
+        while len(self._inbox) or self._inbox.waiting():
+            await self._write()
+        is_over = self._is_over
+        if self._is_superseded:
+            await asyncio.to_thread(self._book.hand_over)
+        elif is_over:
+            await asyncio.to_thread(self._book.finish)
+        last = self._book.heartbeat("ended" if is_over else "stopped")
+        await asyncio.to_thread(self._lease.release, self._feed.now(), last)
+        return last
+
+
+def _why(streaming: asyncio.Task[None]) -> Lost:
+    """Return why a recording ends before its time; called while it does."""
+    error = sys.exception()
+    if error is None and streaming.done() and not streaming.cancelled():
+        error = streaming.exception()
+    if error is None:
+        return Lost("stopped", "told to stop")
+    return Lost("refused" if isinstance(error, StreamRefused) else "failed", redact(str(error)))
