@@ -124,6 +124,10 @@ class Recorder:
         LakeError
             The last rows could not be written.
         """
+        with self._thread:
+            return await self._record()
+
+    async def _record(self) -> Heartbeat:
         await self._in_thread(self._lake.storage.clean)
         before = await self._in_thread(self._lease.take, self._feed.now())
         await self._in_thread(self._book.resume, before)
