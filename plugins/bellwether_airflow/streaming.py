@@ -29,7 +29,7 @@ from bellwether_airflow.assets import EQUITIES_LIVE, INDICES_LIVE, OPTIONS_LIVE
 from bellwether_airflow.lifeline import die_with_supervisor
 from bellwether_airflow.notifiers.alert import Alert, tell
 from bellwether_airflow.retry import BellwetherRetryPolicy
-from bellwether_airflow.runs import TASK_DEFAULTS, emit, refuse_unknown_params, session_of
+from bellwether_airflow.runs import TASK_DEFAULTS, emit, session_of
 from bellwether_airflow.sensors import MarketOpenSensor
 from bellwether_airflow.timetables import SessionTimetable
 
@@ -93,7 +93,6 @@ def stream(dataset: str) -> dict[str, int]:
 
     die_with_supervisor()
     context = get_current_context()
-    refuse_unknown_params(context, ())
     lake, config, feed = connections.lake(), Config.load(), connections.feed_time()
     assignment = whole_session(dataset, session_of(context["dag_run"]))
     known = partial(symbols_of, lake, config, dataset, assignment.session)
@@ -147,7 +146,8 @@ def compact(dataset: str) -> dict[str, int]:
 async def _record(recorder: "Recorder", feed: "FeedTime", known: Callable[[], Sequence[str] | None]) -> "Heartbeat":
     from bellwether.streaming.symbols import follow
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, recorder.stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, recorder.stop)
     following = asyncio.create_task(follow(recorder, feed, known))
     try:
         return await recorder.run()
