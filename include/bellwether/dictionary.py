@@ -8,7 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from bellwether.schemas import FORMS, GOLD, OPERATIONAL
+from bellwether.schemas import FORMS, GOLD, LIVE, OPERATIONAL
 
 ROWS: Final[Mapping[str, str]] = {
     "minutes": "a minute of the session of an equity; everything in it was known at the minute's end",
@@ -24,6 +24,9 @@ ROWS: Final[Mapping[str, str]] = {
     "dividends": "a cash dividend, past or announced",
     "rates": "a yield of the Treasury's par curve; known after its day",
     "tickers": "a listing of a ticker, living or ended",
+    "equities_live": "a minute of `equities` as it was broadcast last",
+    "options_live": "a minute of `options` as it was broadcast last",
+    "indices_live": "a minute of `indices` as it was broadcast last",
     "health": "a session looked back on and a dataset, as they stood when the partition's own session was looked at",
 }
 """What one row is."""
@@ -47,6 +50,11 @@ _EVERYWHERE: Final[Mapping[str, str]] = {
     "is_adjusted": "a corporate action changed what the contract delivers",
 }
 
+_OF_AN_INDEX: Final = {
+    **{name: f"{which} value, index points" for name, which in (("open", "first"), ("close", "last"))},
+    **{name: f"{name}est value, index points" for name in ("high", "low")},
+}
+
 _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
     "daily_bars": {"date": "the session"},
     "contracts": {
@@ -56,10 +64,10 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "chosen_by": "the rule that chose it, in words",
     },
     "indices": {
-        **{name: f"{which} value, index points" for name, which in (("open", "first"), ("close", "last"))},
-        **{name: f"{name}est value, index points" for name in ("high", "low")},
+        **_OF_AN_INDEX,
         "is_stale": "after the close of stocks, and equal to the bar before: the vendor repeats the last value",
     },
+    "indices_live": _OF_AN_INDEX,
     "options_snapshot": {
         "ts": "when the page came that holds the contract",
         "bid": "dollars a share; 0 is quoted by nobody",
@@ -204,7 +212,7 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
-_IN_ORDER: Final = GOLD | FORMS | OPERATIONAL
+_IN_ORDER: Final = GOLD | FORMS | LIVE | OPERATIONAL
 
 _HEAD: Final = """# Data dictionary
 

@@ -61,6 +61,9 @@ DUE: Final[Mapping[str, Due]] = {
     "tickers": Due("open", -60),
 }
 
+STREAMED: Final = Due("pre_open", -10)
+"""When the run that streams a session begins; each stream waits for its own hours."""
+
 LOOKED_AT: Final = Due("post_close", 120)
 """When the health of a session is looked at: every source of it is due by then, and has had time."""
 

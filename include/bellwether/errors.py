@@ -94,6 +94,12 @@ class LeaseHeld(StreamError):
     advice = "one recorder is enough: let the other go on, or stop it, then clear"
 
 
+class NotBroadcast(StreamError):
+    """A session is over at the feed, and nobody recorded it; the message says since when."""
+
+    advice = "a session is broadcast once; the daily producers fetch what it had"
+
+
 class VendorError(BellwetherError):
     """A request to the vendor did not give the promised answer.
 

@@ -335,6 +335,13 @@ GOLD: dict[str, Form] = {
 OPERATIONAL: dict[str, Form] = {"health": Form(HEALTH, ("session", "dataset"), subject=None)}
 """What is written down of the datasets themselves."""
 
-SCHEMAS: dict[str, pa.Schema] = {dataset: form.schema for dataset, form in (FORMS | GOLD | OPERATIONAL).items()}
+LIVE: dict[str, Form] = {
+    "equities_live": Form(EQUITIES),
+    "options_live": Form(EQUITIES),
+    "indices_live": Form(INDEX_BARS),
+}
+"""What the streams had of a session."""
+
+SCHEMAS: dict[str, pa.Schema] = {dataset: form.schema for dataset, form in (FORMS | GOLD | OPERATIONAL | LIVE).items()}
 SCHEMA_VERSION = 2
 """Of rows and manifests; a change of either takes the next number, and an entry in `bellwether.lake.migrations`."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bellwether.lake import Lake
     from bellwether.lake.location import Location
     from bellwether.sources.rest import PolygonRest
+    from bellwether.streaming.client import Endpoint
+    from bellwether.streaming.feedtime import FeedTime
 
 LAKE_CONN_ID = "lake_default"
 AIRFLOW_CONN_ID = "airflow_api"
@@ -41,6 +43,26 @@ def vendor() -> "PolygonRest":
     caller = f"{task.dag_id} {task.run_id} {task.task_id} {task.map_index}"
     retries = Config.load().retry_policy
     return PolygonHook().get_rest(retries, lane=task.dag_id, caller=caller, patience_s=retries.patience_s)
+
+
+def stream(dataset: str) -> "Endpoint":
+    """Return where `polygon_default` streams a dataset from, and with which key."""
+    from bellwether_airflow.hooks.polygon import PolygonHook  # noqa: PLC0415 - loads the vendor's client
+
+    return PolygonHook().get_stream(dataset)
+
+
+def feed_time() -> "FeedTime":
+    """Return the time of the streams of `polygon_default`: this machine's, or a simulator's.
+
+    Raises
+    ------
+    StreamError
+        The simulator does not answer.
+    """
+    from bellwether_airflow.hooks.polygon import PolygonHook  # noqa: PLC0415 - loads the vendor's client
+
+    return PolygonHook().get_feed_time()
 
 
 def lake() -> "Lake":

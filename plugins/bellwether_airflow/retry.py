@@ -23,7 +23,15 @@ class BellwetherRetryPolicy(RetryPolicy):
     `airflow_retries` of the error's rule in `retry_policy.yaml` is the most, its `default` for errors without a
     rule of their own; beyond the task's `retries` Airflow never goes. Waits longer than `patience_s` are not
     decided here: `bellwether_airflow.waiting` sits them out without using up a try.
+
+    Parameters
+    ----------
+    most
+        Of a task that goes on where it was, and so is retried as often as that; what is not one to retry still is not.
     """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
 
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: "Context | None" = None
@@ -51,14 +59,15 @@ class BellwetherRetryPolicy(RetryPolicy):
         rule = policies.rule_for(exception)
         if rule.airflow_retries == 0:
             return RetryDecision.fail(f"{name}: not one to retry, by retry_policy.yaml")
+        most, source = (self._most, "its task") if self._most else (rule.airflow_retries, "retry_policy.yaml")
         tries = tries_since_clear(try_number, max_tries, context["task"].retries) if context else try_number
-        if tries > rule.airflow_retries:
-            return RetryDecision.fail(f"{name}: no more than {rule.airflow_retries} retries by retry_policy.yaml")
+        if tries > most:
+            return RetryDecision.fail(f"{name}: no more than {most} retries by {source}")
         delay = _delay(exception, rule)
         if delay is not None and delay.total_seconds() > policies.longest_wait_s:
             longest = f"longest_wait_s of retry_policy.yaml, {policies.longest_wait_s:.0f} s"
             return RetryDecision.fail(f"{name}: asks for {delay.total_seconds():.0f} s, more than {longest}")
-        return RetryDecision.retry(delay, f"{name}: retry {tries} of {rule.airflow_retries} by retry_policy.yaml")
+        return RetryDecision.retry(delay, f"{name}: retry {tries} of {most} by {source}")
 
 
 def tries_since_clear(try_number: int, max_tries: int, retries: int | None) -> int:

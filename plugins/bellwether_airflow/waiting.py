@@ -29,7 +29,7 @@ _clock = SystemClock()
 # A task that defers may linger for up to [workers] min_heartbeat_interval, 5 s: its supervisor sleeps so long when it
 # sees the sockets close a moment before the process ends. Resumed while it lingers, Airflow 3.3.2 takes the end of the
 # old process for that of the new one, and a retry is used up.
-_SHORTEST_DEFERRAL = timedelta(seconds=10)
+SHORTEST_DEFERRAL = timedelta(seconds=10)
 
 
 class WaitingOperator(DecoratedOperator, PythonOperator):
@@ -87,7 +87,7 @@ class WaitingOperator(DecoratedOperator, PythonOperator):
         until = wait_until(error, policies, dataset=dataset, session=session, now=now)
         if until is None:
             return
-        until = max(until, now + _SHORTEST_DEFERRAL)
+        until = max(until, now + SHORTEST_DEFERRAL)
         waited_s += (until - now).total_seconds()
         if waited_s > policies.longest_wait_s:
             msg = (

@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from bellwether.errors import ConfigError, LakeError, Unauthorized
 from bellwether.lake import Lake
 from bellwether.logging import redact
 from bellwether.sources.rest import PolygonRest
+from bellwether.streaming.client import Endpoint
 from bellwether_airflow import connections
 from bellwether_airflow.hooks.polygon import PolygonHook
 
@@ -131,6 +133,29 @@ class TestConnection:
         connect(**fields)
         with pytest.raises(ConfigError, match=text):
             PolygonHook().get_rest(RetryPolicies(), lane="test")
+
+    @pytest.mark.parametrize(
+        ("fields", "url"),
+        [
+            ({}, "wss://socket.polygon.io/options"),
+            ({"host": "http://127.0.0.1", "port": 8321}, "ws://127.0.0.1:8321/options"),
+        ],
+    )
+    def test_streams_are_where_the_vendors_rest_is(self, connect: Connect, fields: dict[str, Any], url: str) -> None:
+        connect(password=KEY, **fields)
+        assert PolygonHook().get_stream("options") == Endpoint(url, KEY)
+
+    def test_of_streams_the_time_is_the_machines_unless_a_simulator_tells_its_own(
+        self, connect: Connect, vendor: Vendor
+    ) -> None:
+        vendor.body = json.dumps({"now_utc": "2024-07-03T13:30:00Z", "speed": 60})
+        connect(password=KEY, host=vendor.url)
+        assert PolygonHook().get_feed_time().real_s(60) == 60
+        assert vendor.requests == []
+        connect(password=KEY, host=f"{vendor.url}/", extra={"environment": "simulated"})
+        feed = PolygonHook().get_feed_time()
+        assert (feed.real_s(60), feed.now().date()) == (1, date(2024, 7, 3))
+        assert [request["path"] for request in vendor.requests] == ["/_simulator/clock"]
 
     def test_the_key_is_masked_in_logs_from_then_on(self, connect: Connect) -> None:
         connect(password=KEY)

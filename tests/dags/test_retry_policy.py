@@ -21,7 +21,9 @@ from bellwether.errors import (
     InputsChanged,
     InputsMissing,
     LakeError,
+    LeaseHeld,
     NotASession,
+    NotBroadcast,
     NotEntitled,
     NotFound,
     NothingProven,
@@ -32,6 +34,8 @@ from bellwether.errors import (
     RateLimited,
     ServerError,
     SnapshotMissed,
+    StreamError,
+    StreamRefused,
     Truncated,
     Unauthorized,
     VendorError,
@@ -68,6 +72,10 @@ DECISIONS: list[tuple[BaseException, list[RetryAction]]] = [
     (InputsMissing("equities is not published"), AT_ONCE),
     (InputsChanged("published anew"), AT_ONCE),
     (LakeError("disk full"), TWICE),
+    (StreamError("told to stop"), TWICE),
+    (LeaseHeld("recorded by another"), TWICE),
+    (StreamRefused("no such key"), AT_ONCE),
+    (NotBroadcast("over"), AT_ONCE),
     (ServerError("oops", url=URL, status=503), TWICE),
     (ConnectionFailed("no answer", url=URL), TWICE),
     (BadResponse("html", url=URL), TWICE),
@@ -125,6 +133,14 @@ def test_data_not_published_yet_are_asked_for_after_an_hour_where_no_task_waits_
 def test_without_a_context_tries_count_from_one() -> None:
     policy, error = BellwetherRetryPolicy(), ServerError("oops", url=URL)
     assert [policy.evaluate(error, number, 5).action for number in (2, 3)] == [RETRY, FAIL]
+
+
+def test_a_task_that_goes_on_where_it_was_is_retried_as_often_as_it_says_but_not_when_someone_must_act() -> None:
+    policy, context = BellwetherRetryPolicy(most=40), {"task": SimpleNamespace(retries=40)}
+    stopped = StreamError("told to stop")
+    assert [policy.evaluate(stopped, number, 40, context).action for number in (1, 40, 41)] == [RETRY, RETRY, FAIL]
+    assert policy.evaluate(stopped, 3, 40, context).reason == "StreamError: retry 3 of 40 by its task"
+    assert policy.evaluate(StreamRefused("no such key"), 1, 40, context).action is FAIL
 
 
 def test_the_reason_names_the_error_and_the_file() -> None:

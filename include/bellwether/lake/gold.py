@@ -42,6 +42,8 @@ class GoldSubmission:
         Counted oddities, by name.
     stage_id, run_id, config_hash, timings_s
         For the manifest.
+    is_provisional
+        Whether it comes from streams alone, and the daily pull may say otherwise.
     """
 
     dataset: str
@@ -54,6 +56,7 @@ class GoldSubmission:
     run_id: str
     config_hash: str
     timings_s: dict[str, float]
+    is_provisional: bool = False
 
 
 def publish_gold(
@@ -107,7 +110,7 @@ def publish_gold(
             schema_version=SCHEMA_VERSION,
             code_version=__version__,
             config_hash=submission.config_hash,
-            provenance=lake.provenance,
+            provenance="provisional" if submission.is_provisional and not lake.simulated else lake.provenance,
             replaces=paths.revision(current.manifest).name if current else None,
             inputs=submission.inputs,
             warnings=submission.warnings,

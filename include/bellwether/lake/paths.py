@@ -2,16 +2,17 @@
 
     <zone>/<dataset>/session=YYYY-MM-DD/...
 
-A session folder in `clean`, `gold` and `ops` holds exactly one file and nothing else, so that a plain read of
-the folder by pandas, Polars or DuckDB sees the published rows and only those.
+A session folder in `clean`, `gold` and `ops`, and one of the `*_live` in `live`, holds exactly one file and nothing
+else, so that a plain read of the folder by pandas, Polars or DuckDB sees the published rows and only those.
 """
 
 from datetime import date
 from pathlib import PurePosixPath
 
 from bellwether.lake.manifest import Manifest
+from bellwether.schemas import LIVE
 
-_ZONES = {"minutes": "gold", "chain": "gold", "health": "ops"}
+_ZONES = {"minutes": "gold", "chain": "gold", "health": "ops"} | dict.fromkeys(LIVE, "live")
 """Of datasets that are not captured."""
 
 MARKER = PurePosixPath("lake.json")

@@ -6,14 +6,14 @@ errors are quoted, tamed where the task dies; of any other exception its class a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Literal
 
 import msgspec
 
 from bellwether import errors
 from bellwether.config import Alerts
-from bellwether.errors import BellwetherError, NothingProven, SnapshotMissed, VendorError
+from bellwether.errors import BellwetherError, NotBroadcast, NothingProven, SnapshotMissed, VendorError
 from bellwether.logging import redact
 
 type Severity = Literal["warning", "error"]
@@ -24,11 +24,15 @@ QUARANTINED = "quarantined"
 REFUSED = "refused"
 LOST = "nothing staged"
 UNREAD = "unread"
+STALLED = "stalled"
 
 # `<!channel>` and `@everyone` would call a whole team.
 _MARKUP = str.maketrans({"<": "(", ">": ")", "@": "(at)"})
 _NAMES_SHOWN = 5
 _QUOTED = 200
+
+# Sessions that cannot be had by running a task again.
+_LOST = {SnapshotMissed.__name__, NotBroadcast.__name__}
 
 # Failures of these tasks alone leave the rest of the session published.
 _PARTIAL = ("ingest", "report")
@@ -166,7 +170,7 @@ def compose(run: FailedRun) -> Message:
     lines = [_line(name, _names(cause.tickers, cause.count), cause.example) for name, cause in tickers.items()]
     lines += [_line(name, _names(who, len(who)), words) for name, (who, words) in tasks.items()]
     causes = frozenset(tickers) | frozenset(tasks)
-    is_lost = SnapshotMissed.__name__ in causes <= {SnapshotMissed.__name__, NothingProven.__name__}
+    is_lost = bool(causes & _LOST) and causes <= {*_LOST, NothingProven.__name__}
     paragraphs = [
         f"{_headline(run)}.",
         "\n".join(lines),
@@ -177,6 +181,26 @@ def compose(run: FailedRun) -> Message:
     ]
     subject, body = f"{run.subject}: {_headline(run)}", "\n\n".join(filter(None, paragraphs))
     return Message(subject, body, severity, causes)
+
+
+def compose_stall(dataset: str, session: date, state: str, covered_utc: datetime, minutes: int) -> Message:
+    """Put into words that a stream goes on without hearing anything.
+
+    Parameters
+    ----------
+    dataset, session
+        Of what.
+    state, covered_utc
+        What the recorder does instead, and until when it has heard.
+    minutes
+        For how long, of the feed's time.
+    """
+    body = (
+        f"The recorder is alive, but has not listened, or not written, for {minutes} minutes: {_tame(state)}. It has "
+        f"everything until {covered_utc:%H:%M} UTC. What it does not hear is a gap, and it goes on trying; its log "
+        "says what it met."
+    )
+    return Message(f"{dataset}_live {session}: stalled", body, "error", frozenset({STALLED}))
 
 
 def why_quiet(message: Message, settings: Alerts, dag_id: str, today: date) -> str | None:

@@ -50,9 +50,13 @@ class FeedTime:
         """Return the feed's now in ms UTC."""
         return to_ms(self._clock.now())
 
+    def real_s(self, seconds: float) -> float:
+        """Return how many seconds of this machine a wait of so many of the feed takes."""
+        return seconds / self._speed
+
     async def sleep(self, seconds: float) -> None:
         """Wait so many seconds of the feed."""
-        await asyncio.sleep(seconds / self._speed)
+        await asyncio.sleep(self.real_s(seconds))
 
     def deadline(self, seconds: float) -> "Deadline":
         """Return a deadline so many seconds of the feed from now."""

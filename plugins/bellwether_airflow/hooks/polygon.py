@@ -1,4 +1,4 @@
-"""The connection type `polygon`: from an Airflow Connection to the library's REST transport.
+"""The connection type `polygon`: from an Airflow Connection to the library's REST transport and its streams.
 
 Also usable as any `HttpHook`, for endpoints Bellwether does not wrap. The API key never leaves this
 room but in the Authorization header; paging, decoding and retries are the library's.
@@ -30,6 +30,9 @@ from bellwether.logging import redact, register_secret
 from bellwether.sources.limit_stores import redis_url
 from bellwether.sources.limits import open_limit, requests_per_minute
 from bellwether.sources.rest import PolygonRest
+from bellwether.streaming.client import Endpoint, stream_url
+from bellwether.streaming.feedtime import FeedTime
+from bellwether.streaming.simulated import simulated_time
 
 _REDIS_CONN_ID: Final = "rate_limit"
 _ENVIRONMENTS: Final = ("production", "simulated")
@@ -115,6 +118,27 @@ class PolygonHook(HttpHook):
         )
         sdk = extra.get("sdk", "polygon")
         return PolygonRest(self.base_url, key, sdk=sdk, retries=retries, patience_s=patience_s, limit=limit)
+
+    def get_stream(self, dataset: str) -> Endpoint:
+        """Return where a dataset is streamed from, and with which key."""
+        connection = self.get_connection(self.polygon_conn_id)
+        self._set_base_url(connection)
+        return Endpoint(stream_url(self.base_url, dataset), self._key(connection))
+
+    def get_feed_time(self) -> FeedTime:
+        """Return the time of the streams: the machine's, or that of a simulator.
+
+        Raises
+        ------
+        ConfigError
+            The connection's environment is neither.
+        StreamError
+            The simulator does not answer.
+        """
+        if self.environment != "simulated":
+            return FeedTime()
+        self._set_base_url(self.get_connection(self.polygon_conn_id))
+        return simulated_time(self.base_url.rstrip("/"))
 
     def get_conn(self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None) -> Session:
         """Return a session that authenticates as the vendor expects; `run` uses it."""

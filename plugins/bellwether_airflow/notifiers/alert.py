@@ -49,6 +49,18 @@ def note_failure(context: "Context") -> None:
         context["ti"].xcom_push(key=FAILURE_KEY, value=describe(error))
 
 
+def tell(message: "Message", dag_id: str) -> None:
+    """Write a message to the log and, unless it is to be quiet, send it."""
+    from bellwether.monitoring.alerts import why_quiet
+
+    log.error(f"ALERT {message.subject}\n{message.body}", severity=message.severity)
+    quiet = why_quiet(message, _settings(), dag_id, _clock.now().date())
+    if quiet:
+        log.info("alert stays in the log", why=quiet)
+    else:
+        _deliver(message)
+
+
 class Alert(BaseNotifier):
     """Tells of a failed run, once.
 
@@ -76,26 +88,13 @@ class Alert(BaseNotifier):
         await sync_to_async(self.notify)(context)
 
     def _notify(self, context: "Context") -> None:
-        from bellwether.monitoring.alerts import compose, why_quiet
+        from bellwether.monitoring.alerts import compose
 
         dag_id, run_id = _identity(context)
-        message = compose(self._failed_run(context, dag_id, run_id))
-        log.error(f"ALERT {message.subject}\n{message.body}", severity=message.severity)
-        quiet = why_quiet(message, self._settings(), dag_id, _clock.now().date())
-        if quiet:
-            log.info("alert stays in the log", why=quiet)
-        else:
-            self._deliver(message)
+        tell(compose(self._failed_run(context, dag_id, run_id)), dag_id)
 
     def render_template_fields(self, context: "Context", jinja_env: object = None) -> None:
         """Do nothing: there is nothing to render, and Airflow's preparations for it fail without a full DAG."""
-
-    def _settings(self) -> Alerts:
-        try:
-            return Config.load().alerts
-        except ConfigError as error:
-            log.error("the configuration is wrong, so every alert is sent", error=str(error))
-            return Alerts()
 
     # --- what is known
 
@@ -128,30 +127,6 @@ class Alert(BaseNotifier):
         except Exception as error:  # noqa: BLE001 - an alert that knows less is better than none
             log.warning("Airflow did not answer, so the alert knows less", error=type(error).__name__)
             return otherwise
-
-    # --- where it goes
-
-    def _deliver(self, message: "Message") -> None:
-        try:
-            connection = BaseHook.get_connection(ALERTS_CONN_ID)
-        except AirflowNotFoundException:
-            log.warning("there is no Connection for alerts, so this one stands in the log only", conn_id=ALERTS_CONN_ID)
-            return
-        try:
-            addresses = list(_addresses(connection.extra_dejson))
-        except Exception as error:  # noqa: BLE001 - its text or trace might hold an address
-            log.error("the config of the Connection for alerts is no list of paths", error=type(error).__name__)
-            return
-        for logger in _TALKATIVE:
-            logging.getLogger(logger).setLevel(logging.CRITICAL)
-        for number, address in enumerate(addresses, start=1):
-            scheme = found[1] if (found := _SCHEME.match(address)) else "unreadable"
-            try:
-                delivered, problem = _send(address, message), "refused or not reached"
-            except Exception as error:  # noqa: BLE001 - one dead sink must not keep the others from hearing
-                delivered, problem = False, type(error).__name__
-            if not delivered:
-                log.error("a sink did not take the alert", sink=number, scheme=scheme, problem=problem)
 
 
 def _identity(context: "Context") -> tuple[str, str]:
@@ -205,6 +180,40 @@ def _failures(dag_id: str, run_id: str, task_id: str) -> "Failures | None":
 
     found = BaseXCom.get_one(key=FAILURES_KEY, dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=-1)
     return None if found is None else msgspec.convert(found, Failures)
+
+
+# --- where it goes
+
+
+def _settings() -> Alerts:
+    try:
+        return Config.load().alerts
+    except ConfigError as error:
+        log.error("the configuration is wrong, so every alert is sent", error=str(error))
+        return Alerts()
+
+
+def _deliver(message: "Message") -> None:
+    try:
+        connection = BaseHook.get_connection(ALERTS_CONN_ID)
+    except AirflowNotFoundException:
+        log.warning("there is no Connection for alerts, so this one stands in the log only", conn_id=ALERTS_CONN_ID)
+        return
+    try:
+        addresses = list(_addresses(connection.extra_dejson))
+    except Exception as error:  # noqa: BLE001 - its text or trace might hold an address
+        log.error("the config of the Connection for alerts is no list of paths", error=type(error).__name__)
+        return
+    for logger in _TALKATIVE:
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
+    for number, address in enumerate(addresses, start=1):
+        scheme = found[1] if (found := _SCHEME.match(address)) else "unreadable"
+        try:
+            delivered, problem = _send(address, message), "refused or not reached"
+        except Exception as error:  # noqa: BLE001 - one dead sink must not keep the others from hearing
+            delivered, problem = False, type(error).__name__
+        if not delivered:
+            log.error("a sink did not take the alert", sink=number, scheme=scheme, problem=problem)
 
 
 def _addresses(extra: Mapping[str, Any]) -> Iterator[str]:

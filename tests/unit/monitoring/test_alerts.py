@@ -1,6 +1,6 @@
 """What people are told of a failed run, and when they are not."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -14,6 +14,7 @@ from bellwether.monitoring.alerts import (
     Failures,
     Message,
     compose,
+    compose_stall,
     describe,
     group,
     together,
@@ -270,5 +271,19 @@ def test_what_cannot_be_had_later_is_nobodys_to_clear(tasks: dict[str, str | Non
     assert body.endswith(f"Clearing it would help nothing: {URL}")
 
 
+def test_a_session_that_was_not_streamed_is_nobodys_to_clear() -> None:
+    body = compose(run({"equities.wait": "NotBroadcast: over"})).body
+    assert "the daily producers fetch what it had." in body
+    assert body.endswith(f"Clearing it would help nothing: {URL}")
+
+
 def test_a_lost_ticker_beside_one_that_can_still_be_fetched_leaves_something_to_clear() -> None:
     assert compose(run(FETCH, failures(SnapshotMissed=("SPY",), RateLimited=("QQQ",)))).body.endswith(TAIL)
+
+
+def test_a_stream_that_stalled_is_told_of_with_what_it_does_instead() -> None:
+    message = compose_stall("equities", date(2025, 7, 1), "connecting", datetime(2025, 7, 1, 15, 2, tzinfo=UTC), 15)
+    assert (message.subject, message.severity) == ("equities_live 2025-07-01: stalled", "error")
+    assert "for 15 minutes: connecting. It has everything until 15:02 UTC." in message.body
+    mute = Mute(dag_id="session_stream", cause="stalled", until=date(2025, 7, 2), reason="feed down")
+    assert why_quiet(message, Alerts(mute=(mute,)), "session_stream", date(2025, 7, 1)) is not None

@@ -1,0 +1,79 @@
+"""What is published of a stream: its rows, and of each ticker whether a gap may hide something."""
+
+from pathlib import Path
+
+import pytest
+
+from bellwether.config import Config
+from bellwether.lake import Coverage, Lake, read
+from bellwether.schemas import LIVE
+from bellwether.streaming.batches import Batches, BatchRecord, Writer
+from bellwether.streaming.decode import decode
+from bellwether.streaming.gaps import ALL, GapLog
+from bellwether.streaming.live import live, publish_live
+from tests.unit.streaming.feeds import NOON, NOON_MS, SESSION, bar, frame
+
+
+def recorded(lake: Lake) -> GapLog:
+    """Record a minute of two tickers, and a gap of one of them."""
+    table = decode([frame(bar("AAPL"), bar("SPY"))], 0).table
+    record = BatchRecord(rows=2, last_arrival=1, covered_ms=NOON_MS)
+    Batches(lake, "equities", SESSION).write(Writer("run", 1, 10), 1, table, record)
+    gaps = GapLog(lake, "equities", SESSION, "test")
+    gaps.end(gaps.open(NOON, ["SPY"], "refused", NOON, "no such ticker"), NOON)
+    return gaps
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+def test_a_ticker_that_a_gap_concerns_is_partial_and_the_partition_is_provisional(
+    tmp_path: Path, simulated: bool
+) -> None:
+    lake = Lake.open(tmp_path, simulated=simulated)
+    recorded(lake)
+    published = publish_live(lake, Config(), "equities", SESSION, run_id="r")
+    assert published is not None
+    manifest = published.manifest
+    assert (manifest.dataset, manifest.rows) == ("equities_live", 2)
+    assert manifest.provenance == ("simulated" if simulated else "provisional")
+    assert {ticker: known.state for ticker, known in manifest.coverage.items()} == {
+        "AAPL": Coverage.COMPLETE,
+        "SPY": Coverage.PARTIAL,
+    }
+    assert manifest.coverage["SPY"].reason == "gaps that are not closed: refused"
+    [file] = (tmp_path / "live/equities_live" / f"session={SESSION}").iterdir()
+    assert file.name == "equities_live.parquet"
+
+
+def test_compacted_again_nothing_changes_unless_a_gap_was_closed(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path, simulated=True)
+    gaps = recorded(lake)
+
+    def publish() -> tuple[bool, int]:
+        published = publish_live(lake, Config(), "equities", SESSION, run_id="r")
+        assert published is not None
+        return published.changed, published.manifest.warnings["gaps"]
+
+    assert [publish(), publish()] == [(True, 1), (False, 1)]
+    gaps.close(gaps.read()[0], NOON, "REST had nothing either")
+    assert publish() == (True, 0)
+    gaps.open(NOON, ALL, "crash", NOON, "")
+    assert publish() == (True, 1)
+
+
+def test_of_a_session_without_recordings_nothing_is_published(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path, simulated=True)
+    assert publish_live(lake, Config(), "equities", SESSION, run_id="r") is None
+    assert lake.sessions("equities_live") == []
+
+
+def test_an_index_is_published_without_volume(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path, simulated=True)
+    record = BatchRecord(rows=1, last_arrival=0, covered_ms=NOON_MS)
+    Batches(lake, "indices", SESSION).write(Writer("run", 1, 10), 1, decode([frame(bar("I:VIX"))], 0).table, record)
+    assert publish_live(lake, Config(), "indices", SESSION, run_id="r") is not None
+    [row] = read("indices_live", SESSION, SESSION, root=tmp_path).to_pylist()
+    assert row == {"ticker": "I:VIX", "ts": NOON, "open": 10.0, "high": 11.0, "low": 9.75, "close": 10.5}
+
+
+def test_every_stream_has_a_dataset() -> None:
+    assert set(LIVE) == {live(dataset) for dataset in ("equities", "options", "indices")}
