@@ -29,7 +29,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     problems: list[str] = []
     migrated = 0
     for dataset in SCHEMAS:
-        layout = FileLayout(getattr(config.sinks, dataset), config.settings.lake.compression)
+        layout = FileLayout(config.sinks.of(dataset), config.settings.lake.compression)
         for session in track(lake.sessions(dataset), dataset, console=console):
             try:
                 migrated += migrate(lake, dataset, session, layout)

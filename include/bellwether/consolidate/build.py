@@ -197,7 +197,7 @@ def publish_session(lake: Lake, config: Config, plan: GoldPlan, *, run_id: str) 
             published[dataset] = publish_gold(
                 lake,
                 submission,
-                FileLayout(getattr(config.sinks, dataset), config.settings.lake.compression),
+                FileLayout(config.sinks.of(dataset), config.settings.lake.compression),
                 lambda: published_inputs(lake, config, plan.session).revisions,
             )
             reach(f"consolidate.{dataset}_published", plan.session)

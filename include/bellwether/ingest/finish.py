@@ -120,7 +120,7 @@ def publish_stage(
         universe=stored_universe(lake, dataset, session),
     )
     try:
-        return publish(lake, submission, FileLayout(getattr(config.sinks, dataset), config.settings.lake.compression))
+        return publish(lake, submission, FileLayout(config.sinks.of(dataset), config.settings.lake.compression))
     except NothingProven:
         record_failures(lake, dataset, session, record.coverage)
         raise

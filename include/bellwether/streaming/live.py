@@ -67,7 +67,7 @@ def publish_live(lake: Lake, config: Config, dataset: str, session: date, *, run
         timings_s={},
         is_provisional=True,
     )
-    layout = FileLayout(getattr(config.sinks, dataset), config.settings.lake.compression)
+    layout = FileLayout(config.sinks.of(dataset), config.settings.lake.compression)
     return publish_gold(lake, submission, layout, lambda: submission.inputs)
 
 
