@@ -101,6 +101,7 @@ class Connection:
                     await self._read(socket)
                 finally:
                     watching.cancel()
+                    await socket.close()  # left alone, it would report an internal error of ours
         except ConnectionClosed as error:
             raise self._verdict or _closed(error) from error
         except (OSError, TimeoutError, WebSocketException) as error:

@@ -8,6 +8,8 @@ import asyncio
 import random
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from bellwether.config.settings import StreamingSettings
 from bellwether.errors import LakeError, LeaseHeld, StreamRefused
@@ -79,6 +81,8 @@ class Recorder:
         self._book = Book(lake, assignment, writer, self._feed)
         self._lease = Lease(lake, assignment.dataset, assignment.session, writer)
         self._acknowledge = acknowledge
+        # One thread for all that blocks: in several, allocators would keep what each once needed.
+        self._thread = ThreadPoolExecutor(1, "recorder")
         self._telling: asyncio.Task[object] | None = None
         self._connection: Connection | None = None
         self._stopped = asyncio.Event()
@@ -120,9 +124,13 @@ class Recorder:
         LakeError
             The last rows could not be written.
         """
-        await asyncio.to_thread(self._lake.storage.clean)
-        before = await asyncio.to_thread(self._lease.take, self._feed.now())
-        await asyncio.to_thread(self._book.resume, before)
+        with self._thread:
+            return await self._record()
+
+    async def _record(self) -> Heartbeat:
+        await self._in_thread(self._lake.storage.clean)
+        before = await self._in_thread(self._lease.take, self._feed.now())
+        await self._in_thread(self._book.resume, before)
         if self._is_over:
             return await self._end()
         streaming = asyncio.create_task(self._stream())
@@ -205,15 +213,15 @@ class Recorder:
     async def _write(self) -> None:
         """Have everything written that has come."""
         for stretch in stretches(self._inbox.waiting(), self._settings.batch_rows):
-            await asyncio.to_thread(self._book.take, stretch)
+            await self._in_thread(self._book.take, stretch)
             self._inbox.done(len(stretch) if isinstance(stretch, list) else 1)
         if not self._book.is_settled:
-            await asyncio.to_thread(self._book.settle)
+            await self._in_thread(self._book.settle)
 
     async def _beat(self) -> None:
         is_listening = self._connection is not None and self._connection.is_listening
         heartbeat = self._book.heartbeat("listening" if is_listening else "connecting")
-        await asyncio.to_thread(self._lease.renew, self._feed.now(), heartbeat)
+        await self._in_thread(self._lease.renew, self._feed.now(), heartbeat)
         self._tell(heartbeat)
 
     def _tell(self, heartbeat: Heartbeat) -> None:
@@ -222,16 +230,19 @@ class Recorder:
                 self._telling.result()
             self._telling = asyncio.create_task(asyncio.to_thread(self._acknowledge, heartbeat))
 
+    async def _in_thread[**P, T](self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
+
     async def _end(self) -> Heartbeat:
         while len(self._inbox) or self._inbox.waiting():
             await self._write()
         is_over = self._is_over
         if self._is_superseded:
-            await asyncio.to_thread(self._book.hand_over)
+            await self._in_thread(self._book.hand_over)
         elif is_over:
-            await asyncio.to_thread(self._book.finish)
+            await self._in_thread(self._book.finish)
         last = self._book.heartbeat("ended" if is_over else "stopped")
-        await asyncio.to_thread(self._lease.release, self._feed.now(), last)
+        await self._in_thread(self._lease.release, self._feed.now(), last)
         return last
 
 
