@@ -122,16 +122,16 @@ def build_minutes(planned: dict[str, Any]) -> int:
 def publish(planned: dict[str, Any]) -> dict[str, Any]:
     """Swap the session's gold in, if it is made of what is published now; skip when the same is in force already."""
     from bellwether.consolidate.build import publish_session
-    from bellwether.consolidate.inputs import RECORDER
 
     context, decoded = get_current_context(), _decoded(planned)
     with _leaving_when_overtaken():
         published = publish_session(connections.lake(), Config.load(), decoded, run_id=context["run_id"])
+    # Two that publish the same in turns may each have put one of the datasets in force: the last of them counts.
+    last = max(published.values(), key=lambda each: each.manifest.published_utc)
     # A try that died after the swap finds its own publication in force: it must succeed, or its event is lost.
-    swapped = any(each.manifest.stage_id == decoded.stage_id for each in published.values())
-    died_after_swap = swapped and not is_first_try_after_clear(context)
-    if not any(each.changed for each in published.values()) and not died_after_swap:
-        msg = f"gold already records exactly these inputs, by {published[RECORDER].manifest.run_id}"
+    died_after_swap = last.manifest.stage_id == decoded.stage_id and not is_first_try_after_clear(context)
+    if not last.changed and not died_after_swap:
+        msg = f"gold already records exactly these inputs, by {last.manifest.run_id}"
         raise AirflowSkipException(msg)
     return {dataset: each.manifest.rows for dataset, each in published.items()}
 

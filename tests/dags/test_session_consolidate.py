@@ -159,14 +159,14 @@ class TestTries:
     def run_try(self, plan: GoldPlan, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         import msgspec
 
-        def run(number: int, *, cleared_after: int = 0) -> Any:
+        def run(number: int, *, cleared_after: int = 0, of: GoldPlan = plan) -> Any:
             context = {
                 "run_id": "run",
                 "task": SimpleNamespace(retries=MOST_AIRFLOW_RETRIES),
                 "ti": SimpleNamespace(try_number=number, max_tries=MOST_AIRFLOW_RETRIES + cleared_after),
             }
             monkeypatch.setattr(consolidation, "get_current_context", lambda: context)
-            return consolidation.publish.function(msgspec.to_builtins(plan))
+            return consolidation.publish.function(msgspec.to_builtins(of))
 
         return run
 
@@ -189,6 +189,26 @@ class TestTries:
         with pytest.raises(AirflowSkipException, match="exactly these inputs, by run"):
             run_try(3, cleared_after=2)
         assert len(gold(lake)) == 1
+
+    def test_of_two_that_publish_in_turns_the_one_whose_publication_is_the_last_succeeds_and_the_other_skips(
+        self, run_try: Callable[..., Any], plan: GoldPlan, lake: Lake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = plan_gold(lake, Config.load(), SESSION, stage_id="s2")
+        assert other is not None
+        build_minutes_of(lake, Config.load(), other)
+        steps = iter(["consolidate.chain_published"])
+        done: list[Any] = []
+
+        def meanwhile(reached: str, _session: date) -> None:
+            if reached == next(steps, None):
+                done.append(run_try(1, of=other))
+
+        monkeypatch.setattr("bellwether.consolidate.build.reach", meanwhile)
+        with pytest.raises(AirflowSkipException, match="exactly these inputs"):
+            run_try(1)
+        [of_other] = done
+        assert of_other["minutes"] > 0
+        assert [manifest.stage_id for manifest in gold(lake)] == ["s2"]
 
 
 class TestAnnouncements:
