@@ -46,6 +46,9 @@ class Sinks(Model):
     tickers: SinkSettings = SinkSettings(
         dictionary_columns=("listing_id", "type", "market", "primary_exchange", "currency", "active", "delisted_utc")
     )
+    equities_live: SinkSettings = SinkSettings(dictionary_columns=(*_PRICED, "volume", "vwap"))
+    options_live: SinkSettings = SinkSettings(dictionary_columns=(*_PRICED, "volume", "vwap"))
+    indices_live: SinkSettings = SinkSettings(dictionary_columns=_PRICED)
     chain: SinkSettings = SinkSettings(dictionary_columns=_GOLDEN_CHAIN)
     minutes: SinkSettings = SinkSettings(dictionary_columns=("ticker", "ts", "is_filled", "vix", "vix_age_s"))
     health: SinkSettings = SinkSettings(dictionary_columns=("session", "dataset", "state", "why"))

@@ -31,7 +31,7 @@ def publish_live(lake: Lake, config: Config, dataset: str, session: date, *, run
     Parameters
     ----------
     lake, config
-        Where, and how the file is laid out: as that of the daily dataset.
+        Where, and how the file is laid out.
     dataset, session
         Of what.
     run_id
@@ -67,7 +67,7 @@ def publish_live(lake: Lake, config: Config, dataset: str, session: date, *, run
         timings_s={},
         is_provisional=True,
     )
-    layout = FileLayout(getattr(config.sinks, dataset), config.settings.lake.compression)
+    layout = FileLayout(getattr(config.sinks, live(dataset)), config.settings.lake.compression)
     return publish_gold(lake, submission, layout, lambda: submission.inputs)
 
 
