@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -246,18 +247,14 @@ def test_a_run_records_what_is_broadcast_until_the_end_and_publishes_it(
     run_session: Run,
     lake_root: Path,
     simulator: RunningSimulator,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    feed_time, begun = connections.feed_time, []
+    def go_on() -> None:
+        simulator.feed.wait_subscribed(*(f"AM.{ticker}" for ticker in UNIVERSE))
+        simulator.feed.advance(AT + timedelta(minutes=27))
 
-    def begin() -> FeedTime:
-        # Not before Airflow has got so far, which takes it a while.
-        if not begun:
-            begun.append(simulator.feed.follow(SimulatedClock(AT, speed=600)))
-        return feed_time()
-
-    monkeypatch.setattr(connections, "feed_time", begin)
-    run = run_session(dags["session_stream"].partial_subset("equities"), KEY)
+    with ThreadPoolExecutor(1) as feed:
+        feed.submit(go_on)
+        run = run_session(dags["session_stream"].partial_subset("equities"), KEY)
     assert (run.state, states(run)) == ("success", {f"equities.{step}": "success" for step in STEPS})
     assert events() == [("equities_live", KEY)]
     lake = Lake.open(lake_root)

@@ -31,7 +31,7 @@ def publish_live(lake: Lake, config: Config, dataset: str, session: date, *, run
     Parameters
     ----------
     lake, config
-        Where, and how the file is laid out: as that of the daily dataset.
+        Where, and how the file is laid out.
     dataset, session
         Of what.
     run_id
