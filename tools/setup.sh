@@ -86,6 +86,8 @@ install() {
     [ "$extent" = runtime ] || locks="$locks requirements-dev.txt"
     # shellcheck disable=SC2086 # two file names
     echo '-e .' | UV_COMPILE_BYTECODE=1 "$uv" pip sync --quiet --python .venv/bin/python $locks -
+    # Kept beside the source: otherwise the first processes that need it each compile it.
+    .venv/bin/python -c 'from bellwether.consolidate.greeks.kernel import machine_code; machine_code()'
     fingerprint runtime | cksum >.venv/.runtime
     [ "$extent" = runtime ] || fingerprint dev | cksum >.venv/.dev
     rm -f .venv/.installing

@@ -47,11 +47,12 @@ _missing, _against_intrinsic = inlined(missing), inlined(against_intrinsic)
 
 def fill(rows: Rows, status: npt.NDArray[np.int8], out: npt.NDArray[np.float64]) -> None:
     """Compute the rows whose status is 0: `engine.Engine`."""
-    _code()(*rows, status, out)
+    machine_code()(*rows, status, out)
 
 
 @cache
-def _code() -> Callable[..., None]:
+def machine_code() -> Callable[..., None]:
+    """Return what `fill` calls; compiled in seconds where no process has kept it before."""
     numbers, flags = (numba.types.Array(kind, 1, "A", readonly=True) for kind in (numba.float64, numba.boolean))
     status, out = numba.types.Array(numba.int8, 1, "C"), numba.types.Array(numba.float64, 2, "C")
     return compiled(_fill, numba.void(*[numbers] * 6, flags, flags, status, out))
