@@ -101,14 +101,13 @@ def _ratio(size: int) -> float:
 def _flood() -> tuple[int, float, float]:
     """Return how many events were lost, how long the slow ones took to disk (seconds), and how memory grew (MB/min)."""
     context = multiprocessing.get_context("forkserver")
-    port, sent = context.Value("i", 0), context.Value("q", 0)
-    server = context.Process(target=_serve, args=(port, sent), daemon=True)
+    (port, told), sent = context.Pipe(duplex=False), context.Value("q", 0)
+    server = context.Process(target=_serve, args=(told, sent), daemon=True)
     server.start()
-    while not port.value:
-        time.sleep(0.01)
+    told.close()  # the server's alone: should it die, there is nothing to wait for
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake.open(folder, simulated=True)
-        slope_mb = asyncio.run(_record(lake, port.value, sent))
+        slope_mb = asyncio.run(_record(lake, port.recv(), sent))
         server.terminate()
         server.join()
         rows, delays_s = 0, []
@@ -142,7 +141,7 @@ async def _record(lake: Lake, port: int, sent: Any) -> float:
     return (peak_memory_mb() - settled_mb) / (_SECONDS - _SETTLED_S) * 60
 
 
-def _serve(port: Any, sent: Any) -> None:
+def _serve(told: Any, sent: Any) -> None:
     frames = _frames(_RATE, _FRAME)
 
     async def feed(socket: ServerConnection) -> None:
@@ -161,7 +160,7 @@ def _serve(port: Any, sent: Any) -> None:
 
     async def up() -> None:
         async with serve(feed, "127.0.0.1", 0, compression=None) as server:
-            port.value = next(iter(server.sockets)).getsockname()[1]
+            told.send(next(iter(server.sockets)).getsockname()[1])
             await server.serve_forever()
 
     asyncio.run(up())
