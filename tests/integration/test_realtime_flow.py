@@ -14,7 +14,6 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 
 from bellwether.airflow_api import Run, TaskInstance
@@ -70,7 +69,7 @@ class Scene:
 
     def faults(self) -> list[Fault]:
         """Return the seeded disconnects, each of another kind, between the beginning and the last kill."""
-        draw = random.Random(self.session.toordinal())  # noqa: S311 - no secret
+        draw = random.Random(self.session.toordinal())
         begin, end = self.at(self.begins) + timedelta(minutes=5), self.at(self.passed_over) - timedelta(minutes=10)
         moments = sorted(begin + draw.random() * (end - begin) for _ in range(self.disconnects))
         return [
@@ -132,7 +131,7 @@ def stack(simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory)
 def test_what_is_compacted_equals_the_archive_value_for_value(
     scene: Scene, stack: LocalStack, simulator: RunningSimulator, market: RealStocksAndVix
 ) -> None:
-    key, lake = str(scene.session), Lake.open(stack.home / "lake")
+    key, lake = str(scene.session), Lake.open(stack.home / "lake", simulated=True)
     simulator.faults.clear()
     for fault in scene.faults():
         simulator.faults.add(fault)
@@ -175,7 +174,7 @@ def recorder_of(stack: LocalStack, run: Run) -> TaskInstance:
 
 def kill_recorder(stack: LocalStack, run: Run) -> None:
     """Kill the process that records equities as the kernel does, when it records."""
-    session, lake = date.fromisoformat(str(run.partition_key)), Lake.open(stack.home / "lake")
+    session, lake = date.fromisoformat(str(run.partition_key)), Lake.open(stack.home / "lake", simulated=True)
 
     def is_listening() -> bool:
         lease = read_lease(lake, "equities", session)
