@@ -5,21 +5,16 @@ before, what was missed while nobody listened, and what a killed recorder never 
 """
 
 import json
-import os
 import random
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
-from bellwether.airflow_api import Run, TaskInstance
 from bellwether.calendar import NEW_YORK
 from bellwether.clock import SimulatedClock
-from bellwether.lake import Lake, read
 from bellwether.localstack import LocalStack
 from bellwether.simulator.archive import ArchiveMarket
 from bellwether.simulator.bars import Bars
@@ -29,14 +24,11 @@ from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import PLANS
 from bellwether.simulator.records import Listing
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
-from bellwether.streaming.gaps import GapLog
-from bellwether.streaming.lease import read_lease
 from tests.e2e.support import prepare_home, wait_until
+from tests.realtime import REPAIR, STREAM, gaps_of, kill_recorder, live_rows, rows_of
 
-STREAM, REPAIR = "session_stream", "gap_repair"
 VIX = "I:VIX"
 SPEED = 120.0
-COLUMNS = ["ticker", "ts", "open", "high", "low", "close", "volume", "vwap"]
 
 pytestmark = pytest.mark.timeout(420)
 
@@ -49,39 +41,22 @@ class Scene:
     ----------
     begins
         When, New York time, the recorders start.
-    killed
-        When the recorder of equities is killed.
-    passed_over
-        When it is killed for the last time; its host is away until 20:10.
     disconnects
-        How often the connection of equities breaks off.
+        How often the connection of equities breaks off before each time that its recorder is killed. After the last
+        time nobody records until 20:10.
     """
 
     session: date
     ticker: str
     begins: time
-    killed: tuple[time, ...]
-    passed_over: time
-    disconnects: int
+    disconnects: tuple[int, ...]
 
     def at(self, moment: time) -> datetime:
         return datetime.combine(self.session, moment, NEW_YORK)
 
-    def faults(self) -> list[Fault]:
-        """Return the seeded disconnects, each of another kind, between the beginning and the last kill."""
-        draw = random.Random(self.session.toordinal())
-        begin, end = self.at(self.begins) + timedelta(minutes=5), self.at(self.passed_over) - timedelta(minutes=10)
-        moments = sorted(begin + draw.random() * (end - begin) for _ in range(self.disconnects))
-        return [
-            Fault(kind="close", path="/stocks", since_utc=moment, code=draw.choice(CLOSE_CODES))
-            if draw.random() < 0.5
-            else Fault(kind=draw.choice(("abort", "torn_frame")), path="/stocks", since_utc=moment)
-            for moment in moments
-        ]
 
-
-AAPL = Scene(date(2014, 6, 6), "AAPL", time(13, 50), (time(14, 20),), time(16, 5), disconnects=10)
-SPY = Scene(date(2013, 10, 8), "SPY", time(15, 20), (), time(16, 5), disconnects=3)
+SPY = Scene(date(2013, 10, 8), "SPY", time(15, 20), (3,))
+AAPL = Scene(date(2014, 6, 6), "AAPL", time(13, 50), (5, 5))
 
 
 class RealStocksAndVix(ArchiveMarket):
@@ -89,8 +64,7 @@ class RealStocksAndVix(ArchiveMarket):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        days = sorted([AAPL.session, SPY.session])
-        self._generated = GeneratedMarket(seed=3, tickers=["SPY"], start=days[0], end=days[-1])
+        self._generated = GeneratedMarket(seed=3, tickers=["SPY"], start=SPY.session, end=AAPL.session)
 
     def has_ticker(self, ticker: str) -> bool:
         return ticker == VIX or super().has_ticker(ticker)
@@ -127,76 +101,39 @@ def stack(simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory)
         yield stack
 
 
+# The clock goes forward alone, so the earlier session comes first.
 @pytest.mark.parametrize("scene", [SPY, AAPL], ids=lambda scene: scene.ticker)
 def test_what_is_compacted_equals_the_archive_value_for_value(
     scene: Scene, stack: LocalStack, simulator: RunningSimulator, market: RealStocksAndVix
 ) -> None:
-    key, lake = str(scene.session), Lake.open(stack.home / "lake", simulated=True)
-    simulator.faults.clear()
-    for fault in scene.faults():
-        simulator.faults.add(fault)
-    # The clock goes forward alone, so the earlier session comes first.
+    draw = random.Random(scene.session.toordinal())
     simulator.feed.follow(SimulatedClock(scene.at(scene.begins), SPEED))
-    streamed, repaired = stack.api.trigger(STREAM, key), stack.api.trigger(REPAIR, key)
+    runs = [stack.api.trigger(dag_id, str(scene.session)) for dag_id in (STREAM, REPAIR)]
 
-    for moment in scene.killed:
-        wait_for(simulator, scene.at(moment))
-        kill_recorder(stack, streamed)
-    wait_for(simulator, scene.at(scene.passed_over))
-    kill_recorder(stack, streamed)
+    for disconnects in scene.disconnects:
+        for _ in range(disconnects):
+            kind, code = draw.choice(("close", "abort", "torn_frame")), draw.choice(CLOSE_CODES)
+            break_off(simulator, Fault(kind=kind, code=code, path="/stocks"))
+        kill_recorder(stack, runs[0])
     simulator.feed.follow(SimulatedClock(scene.at(time(20, 10)), SPEED))
 
-    assert stack.api.wait_for_run(STREAM, streamed.dag_run_id, timeout_s=180).state == "success"
-    assert stack.api.wait_for_run(REPAIR, repaired.dag_run_id, timeout_s=180).state == "success"
+    for run in runs:
+        assert stack.api.wait_for_run(run.dag_id, run.dag_run_id, timeout_s=180).state == "success"
     for dataset, ticker in (("equities", scene.ticker), ("indices", VIX)):
-        gaps = GapLog(lake, dataset, scene.session, "reader").read()
-        assert [gap for gap in gaps if gap.closed_utc is None] == []
-        assert live(lake, dataset, scene.session) == expected(market, dataset, ticker, scene.session)
-    causes = [gap.cause for gap in GapLog(lake, "equities", scene.session, "reader").read()]
-    assert causes.count("crash") == len(scene.killed) + 1
-    assert sum(fault.kind in FEED_KINDS for fault in scene.faults()) == scene.disconnects
-    assert all(fault not in simulator.faults.faults for fault in scene.faults()), "not every disconnect struck"
-    assert "late_start" in causes
+        expected = rows_of(dataset, [(ticker, market.bars(ticker, scene.session))])
+        assert live_rows(stack, dataset, scene.session) == expected
+        assert [gap for gap in gaps_of(stack, dataset, scene.session) if gap.closed_utc is None] == []
+    causes = [gap.cause for gap in gaps_of(stack, "equities", scene.session)]
+    assert (causes[0], causes.count("crash")) == ("late_start", len(scene.disconnects))
 
 
-FEED_KINDS = ("close", "abort", "torn_frame")
+def break_off(simulator: RunningSimulator, fault: Fault) -> None:
+    """Have the connection of equities suffer a fault with its next frame, once it is there; return when it is gone."""
+    simulator.feed.wait_until(lambda views: any(f"AM.{AAPL.ticker}" in view.topics for view in views))
+    before = upgrades(simulator)
+    simulator.faults.add(fault)
+    wait_until(lambda: upgrades(simulator) > before, f"{fault.kind} did not make it connect again")
 
 
-def wait_for(simulator: RunningSimulator, moment: datetime) -> None:
-    """Wait until the feed's clock says so; by itself it does, at 120x."""
-    wait_until(lambda: simulator.feed.now() >= moment, f"the feed's clock did not reach {moment}", timeout_s=120)
-
-
-def recorder_of(stack: LocalStack, run: Run) -> TaskInstance:
-    [task] = [each for each in stack.api.task_instances(STREAM, run.dag_run_id) if each.task_id == "equities.stream"]
-    return task
-
-
-def kill_recorder(stack: LocalStack, run: Run) -> None:
-    """Kill the process that records equities as the kernel does, when it records."""
-    session, lake = date.fromisoformat(str(run.partition_key)), Lake.open(stack.home / "lake", simulated=True)
-
-    def is_listening() -> bool:
-        lease = read_lease(lake, "equities", session)
-        task = recorder_of(stack, run)
-        is_its_own = lease is not None and task.pid is not None and lease.writer.endswith(f"p{task.pid}")
-        return is_its_own and lease.heartbeat is not None and lease.heartbeat.state == "listening"
-
-    wait_until(is_listening, "nobody records equities")
-    pid = recorder_of(stack, run).pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-
-
-def live(lake: Lake, dataset: str, session: date) -> list[dict[str, object]]:
-    table = read(f"{dataset}_live", session, session, lake=lake)
-    return table.select([name for name in COLUMNS if name in table.column_names]).to_pylist()
-
-
-def expected(market: RealStocksAndVix, dataset: str, ticker: str, session: date) -> list[dict[str, object]]:
-    """Return what the archive has of a session, all 24 hours of it, as rows."""
-    bars = market.bars(ticker, session)
-    columns = {name: bars._asdict()[name] for name in COLUMNS[2:] if dataset == "equities" or name in COLUMNS[:6]}
-    ts = pa.array(bars.start_ms).cast(pa.timestamp("ms", "UTC"))
-    table = pa.table({"ts": ts, **{name: pa.array(each, from_pandas=True) for name, each in columns.items()}})
-    return [{"ticker": ticker, **row} for row in table.to_pylist()]
+def upgrades(simulator: RunningSimulator) -> int:
+    return sum(request.path == "/stocks" for request in simulator.requests)
