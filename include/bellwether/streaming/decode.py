@@ -4,7 +4,7 @@ What cannot be read is set apart with its place and its beginning, and takes not
 minute stands is not decided here: every one is a row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ from bellwether.streaming.inbox import Frame
 
 MINUTE_MS = 60_000
 _EXCERPT_BYTES = 120
+_AT_ONCE_BYTES = 250_000  # read together: few calls, in memory that the next reading finds warm
 
 # Years 2000 to 2100: what Arrow and datetime can hold, and nothing that could push the watermark out of reach.
 _Stamp = Annotated[int, msgspec.Meta(ge=946_684_800_000, lt=4_102_444_800_000)]
@@ -82,19 +83,10 @@ def decode(frames: Sequence[Frame], first_arrival: int) -> Decoded:
     first_arrival
         The number of the first row.
     """
-    try:
-        events = _decode_all(b"[%b]" % b",".join([frame.content for frame in frames]))
-    except msgspec.MsgspecError:
-        events = []
+    events: list[list[Any]] = []
     unreadable: list[Unreadable] = []
-    # Halves of frames that join to something readable would not be as many.
-    if len(events) != len(frames):
-        events = []
-        for frame in frames:
-            read, why = _one(frame.content)
-            events.append(read)
-            if why:
-                unreadable.append(Unreadable(frame.arrived_ms, why))
+    for together in _pieces(frames):
+        events += _read(together, unreadable)
     counts = [len(read) for read in events]
     bars: list[Any] = list(chain.from_iterable(events))
     arrived_ms = np.repeat(np.array([frame.arrived_ms for frame in frames], np.int64), counts)
@@ -102,6 +94,37 @@ def decode(frames: Sequence[Frame], first_arrival: int) -> Decoded:
         is_bar = np.array([type(event) is _Bar for event in bars])
         bars, arrived_ms = [event for event in bars if type(event) is _Bar], arrived_ms[is_bar]
     return _columns(bars, arrived_ms, first_arrival, unreadable)
+
+
+def _pieces(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
+    piece: list[Frame] = []
+    size = 0
+    for frame in frames:
+        piece.append(frame)
+        size += len(frame.content)
+        if size >= _AT_ONCE_BYTES:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
+
+
+def _read(frames: list[Frame], unreadable: list[Unreadable]) -> list[list[Any]]:
+    """Return the events of each frame, and add what cannot be read to `unreadable`."""
+    try:
+        events = _decode_all(b"[%b]" % b",".join([frame.content for frame in frames]))
+    except msgspec.MsgspecError:
+        events = []
+    # Halves of frames that join to something readable would not be as many.
+    if len(events) == len(frames):
+        return events
+    events = []
+    for frame in frames:
+        read, why = _one(frame.content)
+        events.append(read)
+        if why:
+            unreadable.append(Unreadable(frame.arrived_ms, why))
+    return events
 
 
 def _one(content: bytes) -> tuple[list[Any], str]:
