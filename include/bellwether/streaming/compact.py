@@ -1,7 +1,8 @@
 """One table of what was recorded of a session: the last broadcast of each minute, in order.
 
 Whoever wrote, however often, and however two writers overlapped, the same broadcasts give the same table: what arrived
-last wins, and of what arrived in the same millisecond the one with more volume, since late prints add to it.
+last wins, and of what arrived in the same millisecond the one with more volume, since late prints add to it. A minute
+of an index that was broadcast as values only is folded from them.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from bellwether.calendar import midnight
 from bellwether.lake import Lake
 from bellwether.schemas import EQUITIES, INDEX_BARS, LIVE_BARS
 from bellwether.streaming.batches import Batches
+from bellwether.streaming.values import with_values_folded
 
 _VALUES = ("open", "high", "low", "close", "volume", "vwap")
 _ORDER = ("ticker", "ts", "arrived_utc", "volume", "arrival", "writer")
@@ -30,7 +32,7 @@ class Compacted:
         Schema `EQUITIES` for stocks and options (`transactions` null: they are not broadcast), `INDEX_BARS` for
         indices, sorted by ticker and time.
     arrivals
-        Rows that were recorded.
+        Minutes that were recorded, of those folded from values one each.
     repeated
         Of those, such that say what the row before of the same minute says: the vendor's repetitions, or two writers'.
     changed
@@ -56,8 +58,9 @@ def compact(lake: Lake, dataset: str, session: date) -> Compacted:
         for writer, table in Batches(lake, dataset, session).read()
     ]
     schema = INDEX_BARS if dataset == "indices" else EQUITIES
-    recorded = pa.concat_tables(rows) if rows else LIVE_BARS.append(pa.field("writer", pa.string())).empty_table()
-    return compact_rows(recorded, schema, session)
+    if not rows:
+        rows = [LIVE_BARS.append(pa.field("writer", pa.string())).empty_table()]
+    return compact_rows(pa.concat_tables(rows, promote_options="default"), schema, session)
 
 
 def compact_rows(recorded: pa.Table, schema: pa.Schema, session: date) -> Compacted:
@@ -66,12 +69,14 @@ def compact_rows(recorded: pa.Table, schema: pa.Schema, session: date) -> Compac
     Parameters
     ----------
     recorded
-        Schema `LIVE_BARS`, and the name of the `writer`; in any order.
+        Schema `LIVE_BARS` or `LIVE_VALUES`, and the name of the `writer`; in any order.
     schema
         Of the table wanted.
     session
         Rows of other New York days are left out.
     """
+    if "value_utc" in recorded.column_names:
+        recorded = with_values_folded(recorded)
     start, end = (
         pa.scalar(midnight(day), LIVE_BARS.field("ts").type) for day in (session, session + timedelta(days=1))
     )
