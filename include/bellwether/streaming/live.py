@@ -60,15 +60,21 @@ def publish_live(lake: Lake, config: Config, dataset: str, session: date, *, run
         table=compacted.table,
         coverage={count["values"]: _coverage(count["values"], count["counts"], gaps) for count in counts},
         inputs={"gaps": gaps_revision},
-        warnings={"changed_later": compacted.changed, "gaps": len(gaps)},
+        warnings={"arrivals": compacted.arrivals, "changed_later": compacted.changed, "gaps": len(gaps)},
         stage_id="",
         run_id=run_id,
         config_hash=config.hash,
         timings_s={},
-        is_provisional=True,
     )
     layout = FileLayout(config.sinks.of(dataset), config.settings.lake.compression)
-    return publish_gold(lake, submission, layout, lambda: submission.inputs)
+    # Nothing that was recorded is ever taken away: of two who compact at once, the one that saw more is right.
+    return publish_gold(
+        lake,
+        submission,
+        layout,
+        lambda: submission.inputs,
+        may_replace=lambda published: published.warnings.get("arrivals", 0) <= compacted.arrivals,
+    )
 
 
 def _coverage(ticker: str, rows: int, gaps: Sequence[Gap]) -> TickerCoverage:
