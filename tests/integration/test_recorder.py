@@ -85,7 +85,7 @@ def recorder(
         Endpoint(stream_url(simulator.url, asked.dataset), options.pop("key", KEY)),
         symbols=options.pop("symbols", TICKERS),
         settings=StreamingSettings(batch_s=1, idle_s=120, index_values=options.pop("index_values", False)),
-        feed=FeedTime(simulator.feed, speed=1000, grace_s=0.1),
+        feed=options.pop("feed", None) or FeedTime(simulator.feed, speed=1000, grace_s=0.1),
         **options,
     )
 
@@ -246,6 +246,35 @@ def ended_at(point: str) -> list[Fault]:
     """Return every way in which a connection may end at a point of its protocol."""
     closes = [Fault(kind="close", code=code, at=point, path="/stocks") for code in (1000, 1001, 1008, 1011)]
     return [Fault(kind="abort", at=point, path="/stocks"), *closes]
+
+
+def test_what_comes_15_minutes_late_is_recorded_and_missed_by_a_time_that_is_as_late(
+    lake: Lake, market: GeneratedMarket
+) -> None:
+    late = timedelta(minutes=15)
+    clock = SimulatedClock(START + late, speed=0)
+    config = SimulatorConfig(market, clock=clock, plan=PLANS["delayed"], feed=FeedConfig(script=SCRIPT))
+
+    async def work(simulator: RunningSimulator) -> Heartbeat:
+        feed = FeedTime(simulator.feed, speed=1000, grace_s=0.1).delayed()
+        running = asyncio.create_task(recorder(simulator, lake, feed=feed).run())
+        await subscribed(simulator)
+        await advance(simulator, 45)
+        simulator.faults.add(Fault(kind="abort", path="/stocks"))
+        await advance(simulator, 50)
+        await reconnected(simulator)
+        await advance(simulator, 210)  # the close, with the last quarter of an hour still to be heard
+        assert not running.done()
+        await advance(simulator, 226)
+        return await running
+
+    with running(config) as simulator:
+        last = run(work(simulator))
+        assert missed(simulator, lake, market)
+    [gap] = gaps(lake)
+    assert (last.state, gap.cause) == ("ended", "dropped")
+    assert gap.end_utc is not None
+    assert gap.end_utc - gap.start_utc <= timedelta(minutes=8)
 
 
 @pytest.mark.parametrize("fault", ended_at("frame"), ids=lambda fault: f"{fault.kind} {fault.code}")

@@ -33,11 +33,15 @@ _LOOK_S = 0.05
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
-def stream_url(rest_url: str, dataset: str) -> str:
-    """Return where a dataset is streamed from, beside the vendor's, or a simulator's, REST address."""
+def stream_url(rest_url: str, dataset: str, *, delayed: bool = False) -> str:
+    """Return where a dataset is streamed from, at once or 15 minutes later, beside the vendor's REST address.
+
+    A simulator has one address for all: its plans decide.
+    """
     parts = urlsplit(rest_url)
     scheme = "wss" if parts.scheme == "https" else "ws"
-    netloc = f"socket.{parts.netloc.removeprefix('api.')}" if parts.netloc.startswith("api.") else parts.netloc
+    feed = "delayed" if delayed else "socket"
+    netloc = f"{feed}.{parts.netloc.removeprefix('api.')}" if parts.netloc.startswith("api.") else parts.netloc
     return f"{scheme}://{netloc}/{CLUSTERS[dataset]}"
 
 

@@ -31,6 +31,8 @@ class Compacted:
     table
         Schema `EQUITIES` for stocks and options (`transactions` null: they are not broadcast), `INDEX_BARS` for
         indices, sorted by ticker and time.
+    arrived_utc
+        When each of its rows came, by the feed's time.
     arrivals
         Minutes that were recorded, of those folded from values one each.
     repeated
@@ -40,6 +42,7 @@ class Compacted:
     """
 
     table: pa.Table
+    arrived_utc: pa.ChunkedArray
     arrivals: int
     repeated: int
     changed: int
@@ -53,34 +56,39 @@ def compact(lake: Lake, dataset: str, session: date) -> Compacted:
     lake, dataset, session
         Of what.
     """
+    schema = INDEX_BARS if dataset == "indices" else EQUITIES
+    return compact_rows(recorded(lake, dataset, session), schema, session)
+
+
+def recorded(lake: Lake, dataset: str, session: date) -> pa.Table:
+    """Return all rows of a session's batches, schema `LIVE_BARS`, each with the name of its `writer`."""
     rows = [
         table.append_column("writer", pa.repeat(writer, table.num_rows))
         for writer, table in Batches(lake, dataset, session).read()
     ]
-    schema = INDEX_BARS if dataset == "indices" else EQUITIES
     if not rows:
         rows = [LIVE_BARS.append(pa.field("writer", pa.string())).empty_table()]
-    return compact_rows(pa.concat_tables(rows, promote_options="default"), schema, session)
+    return pa.concat_tables(rows, promote_options="default")
 
 
-def compact_rows(recorded: pa.Table, schema: pa.Schema, session: date) -> Compacted:
+def compact_rows(rows: pa.Table, schema: pa.Schema, session: date) -> Compacted:
     """Choose among recorded rows.
 
     Parameters
     ----------
-    recorded
+    rows
         Schema `LIVE_BARS` or `LIVE_VALUES`, and the name of the `writer`; in any order.
     schema
         Of the table wanted.
     session
         Rows of other New York days are left out.
     """
-    if "value_utc" in recorded.column_names:
-        recorded = with_values_folded(recorded)
+    if "value_utc" in rows.column_names:
+        rows = with_values_folded(rows)
     start, end = (
         pa.scalar(midnight(day), LIVE_BARS.field("ts").type) for day in (session, session + timedelta(days=1))
     )
-    own = recorded.filter(pc.and_(pc.greater_equal(recorded["ts"], start), pc.less(recorded["ts"], end)))
+    own = rows.filter(pc.and_(pc.greater_equal(rows["ts"], start), pc.less(rows["ts"], end)))
     own = own.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
     follows = _equals_row_before(own, ("ticker", "ts"))
     repeated = follows & _equals_row_before(own, _VALUES)
@@ -91,6 +99,7 @@ def compact_rows(recorded: pa.Table, schema: pa.Schema, session: date) -> Compac
             chosen = chosen.append_column(field, pa.nulls(len(chosen), field.type))
     return Compacted(
         table=chosen.select(schema.names).cast(schema),
+        arrived_utc=chosen["arrived_utc"],
         arrivals=len(own),
         repeated=int(repeated.sum()),
         changed=int((follows & ~repeated).sum()),

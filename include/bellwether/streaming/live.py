@@ -5,19 +5,22 @@ It says of each ticker whether a gap may hide something of it, and is provisiona
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 
 import pyarrow.compute as pc
 
 from bellwether.config import Config
+from bellwether.errors import InputsChanged, LakeError
 from bellwether.lake import Coverage, Lake, TickerCoverage
 from bellwether.lake.gold import GoldSubmission, publish_gold
 from bellwether.lake.layout import FileLayout
-from bellwether.lake.publish import Publication
+from bellwether.lake.publish import MOST_ROUNDS, Publication
 from bellwether.lake.revisions import revision_of
 from bellwether.streaming.compact import compact
 from bellwether.streaming.gaps import ALL, Gap, GapLog
 
 _READER = "reader"
+_ARRIVALS = "arrivals"  # nothing that was recorded is taken away: who has more of them has read later
 
 
 def live(dataset: str) -> str:
@@ -47,28 +50,50 @@ def publish_live(lake: Lake, config: Config, dataset: str, session: date, *, run
     LakeError
         The storage refused.
     """
+    for _ in range(MOST_ROUNDS):
+        made = _compose(lake, config, dataset, session, run_id)
+        if made is None:
+            return None
+        layout = FileLayout(config.sinks.of(dataset), config.settings.lake.compression)
+        try:
+            return publish_gold(lake, made, layout, partial(_inputs_now, lake, dataset, session, made))
+        except InputsChanged:  # a gap was closed, or more was recorded and published, since the files were read
+            continue
+    msg = f"{live(dataset)} {session}: {MOST_ROUNDS} times there was something new; try again"
+    raise LakeError(msg)
+
+
+def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: str) -> GoldSubmission | None:
     # The gaps first: one that is closed meanwhile is then still told of.
-    log = GapLog(lake, dataset, session, _READER)
-    gaps, gaps_revision = [gap for gap in log.read() if gap.closed_utc is None], revision_of(log.table())
+    gaps = GapLog(lake, dataset, session, _READER)
+    inputs = {"gaps": revision_of(gaps.table())}
+    still_open = [gap for gap in gaps.read() if gap.closed_utc is None]
     compacted = compact(lake, dataset, session)
     if not compacted.arrivals:
         return None
     counts = pc.value_counts(compacted.table["ticker"]).to_pylist()
-    submission = GoldSubmission(
+    return GoldSubmission(
         dataset=live(dataset),
         session=session,
         table=compacted.table,
-        coverage={count["values"]: _coverage(count["values"], count["counts"], gaps) for count in counts},
-        inputs={"gaps": gaps_revision},
-        warnings={"changed_later": compacted.changed, "gaps": len(gaps)},
+        coverage={count["values"]: _coverage(count["values"], count["counts"], still_open) for count in counts},
+        inputs=inputs | {_ARRIVALS: str(compacted.arrivals)},
+        warnings={"changed_later": compacted.changed, "gaps": len(still_open)},
         stage_id="",
         run_id=run_id,
         config_hash=config.hash,
         timings_s={},
         is_provisional=True,
     )
-    layout = FileLayout(config.sinks.of(dataset), config.settings.lake.compression)
-    return publish_gold(lake, submission, layout, lambda: submission.inputs)
+
+
+def _inputs_now(lake: Lake, dataset: str, session: date, made: GoldSubmission) -> dict[str, str]:
+    """Return the inputs, except that less was recorded than now: only what is in force must not have more."""
+    in_force = lake.manifest(live(dataset), session)
+    arrivals = made.inputs[_ARRIVALS]
+    if in_force is not None:
+        arrivals = max(arrivals, in_force.inputs.get(_ARRIVALS, "0"), key=int)
+    return {"gaps": revision_of(GapLog(lake, dataset, session, _READER).table()), _ARRIVALS: arrivals}
 
 
 def _coverage(ticker: str, rows: int, gaps: Sequence[Gap]) -> TickerCoverage:
