@@ -10,9 +10,9 @@ from datetime import date
 from pathlib import PurePosixPath
 
 from bellwether.lake.manifest import Manifest
-from bellwether.schemas import LIVE
+from bellwether.schemas import GOLD, LIVE, OPERATIONAL
 
-_ZONES = {"minutes": "gold", "chain": "gold", "health": "ops"} | dict.fromkeys(LIVE, "live")
+_ZONES = dict.fromkeys(GOLD, "gold") | dict.fromkeys(OPERATIONAL, "ops") | dict.fromkeys(LIVE, "live")
 """Of datasets that are not captured."""
 
 MARKER = PurePosixPath("lake.json")
@@ -86,6 +86,26 @@ def live(dataset: str, session: date) -> PurePosixPath:
 def gaps(dataset: str, session: date) -> PurePosixPath:
     """Return the folder of the events of a streamed session's gaps."""
     return _in_zone("live", "gaps", session) / dataset
+
+
+def heartbeats(session: date) -> PurePosixPath:
+    """Return the folder of the heartbeats that the streams of one session told, a folder for each dataset."""
+    return _in_zone("live", "heartbeats", session)
+
+
+def leases() -> PurePosixPath:
+    """Return the folder of all records of who writes a streamed session."""
+    return _STATE / "streams"
+
+
+def workers() -> PurePosixPath:
+    """Return the folder of the JSON records of backfills that run."""
+    return _STATE / "workers"
+
+
+def worker(name: str) -> PurePosixPath:
+    """Return the JSON record of one backfill."""
+    return workers() / f"{name}.json"
 
 
 def lease(dataset: str, session: date) -> PurePosixPath:
