@@ -174,15 +174,15 @@ class Lease:
 
     def _replace(self, record: LeaseRecord) -> None:
         record = msgspec.structs.replace(record, stamped_utc=self._machine.now())
-        stored = self._storage.read(self._key)
-        holder = msgspec.json.decode(stored.content, type=LeaseRecord) if stored else None
-        if holder is not None and holder.writer != self._writer.name:
-            raise self._held_by(holder)
-        record = msgspec.structs.replace(record, stop=holder.stop if holder else None)
-        expected = stored.version if stored else None
-        if not self._storage.swap(self._key, encode(record), expected=expected):
-            self._replace(record)  # another took it just now, and the next look says who
-        self._record = record
+        while True:  # as long as another took it, or asked for something, just now
+            stored = self._storage.read(self._key)
+            holder = msgspec.json.decode(stored.content, type=LeaseRecord) if stored else None
+            if holder is not None and holder.writer != self._writer.name:
+                raise self._held_by(holder)
+            record = msgspec.structs.replace(record, stop=holder.stop if holder else None)
+            if self._storage.swap(self._key, encode(record), expected=stored.version if stored else None):
+                self._record = record
+                return
 
     def _check(self, holder: LeaseRecord, now: datetime) -> None:
         if holder.is_released or holder.writer == self._writer.name:
