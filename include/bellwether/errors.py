@@ -106,6 +106,12 @@ class GapsLeft(StreamError):
     advice = "mend what the text names, then clear: gaps are filled whenever REST has what they hid"
 
 
+class Stopped(BellwetherError):
+    """Somebody asked a command that runs for long to end; what it had done stands, and the next one goes on there."""
+
+    advice = "run it again to go on"
+
+
 class VendorError(BellwetherError):
     """A request to the vendor did not give the promised answer.
 

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.clock import SimulatedClock
@@ -28,12 +28,13 @@ from bellwether.streaming.batches import Batches
 from bellwether.streaming.client import Endpoint
 from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.gaps import GapLog
-from bellwether.streaming.lease import Heartbeat
-from bellwether_airflow import connections, sensors, streaming
+from bellwether.streaming.lease import Heartbeat, StopRequest
+from bellwether_airflow import connections, sensors, stalls, streaming
 from bellwether_airflow.sensors import MarketOpenSensor
 from tests.dags.support import KEY, SESSION, UNIVERSE, events, states
 
 DATASETS = ("equities", "options", "indices")
+POLLED = "news"
 STEPS = ("wait", "stream", "compact")
 HALF_DAY = date(2025, 7, 3)
 AT = get_calendar().hours(SESSION).post_close - timedelta(minutes=10)
@@ -45,12 +46,13 @@ Run = Callable[..., Any]
 
 def test_of_each_dataset_it_waits_records_and_compacts_and_emits_what_it_had(dags: dict[str, Any]) -> None:
     dag = dags["session_stream"]
-    for dataset in DATASETS:
-        wait, stream, compact = (dag.get_task(f"{dataset}.{step}") for step in ("wait", "stream", "compact"))
+    for dataset in (*DATASETS, POLLED):
+        record = "poll" if dataset == POLLED else "stream"
+        wait, stream, compact = (dag.get_task(f"{dataset}.{step}") for step in ("wait", record, "compact"))
         assert wait.downstream_task_ids - {"gold.intraday"} == {stream.task_id}
         assert stream.downstream_task_ids == {compact.task_id}
         assert [asset.name for asset in compact.outlets] == [f"{dataset}_live"]
-    assert len(dag.tasks) == 10
+    assert len(dag.tasks) == 13
 
 
 def test_a_run_begins_ten_minutes_before_extended_hours_on_half_days_too(dags: dict[str, Any]) -> None:
@@ -142,6 +144,7 @@ class Told:
     """Stands for a recorder: it does as its class is told."""
 
     outcome: "BaseException | str" = "ended"
+    stop_request: StopRequest | None = None
 
     def __init__(self, *_: object, acknowledge: Callable[[Heartbeat], object], **__: object) -> None:
         self.acknowledge = acknowledge
@@ -180,6 +183,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any
     monkeypatch.setattr(connections, "feed_time", FeedTime)
     monkeypatch.setattr(connections, "stream", lambda _dataset: Endpoint("ws://127.0.0.1:9", "k"))
     monkeypatch.setattr("bellwether.streaming.recorder.Recorder", Told)
+    monkeypatch.setattr(Told, "stop_request", None)
 
     def run(dataset: str, outcome: BaseException | str) -> Any:
         monkeypatch.setattr(Told, "outcome", outcome)
@@ -202,6 +206,21 @@ def test_a_recording_that_came_to_its_end_hands_over_counts(record: Callable[...
 def test_a_stream_that_is_told_to_stop_has_the_recorder_do_so_and_is_tried_again(record: Callable[..., Any]) -> None:
     with pytest.raises(StreamError, match=r"told to stop at .* the next try goes on"):
         record("equities", "stopped")
+
+
+def test_a_stream_that_somebody_stopped_by_way_of_the_lake_fails_and_is_not_tried_again(
+    record: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Told, "stop_request", StopRequest(by="ada on desk", asked_utc=AT))
+    with pytest.raises(AirflowFailException, match=r"told to stop by ada on desk, .* clear this task to go on"):
+        record("equities", "stopped")
+
+
+def test_one_that_came_to_its_end_all_the_same_has_succeeded(
+    record: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Told, "stop_request", StopRequest(by="ada on desk", asked_utc=AT))
+    assert record("equities", "ended")["rows"] == 20
 
 
 def test_a_plan_without_such_a_stream_is_no_failure_where_it_is_not_required(record: Callable[..., Any]) -> None:
@@ -227,7 +246,7 @@ def test_people_are_told_of_a_stream_that_stalled_and_it_goes_on_whether_that_wo
         if error:
             raise error
 
-    monkeypatch.setattr(streaming, "tell", tell)
+    monkeypatch.setattr(stalls, "tell", tell)
     assert record("equities", "ended")["rows"] == 20
     assert told == ["equities_live 2025-07-01: stalled"]
 
@@ -268,3 +287,5 @@ def test_a_run_records_what_is_broadcast_until_the_end_and_publishes_it(
     # It began long after the session did.
     assert [gap.cause for gap in GapLog(lake, "equities", SESSION, "test").read()] == ["late_start"]
     assert lake.manifest("equities_live", SESSION).blocking == []
+    told = read("heartbeats", KEY, KEY, root=lake_root).to_pylist()
+    assert ("equities", "ended") in {(beat["dataset"], beat["state"]) for beat in told}

@@ -131,9 +131,10 @@ def add_range(parser: argparse.ArgumentParser, *, required: bool = True) -> None
     parser.add_argument("--end", required=required, type=_day, metavar="YYYY-MM-DD", help="last session, included")
 
 
-def add_session(parser: argparse.ArgumentParser) -> None:
-    """Add `--session`, a trading session."""
-    parser.add_argument("--session", required=True, type=_session, metavar="YYYY-MM-DD", help="the session")
+def add_session(parser: argparse.ArgumentParser, *, required: bool = True, otherwise: str = "") -> None:
+    """Add `--session`, a trading session; `otherwise` says what it is where it need not be given."""
+    words = f"the session (default: {otherwise})" if otherwise else "the session"
+    parser.add_argument("--session", required=required, type=_session, metavar="YYYY-MM-DD", help=words)
 
 
 def add_lake(parser: argparse.ArgumentParser) -> None:
