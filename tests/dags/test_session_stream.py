@@ -86,7 +86,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     def at(dataset: str, session: date, now: datetime, speed: float = 1, *, resumed: bool = False) -> None:
         monkeypatch.setattr(sensors, "_clock", SimulatedClock(now, speed=0))
         feed = FeedTime(SimulatedClock(now, speed=0), speed=speed)
-        monkeypatch.setattr(connections, "feed_time", lambda: feed)
+        monkeypatch.setattr(connections, "feed_time", lambda *_: feed)
         sensor = MarketOpenSensor(task_id="wait", dataset=dataset)
         context: Any = {"dag_run": SimpleNamespace(partition_key=str(session))}
         if resumed:

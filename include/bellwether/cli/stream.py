@@ -67,6 +67,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
         raise ConfigError(msg)
     access = vendor_access(args.url)
     feed = simulated_time(access.url) if access.simulated else FeedTime()
+    if access.is_delayed and args.dataset != NEWS:
+        feed = feed.delayed()
     assignment = _assignment(args.dataset, args.session, feed)
     where = lake_location(args.lake, config)
     lake = Lake.open(where.root, options=where.options, simulated=access.simulated)
@@ -132,7 +134,10 @@ class _Job:
             self._lake,
             self._assignment,
             self._writer,
-            Endpoint(stream_url(self._access.url, self._assignment.dataset), self._access.key),
+            Endpoint(
+                stream_url(self._access.url, self._assignment.dataset, delayed=self._access.is_delayed),
+                self._access.key,
+            ),
             symbols=symbols,
             settings=self._settings,
             feed=self._feed,
