@@ -98,7 +98,7 @@ def told() -> list[str]:
 
 def operator(told: list[str]) -> Callable[[Heartbeat], None]:
     """Return what makes messages of heartbeats, as the DAG's task does."""
-    pulse = Pulse(START)
+    pulse = Pulse(START, StreamingSettings())
     return lambda beat: told.append(beat.state) if pulse.take(beat).has_stalled else None
 
 
