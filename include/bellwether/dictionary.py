@@ -30,6 +30,8 @@ ROWS: Final[Mapping[str, str]] = {
     "news_live": "an article about a ticker in one version, as it was listed while the session went on",
     "health": "a session looked back on and a dataset, as they stood when the partition's own session was looked at",
     "heartbeats": "a heartbeat of a stream that was told of: how it was getting on; times are the feed's",
+    "gaps": "an interval whose broadcasts a recorder may not have heard",
+    "reconciliation": "a minute in which what was streamed and what the daily pull brought differ",
 }
 """What one row is."""
 
@@ -167,6 +169,24 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "covered_utc": "until when everything is on disk, or in a gap",
         "lag_s": "how far behind it heard the last batch, seconds; less than zero: its clock was behind",
         "quiet": "symbols that were quiet beside others that were not",
+    },
+    "gaps": {
+        "gap_id": "when it was opened, by whom, and its number there",
+        "dataset": "what was streamed",
+        "session": "of which it was",
+        "start_utc": "from when broadcasts may be missing",
+        "end_utc": "until when; null while nobody listens",
+        "symbols": "of whom; `*` of everything that was subscribed to",
+        "cause": "in one word: docs/streaming.md",
+        "opened_utc": "when it was noticed",
+        "closed_utc": "when what it hid was filled, and compared; null before",
+        "evidence": "what was seen when it was opened, ended and closed",
+    },
+    "reconciliation": {
+        "dataset": "what was compared",
+        "kind": "`missing`: the daily pull alone has it; `extra`: the stream alone; `changed`: they differ in it",
+        "move_bp": "largest difference of a price, basis points of the daily one; null unless changed",
+        "volume_difference": "streamed less daily, shares or contracts; null unless changed",
     },
     "chain": {
         "ticker": "the contract",

@@ -106,6 +106,12 @@ class Stopped(BellwetherError):
     advice = "run it again to go on"
 
 
+class GapsLeft(StreamError):
+    """Gaps of a stream are open after their deadline; the message lists them, each with what keeps it open."""
+
+    advice = "mend what the text names, then clear: gaps are filled whenever REST has what they hid"
+
+
 class VendorError(BellwetherError):
     """A request to the vendor did not give the promised answer.
 

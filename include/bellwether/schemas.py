@@ -268,6 +268,10 @@ LIVE_BARS = pa.schema(
 """Minutes as they were broadcast, one row per broadcast: a minute that a late print changed has several. `arrived_utc`
 is when it came, by the feed's time, `arrival` its number at the recorder that heard it. An index has no volumes."""
 
+LIVE_VALUES = LIVE_BARS.append(pa.field("value_utc", TIMESTAMP, nullable=True))
+"""The same where values of an index were broadcast among its minutes: a row with `value_utc` is one, all its prices are
+the value at that moment, and `ts` is the minute it belongs to."""
+
 GAPS = pa.schema(
     [
         pa.field("gap_id", pa.string(), nullable=False),
@@ -300,6 +304,18 @@ HEARTBEATS = pa.schema(
     ]
 )
 """How the streams of a session were getting on, a row for each heartbeat that was told of. Times are the feed's."""
+
+RECONCILIATION = pa.schema(
+    [
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("ts", TIMESTAMP, nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("move_bp", pa.float64(), nullable=True),
+        pa.field("volume_difference", pa.float64(), nullable=True),
+    ]
+)
+"""Minutes in which what was streamed and what the daily pull brought differ; those that agree have no row."""
 
 KEYWORD_SEPARATOR = "|"
 
@@ -351,6 +367,8 @@ GOLD: dict[str, Form] = {
 OPERATIONAL: dict[str, Form] = {
     "health": Form(HEALTH, ("session", "dataset"), subject=None),
     "heartbeats": Form(HEARTBEATS, ("dataset", "at_utc", "writer"), subject=None),
+    "gaps": Form(GAPS, ("dataset", "gap_id"), subject=None),
+    "reconciliation": Form(RECONCILIATION, ("dataset", "ticker", "ts"), subject=None),
 }
 """What is written down of the datasets themselves."""
 

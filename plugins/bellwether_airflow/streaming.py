@@ -26,6 +26,7 @@ from bellwether.errors import StreamError, StreamRefused
 from bellwether.logging import get_logger
 from bellwether_airflow import connections
 from bellwether_airflow.assets import EQUITIES_LIVE, INDICES_LIVE, NEWS_LIVE, OPTIONS_LIVE
+from bellwether_airflow.intraday import intraday
 from bellwether_airflow.lifeline import die_with_supervisor
 from bellwether_airflow.news_polling import NEWS, poll
 from bellwether_airflow.notifiers.alert import Alert
@@ -75,6 +76,8 @@ def session_stream(dag_id: str, doc_md: str) -> DAG:
                 waited = MarketOpenSensor(task_id="wait", dataset=dataset)
                 streamed = poll() if dataset == NEWS else stream(dataset)
                 waited >> streamed >> compact.override(outlets=[asset])(dataset)
+        with TaskGroup("gold"):
+            dag.get_task("equities.wait") >> intraday()
     return dag
 
 
@@ -142,13 +145,11 @@ def stream(dataset: str) -> dict[str, int]:
 @task(trigger_rule="none_failed")
 def compact(dataset: str) -> dict[str, int]:
     """Make one partition of what was recorded; skip when another run has made the same."""
-    from bellwether.streaming.heartbeats import publish_heartbeats
-    from bellwether.streaming.live import publish_live
+    from bellwether.streaming.bookkeeping import publish_streamed
 
     context = get_current_context()
-    lake, config, session = connections.lake(), Config.load(), session_of(context["dag_run"])
-    publish_heartbeats(lake, config, session, run_id=context["run_id"])
-    published = publish_live(lake, config, dataset, session, run_id=context["run_id"])
+    session = session_of(context["dag_run"])
+    published = publish_streamed(connections.lake(), Config.load(), dataset, session, run_id=context["run_id"])
     if published is None:
         msg = f"nothing of {dataset} was recorded in {session}"
         raise AirflowSkipException(msg)

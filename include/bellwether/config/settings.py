@@ -90,6 +90,10 @@ class StreamingSettings(Model):
         A heartbeat is told of, and kept, so often; minutes of the feed, as all here.
     stalled_after_min
         What has not listened, or not written, for so long has stalled: people are told.
+    index_values
+        Whether every value of an index is heard, too, and folded to a minute where none is broadcast.
+    intraday_every_min
+        How often, in minutes of the feed, provisional gold is built of the session so far; 0 or None: never.
     """
 
     batch_s: float = Field(default=5.0, gt=0, le=300)
@@ -99,6 +103,8 @@ class StreamingSettings(Model):
     news_back_min: float = Field(default=30.0, ge=0, le=1440)
     heartbeat_every_min: float = Field(default=5.0, gt=0, le=120)
     stalled_after_min: float = Field(default=15.0, gt=0, le=720)
+    index_values: bool = False
+    intraday_every_min: int | None = Field(default=5, ge=0, le=390)
 
 
 class LoggingSettings(Model):

@@ -10,6 +10,9 @@ from bellwether.streaming.gaps import LATE
 NEWS = "news"
 """Of all that is recorded the one dataset that is polled, not broadcast."""
 
+STREAMS = ("equities", "options", "indices")
+"""The datasets that are broadcast."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:

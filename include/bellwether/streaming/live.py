@@ -4,23 +4,26 @@ It says of each ticker whether a gap may hide something of it, and is provisiona
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
+from functools import partial
 
 import pyarrow.compute as pc
 
 from bellwether.config import Config
-from bellwether.lake import Coverage, Lake, TickerCoverage
+from bellwether.errors import InputsChanged, LakeError
+from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.lake.gold import GoldSubmission, publish_gold
 from bellwether.lake.layout import FileLayout
-from bellwether.lake.publish import Publication
+from bellwether.lake.publish import MOST_ROUNDS, Publication
 from bellwether.lake.revisions import revision_of
 from bellwether.streaming.assignment import NEWS, whole_session
 from bellwether.streaming.compact import compact
 from bellwether.streaming.gaps import ALL, Gap, GapLog
-from bellwether.streaming.lease import LeaseRecord, read_lease
+from bellwether.streaming.lease import read_lease
 from bellwether.tickers import WHOLE
 
 _READER = "reader"
+_ARRIVALS = "arrivals"
 
 
 def live(dataset: str) -> str:
@@ -50,32 +53,60 @@ def publish_live(lake: Lake, config: Config, dataset: str, session: date, *, run
     LakeError
         The storage refused.
     """
+    for _ in range(MOST_ROUNDS):
+        made = _compose(lake, config, dataset, session, run_id)
+        if made is None:
+            return None
+        layout = FileLayout(config.sinks.of(dataset), config.settings.lake.compression)
+        try:
+            return publish_gold(
+                lake,
+                made,
+                layout,
+                partial(_inputs_now, lake, dataset, session),
+                may_replace=partial(_saw_no_more_than, made),
+            )
+        except InputsChanged:  # a gap was opened, ended or closed since it was read
+            continue
+    msg = f"{live(dataset)} {session}: {MOST_ROUNDS} times there was something new; try again"
+    raise LakeError(msg)
+
+
+def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: str) -> GoldSubmission | None:
     # The gaps first: one that is closed meanwhile is then still told of.
-    log = GapLog(lake, dataset, session, _READER)
-    gaps, gaps_revision = [gap for gap in log.read() if gap.closed_utc is None], revision_of(log.table())
+    inputs = _inputs_now(lake, dataset, session)
+    still_open = [gap for gap in GapLog(lake, dataset, session, _READER).read() if gap.closed_utc is None]
     compacted = compact(lake, dataset, session)
     if not compacted.arrivals:
         return None
     if dataset == NEWS:
-        coverage = {WHOLE: _coverage_of_news(read_lease(lake, dataset, session), session, compacted.table.num_rows)}
+        coverage = {WHOLE: _coverage_of_news(_polled_until(lake, session), session, compacted.table.num_rows)}
     else:
         counts = pc.value_counts(compacted.table["ticker"]).to_pylist()
-        coverage = {count["values"]: _coverage(count["values"], count["counts"], gaps) for count in counts}
-    submission = GoldSubmission(
+        coverage = {count["values"]: _coverage(count["values"], count["counts"], still_open) for count in counts}
+    return GoldSubmission(
         dataset=live(dataset),
         session=session,
         table=compacted.table,
         coverage=coverage,
-        inputs={"gaps": gaps_revision},
-        warnings={"changed_later": compacted.changed, "gaps": len(gaps)},
+        inputs=inputs,
+        warnings={_ARRIVALS: compacted.arrivals, "changed_later": compacted.changed, "gaps": len(still_open)},
         stage_id="",
         run_id=run_id,
         config_hash=config.hash,
         timings_s={},
-        is_provisional=True,
     )
-    layout = FileLayout(config.sinks.of(dataset), config.settings.lake.compression)
-    return publish_gold(lake, submission, layout, lambda: submission.inputs)
+
+
+def _inputs_now(lake: Lake, dataset: str, session: date) -> dict[str, str]:
+    if dataset == NEWS:
+        return {"polled": str(_polled_until(lake, session))}
+    return {"gaps": revision_of(GapLog(lake, dataset, session, _READER).table())}
+
+
+def _saw_no_more_than(made: GoldSubmission, published: Manifest) -> bool:
+    """Return whether a compaction may be replaced: nothing that was recorded is ever taken away."""
+    return published.warnings.get(_ARRIVALS, 0) <= made.warnings[_ARRIVALS]
 
 
 def _coverage(ticker: str, rows: int, gaps: Sequence[Gap]) -> TickerCoverage:
@@ -85,11 +116,14 @@ def _coverage(ticker: str, rows: int, gaps: Sequence[Gap]) -> TickerCoverage:
     return TickerCoverage(Coverage.PARTIAL, rows=rows, reason=f"gaps that are not closed: {', '.join(causes)}")
 
 
-def _coverage_of_news(lease: LeaseRecord | None, session: date, rows: int) -> TickerCoverage:
+def _polled_until(lake: Lake, session: date) -> datetime | None:
+    lease = read_lease(lake, NEWS, session)
+    return lease.heartbeat.covered_utc if lease and lease.heartbeat else None
+
+
+def _coverage_of_news(polled: datetime | None, session: date, rows: int) -> TickerCoverage:
     """Return how far polling came: it leaves no gaps, and what it did not reach the daily pull brings."""
-    until = whole_session(NEWS, session).until
-    covered = lease.heartbeat.covered_utc if lease and lease.heartbeat else None
-    if covered is not None and covered >= until:
+    if polled is not None and polled >= whole_session(NEWS, session).until:
         return TickerCoverage(Coverage.COMPLETE, rows=rows)
-    reason = f"polled until {covered:%Y-%m-%d %H:%M} UTC" if covered else "nobody says how far polling came"
+    reason = f"polled until {polled:%Y-%m-%d %H:%M} UTC" if polled else "nobody says how far polling came"
     return TickerCoverage(Coverage.PARTIAL, rows=rows, reason=reason)
