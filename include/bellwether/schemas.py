@@ -289,18 +289,6 @@ GAPS = pa.schema(
 """Intervals whose broadcasts a recorder may not have heard, of all symbols (`*`) or of some. `end_utc` is null while it
 lasts, `closed_utc` until what it hid is filled."""
 
-RECONCILIATION = pa.schema(
-    [
-        pa.field("dataset", pa.string(), nullable=False),
-        pa.field("ticker", pa.string(), nullable=False),
-        pa.field("ts", TIMESTAMP, nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("move_bp", pa.float64(), nullable=True),
-        pa.field("volume_difference", pa.float64(), nullable=True),
-    ]
-)
-"""Minutes in which what was streamed and what the daily pull brought differ; those that agree have no row."""
-
 HEARTBEATS = pa.schema(
     [
         pa.field("dataset", pa.string(), nullable=False),
@@ -316,6 +304,18 @@ HEARTBEATS = pa.schema(
     ]
 )
 """How the streams of a session were getting on, a row for each heartbeat that was told of. Times are the feed's."""
+
+RECONCILIATION = pa.schema(
+    [
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("ts", TIMESTAMP, nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("move_bp", pa.float64(), nullable=True),
+        pa.field("volume_difference", pa.float64(), nullable=True),
+    ]
+)
+"""Minutes in which what was streamed and what the daily pull brought differ; those that agree have no row."""
 
 KEYWORD_SEPARATOR = "|"
 
@@ -366,9 +366,9 @@ GOLD: dict[str, Form] = {
 
 OPERATIONAL: dict[str, Form] = {
     "health": Form(HEALTH, ("session", "dataset"), subject=None),
+    "heartbeats": Form(HEARTBEATS, ("dataset", "at_utc", "writer"), subject=None),
     "gaps": Form(GAPS, ("dataset", "gap_id"), subject=None),
     "reconciliation": Form(RECONCILIATION, ("dataset", "ticker", "ts"), subject=None),
-    "heartbeats": Form(HEARTBEATS, ("dataset", "at_utc", "writer"), subject=None),
 }
 """What is written down of the datasets themselves."""
 

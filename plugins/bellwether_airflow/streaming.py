@@ -145,13 +145,11 @@ def stream(dataset: str) -> dict[str, int]:
 @task(trigger_rule="none_failed")
 def compact(dataset: str) -> dict[str, int]:
     """Make one partition of what was recorded; skip when another run has made the same."""
-    from bellwether.streaming.heartbeats import publish_heartbeats
-    from bellwether.streaming.live import publish_live
+    from bellwether.streaming.bookkeeping import publish_streamed
 
     context = get_current_context()
-    lake, config, session = connections.lake(), Config.load(), session_of(context["dag_run"])
-    publish_heartbeats(lake, config, session, run_id=context["run_id"])
-    published = publish_live(lake, config, dataset, session, run_id=context["run_id"])
+    session = session_of(context["dag_run"])
+    published = publish_streamed(connections.lake(), Config.load(), dataset, session, run_id=context["run_id"])
     if published is None:
         msg = f"nothing of {dataset} was recorded in {session}"
         raise AirflowSkipException(msg)

@@ -7,11 +7,11 @@ from bellwether.calendar import get_calendar
 from bellwether.due import SPANS
 from bellwether.streaming.gaps import LATE
 
-STREAMS = ("equities", "options", "indices")
-"""The datasets that are broadcast."""
-
 NEWS = "news"
 """Of all that is recorded the one dataset that is polled, not broadcast."""
+
+STREAMS = ("equities", "options", "indices")
+"""The datasets that are broadcast."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,35 +1,28 @@
-"""Heartbeats that were told of: kept as they are told, one small file each, and published as a dataset of the session.
+"""Heartbeats that were told of: kept as they are told, one small file each.
 
-A file is written once, so a recorder that dies leaves all it told. Whoever compacts a dataset publishes the heartbeats
-of all of them anew.
+A file is written once, so a recorder that dies leaves all it told. Whoever compacts a dataset of a session publishes
+the heartbeats of all of them anew (`bookkeeping`).
 """
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import PurePosixPath
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from bellwether.config import Config
-from bellwether.errors import InputsChanged, LakeError
-from bellwether.lake import Coverage, Lake, TickerCoverage, paths
-from bellwether.lake.gold import GoldSubmission, publish_gold
-from bellwether.lake.layout import FileLayout
+from bellwether.errors import LakeError
+from bellwether.lake import Lake, paths
 from bellwether.lake.manifest import encode
-from bellwether.lake.publish import MOST_ROUNDS, Publication
 from bellwether.logging import get_logger
-from bellwether.schemas import HEARTBEATS, OPERATIONAL
+from bellwether.schemas import HEARTBEATS
 from bellwether.streaming.assignment import Assignment
 from bellwether.streaming.batches import Writer
 from bellwether.streaming.lease import Heartbeat
 from bellwether.streaming.pulse import Pulse
-from bellwether.tickers import WHOLE
 
 log = get_logger(__name__)
-
-DATASET = "heartbeats"
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,58 +93,26 @@ def keep(lake: Lake, dataset: str, session: date, writer: Writer, heartbeat: Hea
     lake.storage.write(paths.heartbeats(session) / dataset / name, encode(kept))
 
 
-def publish_heartbeats(lake: Lake, config: Config, session: date, *, run_id: str) -> Publication | None:
-    """Publish what was kept of a session, of all its datasets; None where nothing was.
-
-    Of two that publish at once, one has seen all files that there are when it is done.
+def kept_of(lake: Lake, session: date) -> list[PurePosixPath]:
+    """Return where the heartbeats stand that were kept of a session, of all its datasets; sorted, and never changed.
 
     Raises
     ------
     LakeError
-        The storage refused.
+        The lake cannot be read.
     """
-    for _ in range(MOST_ROUNDS):
-        keys = _keys(lake, session)
-        if not keys:
-            return None
-        table = _table(lake, keys)
-        submission = GoldSubmission(
-            dataset=DATASET,
-            session=session,
-            table=table,
-            coverage={WHOLE: TickerCoverage(Coverage.COMPLETE, rows=len(table))},
-            inputs=_inputs(keys),
-            warnings={},
-            stage_id="",
-            run_id=run_id,
-            config_hash=config.hash,
-            timings_s={},
-        )
-        layout = FileLayout(config.sinks.heartbeats, config.settings.lake.compression)
-        try:
-            return publish_gold(lake, submission, layout, lambda: _inputs(_keys(lake, session)))
-        except InputsChanged:  # another was kept meanwhile
-            continue
-    msg = f"{DATASET} {session}: others came in between {MOST_ROUNDS} times; try again"
-    raise LakeError(msg)
-
-
-def _keys(lake: Lake, session: date) -> list[PurePosixPath]:
     return sorted(entry.key for entry in lake.storage.list(paths.heartbeats(session)))
 
 
-def _inputs(keys: list[PurePosixPath]) -> dict[str, str]:
-    return {DATASET: hashlib.sha256("\n".join(map(str, keys)).encode()).hexdigest()}
+def as_table(lake: Lake, keys: Sequence[PurePosixPath]) -> pa.Table:
+    """Return kept heartbeats as rows of schema `HEARTBEATS`, in their order."""
+    return pa.Table.from_pylist([_row(lake, key) for key in keys], schema=HEARTBEATS)
 
 
-def _table(lake: Lake, keys: list[PurePosixPath]) -> pa.Table:
-    rows = []
-    for key in keys:
-        stored = lake.storage.read(key)
-        if stored is None:
-            msg = f"{lake.storage.url(key)} is gone while it is read: somebody deletes heartbeats"
-            raise LakeError(msg)
-        kept = msgspec.json.decode(stored.content, type=_Kept)
-        rows.append({"dataset": kept.dataset, "writer": kept.writer} | msgspec.structs.asdict(kept.heartbeat))
-    order = [(name, "ascending") for name in OPERATIONAL[DATASET].key]
-    return pa.Table.from_pylist(rows, schema=HEARTBEATS).sort_by(order).combine_chunks()
+def _row(lake: Lake, key: PurePosixPath) -> dict[str, Any]:
+    stored = lake.storage.read(key)
+    if stored is None:
+        msg = f"{lake.storage.url(key)} is gone while it is read: somebody deletes heartbeats"
+        raise LakeError(msg)
+    kept = msgspec.json.decode(stored.content, type=_Kept)
+    return {"dataset": kept.dataset, "writer": kept.writer} | msgspec.structs.asdict(kept.heartbeat)

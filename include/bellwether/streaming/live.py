@@ -4,7 +4,7 @@ It says of each ticker whether a gap may hide something of it, and is provisiona
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 
 import pyarrow.compute as pc
@@ -19,7 +19,7 @@ from bellwether.lake.revisions import revision_of
 from bellwether.streaming.assignment import NEWS, whole_session
 from bellwether.streaming.compact import compact
 from bellwether.streaming.gaps import ALL, Gap, GapLog
-from bellwether.streaming.lease import LeaseRecord, read_lease
+from bellwether.streaming.lease import read_lease
 from bellwether.tickers import WHOLE
 
 _READER = "reader"
@@ -80,7 +80,7 @@ def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: st
     if not compacted.arrivals:
         return None
     if dataset == NEWS:
-        coverage = {WHOLE: _coverage_of_news(read_lease(lake, dataset, session), session, compacted.table.num_rows)}
+        coverage = {WHOLE: _coverage_of_news(_polled_until(lake, session), session, compacted.table.num_rows)}
     else:
         counts = pc.value_counts(compacted.table["ticker"]).to_pylist()
         coverage = {count["values"]: _coverage(count["values"], count["counts"], still_open) for count in counts}
@@ -99,6 +99,8 @@ def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: st
 
 
 def _inputs_now(lake: Lake, dataset: str, session: date) -> dict[str, str]:
+    if dataset == NEWS:
+        return {"polled": str(_polled_until(lake, session))}
     return {"gaps": revision_of(GapLog(lake, dataset, session, _READER).table())}
 
 
@@ -114,11 +116,14 @@ def _coverage(ticker: str, rows: int, gaps: Sequence[Gap]) -> TickerCoverage:
     return TickerCoverage(Coverage.PARTIAL, rows=rows, reason=f"gaps that are not closed: {', '.join(causes)}")
 
 
-def _coverage_of_news(lease: LeaseRecord | None, session: date, rows: int) -> TickerCoverage:
+def _polled_until(lake: Lake, session: date) -> datetime | None:
+    lease = read_lease(lake, NEWS, session)
+    return lease.heartbeat.covered_utc if lease and lease.heartbeat else None
+
+
+def _coverage_of_news(polled: datetime | None, session: date, rows: int) -> TickerCoverage:
     """Return how far polling came: it leaves no gaps, and what it did not reach the daily pull brings."""
-    until = whole_session(NEWS, session).until
-    covered = lease.heartbeat.covered_utc if lease and lease.heartbeat else None
-    if covered is not None and covered >= until:
+    if polled is not None and polled >= whole_session(NEWS, session).until:
         return TickerCoverage(Coverage.COMPLETE, rows=rows)
-    reason = f"polled until {covered:%Y-%m-%d %H:%M} UTC" if covered else "nobody says how far polling came"
+    reason = f"polled until {polled:%Y-%m-%d %H:%M} UTC" if polled else "nobody says how far polling came"
     return TickerCoverage(Coverage.PARTIAL, rows=rows, reason=reason)

@@ -11,10 +11,11 @@ from bellwether.config.settings import StreamingSettings
 from bellwether.errors import LakeError
 from bellwether.lake import Lake, read
 from bellwether.lake.local import LocalStorage
-from bellwether.streaming import heartbeats
+from bellwether.streaming import bookkeeping
 from bellwether.streaming.assignment import whole_session
 from bellwether.streaming.batches import Writer
-from bellwether.streaming.heartbeats import Teller, keep, publish_heartbeats
+from bellwether.streaming.bookkeeping import publish_heartbeats
+from bellwether.streaming.heartbeats import Teller, keep
 from bellwether.streaming.lease import Heartbeat
 from bellwether.streaming.pulse import Pulse
 from tests.unit.streaming.feeds import NOON, SESSION
@@ -100,17 +101,17 @@ def test_a_partition_holds_those_of_all_datasets_and_is_published_anew_with_more
 
 def test_of_two_that_publish_at_once_the_later_file_is_not_lost(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     keep(lake, "equities", SESSION, WRITER, beat(0))
-    table = heartbeats._table
+    table = bookkeeping.as_table
 
     def overtaken(*args: Any) -> Any:
         """Let another keep and publish one more, after this one has read what there is."""
-        monkeypatch.setattr(heartbeats, "_table", table)
+        monkeypatch.setattr(bookkeeping, "as_table", table)
         found = table(*args)
         keep(lake, "options", SESSION, WRITER, beat(0))
         assert publish_heartbeats(lake, Config(), SESSION, run_id="other") is not None
         return found
 
-    monkeypatch.setattr(heartbeats, "_table", overtaken)
+    monkeypatch.setattr(bookkeeping, "as_table", overtaken)
     published = publish_heartbeats(lake, Config(), SESSION, run_id="r")
     assert published is not None
     assert [row["dataset"] for row in rows(lake)] == ["equities", "options"]
