@@ -1,6 +1,6 @@
 """The DAG that streams a session, a group of tasks for each dataset.
 
-    wait -> stream -> compact
+    wait -> stream -> compact -> reconcile
 
 `stream` is one process that records until the evening. Whatever ends it before, it ends with everything on disk, and
 its next try goes on from the files: they are the truth, and nothing about a stream is kept in Airflow. XCom carries
@@ -28,6 +28,7 @@ from bellwether_airflow import connections
 from bellwether_airflow.assets import EQUITIES_LIVE, INDICES_LIVE, OPTIONS_LIVE
 from bellwether_airflow.lifeline import die_with_supervisor
 from bellwether_airflow.notifiers.alert import Alert, tell
+from bellwether_airflow.reconciling import reconcile
 from bellwether_airflow.retry import BellwetherRetryPolicy
 from bellwether_airflow.runs import TASK_DEFAULTS, emit, session_of
 from bellwether_airflow.sensors import MarketOpenSensor
@@ -73,7 +74,7 @@ def session_stream(dag_id: str, doc_md: str) -> DAG:
             with TaskGroup(dataset):
                 waited = MarketOpenSensor(task_id="wait", dataset=dataset)
                 streamed = stream(dataset)
-                waited >> streamed >> compact.override(outlets=[asset])(dataset)
+                waited >> streamed >> compact.override(outlets=[asset])(dataset) >> reconcile(dataset)
     return dag
 
 
@@ -127,11 +128,11 @@ def stream(dataset: str) -> dict[str, int]:
 @task(trigger_rule="none_failed")
 def compact(dataset: str) -> dict[str, int]:
     """Make one partition of what was recorded; skip when another run has made the same."""
-    from bellwether.streaming.live import publish_live
+    from bellwether.streaming.bookkeeping import publish_streamed
 
     context = get_current_context()
     session = session_of(context["dag_run"])
-    published = publish_live(connections.lake(), Config.load(), dataset, session, run_id=context["run_id"])
+    published = publish_streamed(connections.lake(), Config.load(), dataset, session, run_id=context["run_id"])
     if published is None:
         msg = f"nothing of {dataset} was recorded in {session}"
         raise AirflowSkipException(msg)

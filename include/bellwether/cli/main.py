@@ -18,6 +18,7 @@ _COMMANDS = {
     "discover": "find the option contracts that matter on a session, and say why each was chosen",
     "replay-raw": "publish a range of sessions again from the raw responses, without the vendor",
     "record": "record a session's minutes as they are broadcast, until its end",
+    "repair": "fill through REST what a stream missed of a session, and close its gaps",
     "consolidate": "build the gold of a session from what is published of it",
     "coverage": "show what is known of each session",
     "crosscheck": "compare a session's minutes with the vendor's day bars",

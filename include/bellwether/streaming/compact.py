@@ -29,8 +29,6 @@ class Compacted:
     table
         Schema `EQUITIES` for stocks and options (`transactions` null: they are not broadcast), `INDEX_BARS` for
         indices, sorted by ticker and time.
-    arrived_utc
-        When each of its rows came, by the feed's time.
     arrivals
         Rows that were recorded.
     repeated
@@ -40,7 +38,6 @@ class Compacted:
     """
 
     table: pa.Table
-    arrived_utc: pa.ChunkedArray
     arrivals: int
     repeated: int
     changed: int
@@ -79,25 +76,37 @@ def compact_rows(rows: pa.Table, schema: pa.Schema, session: date) -> Compacted:
     session
         Rows of other New York days are left out.
     """
-    start, end = (
-        pa.scalar(midnight(day), LIVE_BARS.field("ts").type) for day in (session, session + timedelta(days=1))
-    )
-    own = rows.filter(pc.and_(pc.greater_equal(rows["ts"], start), pc.less(rows["ts"], end)))
-    own = own.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
+    own = _in_order(rows, session)
     follows = _equals_row_before(own, ("ticker", "ts"))
     repeated = follows & _equals_row_before(own, _VALUES)
-    is_last = np.append(~follows[1:], True)[: len(own)]
-    chosen = own.filter(pa.array(is_last))
+    chosen = own.filter(_is_last(follows))
     for field in schema:
         if field.name not in LIVE_BARS.names:
             chosen = chosen.append_column(field, pa.nulls(len(chosen), field.type))
     return Compacted(
         table=chosen.select(schema.names).cast(schema),
-        arrived_utc=chosen["arrived_utc"],
         arrivals=len(own),
         repeated=int(repeated.sum()),
         changed=int((follows & ~repeated).sum()),
     )
+
+
+def standing(rows: pa.Table, session: date) -> pa.Table:
+    """Return of recorded rows, as `compact_rows` takes them, those that it chooses: the last arrival of each minute."""
+    own = _in_order(rows, session)
+    return own.filter(_is_last(_equals_row_before(own, ("ticker", "ts"))))
+
+
+def _in_order(rows: pa.Table, session: date) -> pa.Table:
+    start, end = (
+        pa.scalar(midnight(day), LIVE_BARS.field("ts").type) for day in (session, session + timedelta(days=1))
+    )
+    own = rows.filter(pc.and_(pc.greater_equal(rows["ts"], start), pc.less(rows["ts"], end)))
+    return own.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
+
+
+def _is_last(follows: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> pa.Array:
+    return pa.array(np.append(~follows[1:], True)[: len(follows)])
 
 
 def _equals_row_before(table: pa.Table, names: tuple[str, ...]) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
