@@ -150,19 +150,18 @@ def test_gold_of_the_session_so_far_is_that_of_the_daily_pulls_up_to_its_end(
         assert await asyncio.to_thread(main, today) == 2
         assert "equities is not published" in capsys.readouterr().err
         async with recording(feed, lake, config):
-            for minutes in (3, 40, 100):
+            for minutes in (3, 40):
                 await advance(feed, lake, minutes)
                 await asyncio.to_thread(go_round, clock(minutes))
-            await advance(feed, lake, 150)
+            await advance(feed, lake, 100)
             assert await asyncio.to_thread(main, today) == 0
-            rounds.append((clock(150), until_of(lake.manifest("minutes", DAY).inputs), gold(lake)))
-            await asyncio.to_thread(feed.feed.advance, HOURS.post_close + timedelta(minutes=17))
+            rounds.append((clock(100), until_of(lake.manifest("minutes", DAY).inputs), gold(lake)))
 
     asyncio.run(asyncio.wait_for(session(), 60))
     said = capsys.readouterr().out
     assert f"rows until {rounds[-1][1].astimezone(NEW_YORK):%H:%M} New York, provisional" in said
     assert "not final: equities is not published" in said
-    assert [until > HOURS.open for _, until, _ in rounds] == [True] * 4
+    assert [until > HOURS.open for _, until, _ in rounds] == [True] * 3
     for now, until, tables in rounds:
         assert until < now
         last = {dataset: pc.max(table["ts"]).as_py() for dataset, table in tables.items()}
