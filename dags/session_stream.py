@@ -20,8 +20,8 @@ Nothing is to be done. *Mark failed* ends it for good; clear it to go on.
 
 **One message** tells of a recorder that has heard nothing for 15 minutes of the session, and of a failed run.
 
-**Provisional gold** ends with the last minute heard, and is final when the daily pulls land. A round that fails is in the
-log, three in a row are one message; clear `gold.intraday` to go on after it failed at the end.
+**Provisional gold** ends with the last minute heard, and is final when the daily pulls land. A round that fails is in
+the log, three in a row are one message; clear `gold.intraday` to go on after it failed at the end.
 
 **Trigger by hand.** With a session as *Partition Key*, it records that session where it is still to come or going on:
 by the clock of the simulator where the Connection `polygon_default` is simulated, so any session can be rehearsed. A
