@@ -28,6 +28,8 @@ ROWS: Final[Mapping[str, str]] = {
     "options_live": "a minute of `options` as it was broadcast last",
     "indices_live": "a minute of `indices` as it was broadcast last",
     "health": "a session looked back on and a dataset, as they stood when the partition's own session was looked at",
+    "gaps": "an interval whose broadcasts a recorder may not have heard",
+    "reconciliation": "a minute in which what was streamed and what the daily pull brought differ",
 }
 """What one row is."""
 
@@ -153,6 +155,24 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "quarantined_rows": "refused, kept in quarantine",
         "published_utc": "when what is in force was published",
         "is_announced": "it is gold, and was announced to be built anew",
+    },
+    "gaps": {
+        "gap_id": "when it was opened, by whom, and its number there",
+        "dataset": "what was streamed",
+        "session": "of which it was",
+        "start_utc": "from when broadcasts may be missing",
+        "end_utc": "until when; null while nobody listens",
+        "symbols": "of whom; `*` of everything that was subscribed to",
+        "cause": "in one word: docs/streaming.md",
+        "opened_utc": "when it was noticed",
+        "closed_utc": "when what it hid was filled, and compared; null before",
+        "evidence": "what was seen when it was opened, ended and closed",
+    },
+    "reconciliation": {
+        "dataset": "what was compared",
+        "kind": "`missing`: the daily pull alone has it; `extra`: the stream alone; `changed`: they differ in it",
+        "move_bp": "largest difference of a price, basis points of the daily one; null unless changed",
+        "volume_difference": "streamed less daily, shares or contracts; null unless changed",
     },
     "chain": {
         "ticker": "the contract",

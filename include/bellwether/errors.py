@@ -100,6 +100,12 @@ class NotBroadcast(StreamError):
     advice = "a session is broadcast once; the daily producers fetch what it had"
 
 
+class GapsLeft(StreamError):
+    """Gaps of a stream are open after their deadline; the message lists them, each with what keeps it open."""
+
+    advice = "mend what the text names, then clear: gaps are filled whenever REST has what they hid"
+
+
 class VendorError(BellwetherError):
     """A request to the vendor did not give the promised answer.
 

@@ -268,6 +268,10 @@ LIVE_BARS = pa.schema(
 """Minutes as they were broadcast, one row per broadcast: a minute that a late print changed has several. `arrived_utc`
 is when it came, by the feed's time, `arrival` its number at the recorder that heard it. An index has no volumes."""
 
+LIVE_VALUES = LIVE_BARS.append(pa.field("value_utc", TIMESTAMP, nullable=True))
+"""The same where values of an index were broadcast among its minutes: a row with `value_utc` is one, all its prices are
+the value at that moment, and `ts` is the minute it belongs to."""
+
 GAPS = pa.schema(
     [
         pa.field("gap_id", pa.string(), nullable=False),
@@ -284,6 +288,18 @@ GAPS = pa.schema(
 )
 """Intervals whose broadcasts a recorder may not have heard, of all symbols (`*`) or of some. `end_utc` is null while it
 lasts, `closed_utc` until what it hid is filled."""
+
+RECONCILIATION = pa.schema(
+    [
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("ts", TIMESTAMP, nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("move_bp", pa.float64(), nullable=True),
+        pa.field("volume_difference", pa.float64(), nullable=True),
+    ]
+)
+"""Minutes in which what was streamed and what the daily pull brought differ; those that agree have no row."""
 
 KEYWORD_SEPARATOR = "|"
 
@@ -332,7 +348,11 @@ GOLD: dict[str, Form] = {
 }
 """What is computed from the datasets of `FORMS`."""
 
-OPERATIONAL: dict[str, Form] = {"health": Form(HEALTH, ("session", "dataset"), subject=None)}
+OPERATIONAL: dict[str, Form] = {
+    "health": Form(HEALTH, ("session", "dataset"), subject=None),
+    "gaps": Form(GAPS, ("dataset", "gap_id"), subject=None),
+    "reconciliation": Form(RECONCILIATION, ("dataset", "ticker", "ts"), subject=None),
+}
 """What is written down of the datasets themselves."""
 
 LIVE: dict[str, Form] = {

@@ -49,6 +49,8 @@ class Sinks(Model):
     chain: SinkSettings = SinkSettings(dictionary_columns=_GOLDEN_CHAIN)
     minutes: SinkSettings = SinkSettings(dictionary_columns=("ticker", "ts", "is_filled", "vix", "vix_age_s"))
     health: SinkSettings = SinkSettings(dictionary_columns=("session", "dataset", "state", "why"))
+    gaps: SinkSettings = SinkSettings(dictionary_columns=("dataset", "session", "cause"))
+    reconciliation: SinkSettings = SinkSettings(dictionary_columns=("dataset", "ticker", "ts", "kind"))
 
     def of(self, dataset: str) -> SinkSettings:
         """Return the layout of a dataset; what is streamed has that of the daily one."""

@@ -156,7 +156,8 @@ def fetch_batch(lake: Lake, rest: PolygonRest, config: Config, batch: Batch) -> 
     return BatchSummary(batch.name, len(batch.tickers), table.num_rows, record.api_calls, record.seconds, peak_mb)
 
 
-def _stops_the_batch(error: VendorError | SnapshotMissed) -> bool:
+def stops_the_batch(error: VendorError | SnapshotMissed) -> bool:
+    """Return whether what one ticker failed of is wrong for all others, too."""
     if isinstance(error, SnapshotMissed):
         return True
     # History clipped within an answer is told of one ticker's bars; refused, it is told of the plan.
@@ -176,7 +177,7 @@ def _fetch_ticker(rest: PolygonRest, ticker: str, page_log: PageLog, attempt: _T
         haul.take(ticker, _ask(rest, ticker, page_log, attempt), batch.stage_id)
     except (VendorError, SnapshotMissed) as error:
         log.warning("ticker failed", batch=batch.name, ticker=ticker, error=str(error))
-        if _stops_the_batch(error):
+        if stops_the_batch(error):
             attempt.stopped = error
         if not attempt.is_settled_by(error):
             attempt.errors[ticker] = error

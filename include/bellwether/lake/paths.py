@@ -10,9 +10,9 @@ from datetime import date
 from pathlib import PurePosixPath
 
 from bellwether.lake.manifest import Manifest
-from bellwether.schemas import LIVE
+from bellwether.schemas import GOLD, LIVE, OPERATIONAL
 
-_ZONES = {"minutes": "gold", "chain": "gold", "health": "ops"} | dict.fromkeys(LIVE, "live")
+_ZONES = dict.fromkeys(GOLD, "gold") | dict.fromkeys(OPERATIONAL, "ops") | dict.fromkeys(LIVE, "live")
 """Of datasets that are not captured."""
 
 MARKER = PurePosixPath("lake.json")

@@ -7,6 +7,9 @@ from bellwether.calendar import get_calendar
 from bellwether.due import SPANS
 from bellwether.streaming.gaps import LATE
 
+STREAMS = ("equities", "options", "indices")
+"""The datasets that are broadcast."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:

@@ -1,7 +1,8 @@
 """One table of what was recorded of a session: the last broadcast of each minute, in order.
 
 Whoever wrote, however often, and however two writers overlapped, the same broadcasts give the same table: what arrived
-last wins, and of what arrived in the same millisecond the one with more volume, since late prints add to it.
+last wins, and of what arrived in the same millisecond the one with more volume, since late prints add to it. A minute
+of an index that was broadcast as values only is folded from them.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from bellwether.calendar import midnight
 from bellwether.lake import Lake
 from bellwether.schemas import EQUITIES, INDEX_BARS, LIVE_BARS
 from bellwether.streaming.batches import Batches
+from bellwether.streaming.values import with_values_folded
 
 _VALUES = ("open", "high", "low", "close", "volume", "vwap")
 _ORDER = ("ticker", "ts", "arrived_utc", "volume", "arrival", "writer")
@@ -29,8 +31,10 @@ class Compacted:
     table
         Schema `EQUITIES` for stocks and options (`transactions` null: they are not broadcast), `INDEX_BARS` for
         indices, sorted by ticker and time.
+    arrived_utc
+        When each of its rows came, by the feed's time.
     arrivals
-        Rows that were recorded.
+        Minutes that were recorded, of those folded from values one each.
     repeated
         Of those, such that say what the row before of the same minute says: the vendor's repetitions, or two writers'.
     changed
@@ -38,6 +42,7 @@ class Compacted:
     """
 
     table: pa.Table
+    arrived_utc: pa.ChunkedArray
     arrivals: int
     repeated: int
     changed: int
@@ -51,31 +56,39 @@ def compact(lake: Lake, dataset: str, session: date) -> Compacted:
     lake, dataset, session
         Of what.
     """
+    schema = INDEX_BARS if dataset == "indices" else EQUITIES
+    return compact_rows(recorded(lake, dataset, session), schema, session)
+
+
+def recorded(lake: Lake, dataset: str, session: date) -> pa.Table:
+    """Return all rows of a session's batches, schema `LIVE_BARS`, each with the name of its `writer`."""
     rows = [
         table.append_column("writer", pa.repeat(writer, table.num_rows))
         for writer, table in Batches(lake, dataset, session).read()
     ]
-    schema = INDEX_BARS if dataset == "indices" else EQUITIES
-    recorded = pa.concat_tables(rows) if rows else LIVE_BARS.append(pa.field("writer", pa.string())).empty_table()
-    return compact_rows(recorded, schema, session)
+    if not rows:
+        rows = [LIVE_BARS.append(pa.field("writer", pa.string())).empty_table()]
+    return pa.concat_tables(rows, promote_options="default")
 
 
-def compact_rows(recorded: pa.Table, schema: pa.Schema, session: date) -> Compacted:
+def compact_rows(rows: pa.Table, schema: pa.Schema, session: date) -> Compacted:
     """Choose among recorded rows.
 
     Parameters
     ----------
-    recorded
-        Schema `LIVE_BARS`, and the name of the `writer`; in any order.
+    rows
+        Schema `LIVE_BARS` or `LIVE_VALUES`, and the name of the `writer`; in any order.
     schema
         Of the table wanted.
     session
         Rows of other New York days are left out.
     """
+    if "value_utc" in rows.column_names:
+        rows = with_values_folded(rows)
     start, end = (
         pa.scalar(midnight(day), LIVE_BARS.field("ts").type) for day in (session, session + timedelta(days=1))
     )
-    own = recorded.filter(pc.and_(pc.greater_equal(recorded["ts"], start), pc.less(recorded["ts"], end)))
+    own = rows.filter(pc.and_(pc.greater_equal(rows["ts"], start), pc.less(rows["ts"], end)))
     own = own.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
     follows = _equals_row_before(own, ("ticker", "ts"))
     repeated = follows & _equals_row_before(own, _VALUES)
@@ -86,6 +99,7 @@ def compact_rows(recorded: pa.Table, schema: pa.Schema, session: date) -> Compac
             chosen = chosen.append_column(field, pa.nulls(len(chosen), field.type))
     return Compacted(
         table=chosen.select(schema.names).cast(schema),
+        arrived_utc=chosen["arrived_utc"],
         arrivals=len(own),
         repeated=int(repeated.sum()),
         changed=int((follows & ~repeated).sum()),

@@ -1,11 +1,12 @@
 """What was not heard: intervals with their cause, from when they are opened until they are closed with evidence.
 
 Each event of a gap is one small file that is written once, so there is nothing a crash could leave half done: opened
-and not ended is a gap that lasts, ended and not closed one that waits to be filled.
+and not ended is a gap that lasts, ended and not closed one that waits to be filled. What is filled of it ticker by
+ticker stands in further files, so that nobody has to ask for all of them in one go.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import count
 from pathlib import PurePosixPath
@@ -40,13 +41,35 @@ class _Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
     evidence: str
 
 
+class Filled(msgspec.Struct, frozen=True):
+    """What was found of one ticker in the minutes that a gap may have hidden.
+
+    Attributes
+    ----------
+    minutes, volume
+        That REST has of it; the live rows have them too.
+    added, changed
+        Of those, minutes that nobody had heard, and such as were heard otherwise.
+    """
+
+    minutes: int
+    volume: float
+    added: int
+    changed: int
+
+
+class _Filled(msgspec.Struct, frozen=True, kw_only=True, tag="filled"):
+    gap_id: str
+    tickers: dict[str, Filled]
+
+
 class _Closed(msgspec.Struct, frozen=True, kw_only=True, tag="closed"):
     gap_id: str
     closed_utc: datetime
     evidence: str
 
 
-_Event = _Opened | _Ended | _Closed
+_Event = _Opened | _Ended | _Filled | _Closed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +88,8 @@ class Gap:
         When it was noticed, and when what it hid was filled.
     evidence
         What was seen when it was opened, ended and closed.
+    filled
+        What is proven to be filled of it so far, by ticker.
     """
 
     gap_id: str
@@ -75,6 +100,7 @@ class Gap:
     opened_utc: datetime
     closed_utc: datetime | None = None
     evidence: str
+    filled: Mapping[str, Filled] = field(default_factory=dict)
 
     @property
     def lasts(self) -> bool:
@@ -128,10 +154,17 @@ class GapLog:
         self._write(ended)
         return _go_on(gap, ended)
 
-    def close(self, gap: Gap, now: datetime, evidence: str) -> Gap:
-        """Say that what it hid is filled, and how that is known."""
+    def fill(self, gap: Gap, tickers: Mapping[str, Filled]) -> Gap:
+        """Say of some tickers that what it hid of them is filled."""
+        filled = _Filled(gap_id=gap.gap_id, tickers=dict(sorted(tickers.items())))
+        self._write(filled, f".{self._author}-{next(self._numbers)}")
+        return _go_on(gap, filled)
+
+    def close(self, gap: Gap, now: datetime, evidence: str) -> Gap | None:
+        """Say that what it hid is filled, and how that is known; None where another has said so before."""
         closed = _Closed(gap_id=gap.gap_id, closed_utc=now, evidence=evidence)
-        self._write(closed)
+        if not self._storage.swap(self._key(closed), encode(closed), expected=None):
+            return None
         return _go_on(gap, closed)
 
     def read(self) -> list[Gap]:
@@ -139,7 +172,8 @@ class GapLog:
         events = [self._event(entry.key) for entry in self._storage.list(self._folder)]
         gaps = {event.gap_id: _begin(event) for event in events if isinstance(event, _Opened)}
         for event in sorted((each for each in events if not isinstance(each, _Opened)), key=_order):
-            gaps[event.gap_id] = _go_on(gaps[event.gap_id], event)
+            if event.gap_id in gaps:  # a listing may miss what is written while it is made
+                gaps[event.gap_id] = _go_on(gaps[event.gap_id], event)
         return sorted(gaps.values(), key=lambda gap: (gap.opened_utc, gap.gap_id))
 
     def table(self) -> pa.Table:
@@ -150,9 +184,11 @@ class GapLog:
         ]
         return pa.Table.from_pylist(rows, schema=GAPS)
 
-    def _write(self, event: _Event) -> None:
-        name = f"{event.gap_id}.{event.__struct_config__.tag}.json"
-        self._storage.write(self._folder / name, encode(event))
+    def _write(self, event: _Event, part: str = "") -> None:
+        self._storage.write(self._key(event, part), encode(event))
+
+    def _key(self, event: _Event, part: str = "") -> PurePosixPath:
+        return self._folder / f"{event.gap_id}.{event.__struct_config__.tag}{part}.json"
 
     def _event(self, key: PurePosixPath) -> _Event:
         stored = self._storage.read(key)
@@ -174,11 +210,13 @@ def _begin(event: _Opened) -> Gap:
     )
 
 
-def _order(event: _Ended | _Closed) -> tuple[str, bool]:
+def _order(event: _Ended | _Filled | _Closed) -> tuple[str, bool]:
     return event.gap_id, isinstance(event, _Closed)
 
 
-def _go_on(gap: Gap, event: _Ended | _Closed) -> Gap:
+def _go_on(gap: Gap, event: _Ended | _Filled | _Closed) -> Gap:
+    if isinstance(event, _Filled):
+        return replace(gap, filled={**gap.filled, **event.tickers})
     evidence = "; ".join(filter(None, (gap.evidence, event.evidence)))
     if isinstance(event, _Ended):
         return replace(gap, end_utc=event.end_utc, evidence=evidence)

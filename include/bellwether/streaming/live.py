@@ -5,19 +5,22 @@ It says of each ticker whether a gap may hide something of it, and is provisiona
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 
 import pyarrow.compute as pc
 
 from bellwether.config import Config
-from bellwether.lake import Coverage, Lake, TickerCoverage
+from bellwether.errors import InputsChanged, LakeError
+from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.lake.gold import GoldSubmission, publish_gold
 from bellwether.lake.layout import FileLayout
-from bellwether.lake.publish import Publication
+from bellwether.lake.publish import MOST_ROUNDS, Publication
 from bellwether.lake.revisions import revision_of
 from bellwether.streaming.compact import compact
 from bellwether.streaming.gaps import ALL, Gap, GapLog
 
 _READER = "reader"
+_ARRIVALS = "arrivals"
 
 
 def live(dataset: str) -> str:
@@ -47,34 +50,54 @@ def publish_live(lake: Lake, config: Config, dataset: str, session: date, *, run
     LakeError
         The storage refused.
     """
+    for _ in range(MOST_ROUNDS):
+        made = _compose(lake, config, dataset, session, run_id)
+        if made is None:
+            return None
+        layout = FileLayout(config.sinks.of(dataset), config.settings.lake.compression)
+        try:
+            return publish_gold(
+                lake,
+                made,
+                layout,
+                partial(_inputs_now, lake, dataset, session),
+                may_replace=partial(_saw_no_more_than, made),
+            )
+        except InputsChanged:  # a gap was opened, ended or closed since it was read
+            continue
+    msg = f"{live(dataset)} {session}: {MOST_ROUNDS} times there was something new; try again"
+    raise LakeError(msg)
+
+
+def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: str) -> GoldSubmission | None:
     # The gaps first: one that is closed meanwhile is then still told of.
-    log = GapLog(lake, dataset, session, _READER)
-    gaps, gaps_revision = [gap for gap in log.read() if gap.closed_utc is None], revision_of(log.table())
+    inputs = _inputs_now(lake, dataset, session)
+    still_open = [gap for gap in GapLog(lake, dataset, session, _READER).read() if gap.closed_utc is None]
     compacted = compact(lake, dataset, session)
     if not compacted.arrivals:
         return None
     counts = pc.value_counts(compacted.table["ticker"]).to_pylist()
-    submission = GoldSubmission(
+    return GoldSubmission(
         dataset=live(dataset),
         session=session,
         table=compacted.table,
-        coverage={count["values"]: _coverage(count["values"], count["counts"], gaps) for count in counts},
-        inputs={"gaps": gaps_revision},
-        warnings={"arrivals": compacted.arrivals, "changed_later": compacted.changed, "gaps": len(gaps)},
+        coverage={count["values"]: _coverage(count["values"], count["counts"], still_open) for count in counts},
+        inputs=inputs,
+        warnings={_ARRIVALS: compacted.arrivals, "changed_later": compacted.changed, "gaps": len(still_open)},
         stage_id="",
         run_id=run_id,
         config_hash=config.hash,
         timings_s={},
     )
-    layout = FileLayout(config.sinks.of(dataset), config.settings.lake.compression)
-    # Nothing that was recorded is ever taken away: of two who compact at once, the one that saw more is right.
-    return publish_gold(
-        lake,
-        submission,
-        layout,
-        lambda: submission.inputs,
-        may_replace=lambda published: published.warnings.get("arrivals", 0) <= compacted.arrivals,
-    )
+
+
+def _inputs_now(lake: Lake, dataset: str, session: date) -> dict[str, str]:
+    return {"gaps": revision_of(GapLog(lake, dataset, session, _READER).table())}
+
+
+def _saw_no_more_than(made: GoldSubmission, published: Manifest) -> bool:
+    """Return whether a compaction may be replaced: nothing that was recorded is ever taken away."""
+    return published.warnings.get(_ARRIVALS, 0) <= made.warnings[_ARRIVALS]
 
 
 def _coverage(ticker: str, rows: int, gaps: Sequence[Gap]) -> TickerCoverage:

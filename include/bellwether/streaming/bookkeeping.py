@@ -1,0 +1,175 @@
+"""What is told of a session's streams as datasets: their gaps, and how they compare with the daily pull.
+
+Both are made of what stands in the lake, of all streams at once, whoever asks for it; so there is nothing to merge.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bellwether.config import Config
+from bellwether.errors import InputsChanged, LakeError
+from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
+from bellwether.lake.gold import GoldSubmission, publish_gold
+from bellwether.lake.layout import FileLayout
+from bellwether.lake.publish import MOST_ROUNDS, Publication
+from bellwether.lake.revisions import revision_of
+from bellwether.schemas import OPERATIONAL, RECONCILIATION
+from bellwether.streaming.assignment import STREAMS
+from bellwether.streaming.gaps import GapLog
+from bellwether.streaming.lease import read_lease
+from bellwether.streaming.live import live, publish_live
+from bellwether.streaming.reconcile import Reconciliation, reconcile
+from bellwether.tickers import WHOLE
+
+GAPS_DATASET, RECONCILIATION_DATASET = "gaps", "reconciliation"
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """A session's streams beside its daily pulls.
+
+    Attributes
+    ----------
+    totals
+        By dataset; of those of which both are published.
+    """
+
+    publication: Publication
+    totals: Mapping[str, Reconciliation]
+
+
+def publish_streamed(lake: Lake, config: Config, dataset: str, session: date, *, run_id: str) -> Publication | None:
+    """Publish what was recorded of a session, and with it the session's gaps and what there is to reconcile.
+
+    Returns
+    -------
+    Publication or None
+        Of what was recorded; None where nothing was.
+    """
+    published = publish_live(lake, config, dataset, session, run_id=run_id)
+    publish_gaps(lake, config, session, run_id=run_id)
+    publish_reconciliation(lake, config, session, run_id=run_id)
+    return published
+
+
+def publish_gaps(lake: Lake, config: Config, session: date, *, run_id: str) -> Publication | None:
+    """Publish the gaps of all streams of a session; no rows where nothing was missed, None where nobody recorded."""
+    recorded = [dataset for dataset in STREAMS if read_lease(lake, dataset, session) is not None]
+    logs = {dataset: GapLog(lake, dataset, session, "") for dataset in recorded}
+    if not logs:
+        return None
+
+    def compose() -> GoldSubmission:
+        tables = {dataset: log.table() for dataset, log in logs.items()}
+        table = pa.concat_tables(tables.values())
+        return _submission(
+            GAPS_DATASET,
+            config,
+            session,
+            run_id,
+            table,
+            inputs={dataset: revision_of(each) for dataset, each in tables.items()},
+            warnings={"open": table["closed_utc"].null_count},
+        )
+
+    def inputs_now() -> dict[str, str]:
+        return {dataset: revision_of(log.table()) for dataset, log in logs.items()}
+
+    return _publish(lake, config, compose, inputs_now)
+
+
+def publish_reconciliation(lake: Lake, config: Config, session: date, *, run_id: str) -> Reconciled | None:
+    """Compare what was streamed of a session with its daily pulls, and publish the differences.
+
+    Of a daily pull those tickers count that it was proven for; who was streamed besides is nobody's loss.
+
+    Returns
+    -------
+    Reconciled or None
+        None where there is no dataset of which both are published.
+    """
+
+    def both() -> dict[str, tuple[Manifest, Manifest]]:
+        found = {
+            dataset: (lake.manifest(live(dataset), session), lake.manifest(dataset, session)) for dataset in STREAMS
+        }
+        return {dataset: (first, second) for dataset, (first, second) in found.items() if first and second}
+
+    def inputs_now() -> dict[str, str]:
+        return {each.dataset: each.revision for pair in both().values() for each in pair}
+
+    totals: dict[str, Reconciliation] = {}
+
+    def compose() -> GoldSubmission:
+        inputs = inputs_now()
+        totals.clear()
+        totals.update((dataset, _reconcile(lake, dataset, session)) for dataset in both())
+        parts = [
+            each.differences.append_column("dataset", pa.repeat(dataset, len(each.differences)))
+            for dataset, each in totals.items()
+        ]
+        table = pa.concat_tables(part.select(RECONCILIATION.names).cast(RECONCILIATION) for part in parts)
+        warnings = {f"{dataset}_{name}": n for dataset, each in totals.items() for name, n in counts(each).items()}
+        return _submission(RECONCILIATION_DATASET, config, session, run_id, table, inputs=inputs, warnings=warnings)
+
+    if not both():
+        return None
+    return Reconciled(_publish(lake, config, compose, inputs_now), totals)
+
+
+def counts(reconciliation: Reconciliation) -> dict[str, int]:
+    """Return the counts of a comparison by name."""
+    return {name: getattr(reconciliation, name) for name in ("minutes", "missing", "extra", "changed")}
+
+
+def _reconcile(lake: Lake, dataset: str, session: date) -> Reconciliation:
+    streamed, daily = lake.partition(live(dataset), session), lake.partition(dataset, session)
+    if streamed is None or daily is None:
+        msg = f"{dataset} {session} was published a moment ago and is gone: was it withdrawn? Try again"
+        raise LakeError(msg)
+    proven = [ticker for ticker, known in daily.manifest.coverage.items() if known.state.is_proven]
+    asked = pc.is_in(streamed.table["ticker"], value_set=pa.array(proven, pa.string()))
+    return reconcile(streamed.table.filter(asked), daily.table)
+
+
+def _submission(
+    dataset: str,
+    config: Config,
+    session: date,
+    run_id: str,
+    table: pa.Table,
+    *,
+    inputs: dict[str, str],
+    warnings: dict[str, int],
+) -> GoldSubmission:
+    key = OPERATIONAL[dataset].key
+    return GoldSubmission(
+        dataset=dataset,
+        session=session,
+        table=table.sort_by([(name, "ascending") for name in key]).combine_chunks(),
+        coverage={WHOLE: TickerCoverage(Coverage.COMPLETE, rows=len(table))},
+        stage_id="",
+        run_id=run_id,
+        config_hash=config.hash,
+        timings_s={},
+        inputs=inputs,
+        warnings=warnings,
+    )
+
+
+def _publish(
+    lake: Lake, config: Config, compose: Callable[[], GoldSubmission], inputs_now: Callable[[], dict[str, str]]
+) -> Publication:
+    for _ in range(MOST_ROUNDS):
+        made = compose()
+        layout = FileLayout(config.sinks.of(made.dataset), config.settings.lake.compression)
+        try:
+            return publish_gold(lake, made, layout, inputs_now)
+        except InputsChanged:
+            continue
+    msg = f"{made.dataset} {made.session}: {MOST_ROUNDS} times its inputs changed meanwhile; try again"
+    raise LakeError(msg)
