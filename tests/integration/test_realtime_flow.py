@@ -27,7 +27,7 @@ from bellwether.simulator.plans import PLANS
 from bellwether.simulator.records import Listing
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
 from tests.e2e.support import prepare_home, wait_until
-from tests.realtime import REPAIR, STREAM, gaps_of, kill_recorder, live_rows, rows_of
+from tests.realtime import REPAIR, STREAM, gaps_of, kill_recorder, live_rows, rows_of, wait_for_success
 
 VIX = "I:VIX"
 UNIVERSE = ("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", json.dumps(["AAPL", "SPY"]))
@@ -122,7 +122,7 @@ def test_what_is_compacted_equals_the_archive_value_for_value(
     pull_daily(stack, simulator, scene.session)
 
     for run in runs:
-        assert stack.api.wait_for_run(run.dag_id, run.dag_run_id, timeout_s=180).state == "success"
+        wait_for_success(stack, run)
     for dataset, ticker in (("equities", scene.ticker), ("indices", VIX)):
         expected = rows_of(dataset, [(ticker, market.bars(ticker, scene.session))])
         assert live_rows(stack, dataset, scene.session) == expected
