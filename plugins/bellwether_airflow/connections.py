@@ -65,6 +65,19 @@ def feed_time() -> "FeedTime":
     return PolygonHook().get_feed_time()
 
 
+def vendor_time() -> "FeedTime":
+    """Return the time of `polygon_default` itself, by which news is listed: never behind, whatever the streams are.
+
+    Raises
+    ------
+    StreamError
+        The simulator does not answer.
+    """
+    from bellwether_airflow.hooks.polygon import PolygonHook  # noqa: PLC0415 - loads the vendor's client
+
+    return PolygonHook().get_time()
+
+
 def lake() -> "Lake":
     """Return the lake, opened for the kind of data `polygon_default` brings.
 

@@ -28,7 +28,13 @@ LIMIT_VARIABLE = "POLYGON_REQUESTS_PER_MINUTE"
 
 @dataclass(frozen=True)
 class VendorAccess:
-    """Where the vendor is, and with which key; the values of an Airflow Connection `polygon_default`."""
+    """Where the vendor is, and with which key; the values of an Airflow Connection `polygon_default`.
+
+    Attributes
+    ----------
+    is_delayed
+        Whether the plan's streams are 15 minutes behind.
+    """
 
     url: str
     key: str
@@ -36,6 +42,7 @@ class VendorAccess:
     sdk: str = "polygon"
     requests_per_minute: int | None = None
     redis_url: str | None = None
+    is_delayed: bool = False
 
     @property
     def simulated(self) -> bool:
@@ -101,6 +108,7 @@ def vendor_access(url: str | None, env: Mapping[str, str] = os.environ) -> Vendo
         connection.extra.get("sdk", "polygon"),
         requests_per_minute(per_minute, f"{LIMIT_VARIABLE}, or requests_per_minute of AIRFLOW_CONN_POLYGON_DEFAULT,"),
         redis_url_from_variable(env.get("AIRFLOW_CONN_RATE_LIMIT")),
+        is_delayed=connection.extra.get("feed") == "delayed",
     )
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from bellwether.calendar import NEW_YORK, get_calendar
-from bellwether.cli.options import VendorAccess, add_lake, lake_location, tickers, vendor_access
+from bellwether.cli.options import VendorAccess, add_lake, feed_of, lake_location, tickers, vendor_access
 from bellwether.config import Config
 from bellwether.errors import ConfigError, NotASession
 from bellwether.lake import Lake
@@ -30,7 +30,6 @@ from bellwether.streaming.lease import Heartbeat, StopRequest
 from bellwether.streaming.news import ENDED, NewsPoller, Round
 from bellwether.streaming.pulse import Pulse
 from bellwether.streaming.recorder import Recorder
-from bellwether.streaming.simulated import simulated_time
 
 _TODAY = "today"
 _EARLIEST = timedelta(minutes=10)
@@ -66,7 +65,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
         msg = "news are asked for all at once, for every ticker: leave --tickers out"
         raise ConfigError(msg)
     access = vendor_access(args.url)
-    feed = simulated_time(access.url) if access.simulated else FeedTime()
+    feed = feed_of(args.url)
+    if access.is_delayed and args.dataset != NEWS:
+        feed = feed.delayed()
     assignment = _assignment(args.dataset, args.session, feed)
     where = lake_location(args.lake, config)
     lake = Lake.open(where.root, options=where.options, simulated=access.simulated)
@@ -132,7 +133,10 @@ class _Job:
             self._lake,
             self._assignment,
             self._writer,
-            Endpoint(stream_url(self._access.url, self._assignment.dataset), self._access.key),
+            Endpoint(
+                stream_url(self._access.url, self._assignment.dataset, delayed=self._access.is_delayed),
+                self._access.key,
+            ),
             symbols=symbols,
             settings=self._settings,
             feed=self._feed,

@@ -142,7 +142,7 @@ class PolygonHook(HttpHook):
         return Endpoint(stream_url(self.base_url, dataset, delayed=self.is_delayed), self._key(connection))
 
     def get_feed_time(self) -> FeedTime:
-        """Return the time of the streams: the machine's, or that of a simulator; 15 minutes behind it where they are.
+        """Return the time of the streams: that of the vendor, 15 minutes behind it where they are.
 
         Raises
         ------
@@ -151,12 +151,15 @@ class PolygonHook(HttpHook):
         StreamError
             The simulator does not answer.
         """
-        if self.environment == "simulated":
-            self._set_base_url(self.get_connection(self.polygon_conn_id))
-            feed = simulated_time(self.base_url.rstrip("/"))
-        else:
-            feed = FeedTime()
-        return feed.delayed() if self.is_delayed else feed
+        now = self.get_time()
+        return now.delayed() if self.is_delayed else now
+
+    def get_time(self) -> FeedTime:
+        """Return the time of the vendor: the machine's, or that of a simulator; raises as `get_feed_time`."""
+        if self.environment != "simulated":
+            return FeedTime()
+        self._set_base_url(self.get_connection(self.polygon_conn_id))
+        return simulated_time(self.base_url.rstrip("/"))
 
     def get_conn(self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None) -> Session:
         """Return a session that authenticates as the vendor expects; `run` uses it."""

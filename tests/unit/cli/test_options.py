@@ -41,6 +41,11 @@ def test_a_simulator_given_by_its_address_has_no_limit() -> None:
     assert vendor_access("http://127.0.0.1:1", env).requests_per_minute is None
 
 
+def test_the_connection_says_whether_streams_are_behind() -> None:
+    assert vendor_access(None, connection(feed="delayed")).is_delayed
+    assert not vendor_access(None, connection()).is_delayed
+
+
 def test_redis_shares_the_limit_where_its_connection_is_set() -> None:
     access = vendor_access(None, {"POLYGON_API_KEY": KEY, "AIRFLOW_CONN_RATE_LIMIT": "redis://r:6379/1"})
     assert access.redis_url == "redis://r:6379/1"
