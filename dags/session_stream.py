@@ -24,8 +24,8 @@ Nothing is to be done. *Mark failed* ends it for good, as `bellwether workers st
 by the clock of the simulator where the Connection `polygon_default` is simulated, so any session can be rehearsed. A
 session that is over is refused, unless something was recorded of it: that is compacted again.
 
-**A plan without options, indices or news** is no failure while they are not `required` in `sources.yaml`: they are skipped.
-Where equities are a rule in `sources.yaml`, all stocks are recorded.
+**A plan without options, indices or news** is no failure while they are not `required` in `sources.yaml`: they are
+skipped. Where equities are a rule in `sources.yaml`, all stocks are recorded.
 
 Two recorders of one session do not run at once: the second waits for the first, and fails in the end. Each `stream`
 holds a slot of the pool `streams` all day.
