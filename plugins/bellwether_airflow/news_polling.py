@@ -42,7 +42,7 @@ def poll() -> "Again | dict[str, int]":
         session,
         Writer(context["run_id"], context["ti"].try_number, os.getpid()),
         connections.vendor(),
-        feed=connections.vendor_time(),
+        feed=connections.feed_time(NEWS),
         settings=config.settings.streaming,
         extractor=LexiconExtractor(),
     )

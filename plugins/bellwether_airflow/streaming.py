@@ -1,6 +1,6 @@
 """The DAG that streams a session, a group of tasks for each dataset.
 
-    wait -> stream -> compact, of news wait -> poll -> compact
+    wait -> stream -> compact -> reconcile, of news wait -> poll -> compact
 
 `stream` is one process that records until the evening. Whatever ends it before, it ends with everything on disk, and
 its next try goes on from the files: they are the truth, and nothing about a stream is kept in Airflow. XCom carries
@@ -30,6 +30,7 @@ from bellwether_airflow.intraday import intraday
 from bellwether_airflow.lifeline import die_with_supervisor
 from bellwether_airflow.news_polling import NEWS, poll
 from bellwether_airflow.notifiers.alert import Alert
+from bellwether_airflow.reconciling import reconcile
 from bellwether_airflow.retry import BellwetherRetryPolicy
 from bellwether_airflow.runs import TASK_DEFAULTS, emit, session_of
 from bellwether_airflow.sensors import MarketOpenSensor
@@ -75,7 +76,11 @@ def session_stream(dag_id: str, doc_md: str) -> DAG:
             with TaskGroup(dataset):
                 waited = MarketOpenSensor(task_id="wait", dataset=dataset)
                 streamed = poll() if dataset == NEWS else stream(dataset)
-                waited >> streamed >> compact.override(outlets=[asset])(dataset)
+                compacted = compact.override(outlets=[asset])(dataset)
+                waited >> streamed >> compacted
+                # What news had, its daily pull takes over.
+                if dataset != NEWS:
+                    compacted >> reconcile(dataset)
         with TaskGroup("gold"):
             dag.get_task("equities.wait") >> intraday()
     return dag

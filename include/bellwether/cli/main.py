@@ -18,6 +18,7 @@ _COMMANDS = {
     "discover": "find the option contracts that matter on a session, and say why each was chosen",
     "replay-raw": "publish a range of sessions again from the raw responses, without the vendor",
     "stream": "record a session's minutes as they are broadcast, or its news, until its end",
+    "repair": "fill through REST what a stream missed of a session, and close its gaps",
     "workers": "show which streams and backfills are running, or stop one",
     "health": "tell how the last sessions and the running streams stand",
     "consolidate": "build the gold of a session from what is published of it",

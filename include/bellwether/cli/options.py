@@ -16,33 +16,29 @@ from bellwether.lake.location import Location, default_location
 from bellwether.sources.limit_stores import redis_url_from_variable
 from bellwether.sources.limits import open_limit, requests_per_minute
 from bellwether.sources.rest import PolygonRest
-from bellwether.streaming.feedtime import FeedTime
+from bellwether.streaming.feedtime import FeedTime, is_delayed
 from bellwether.streaming.simulated import simulated_time
 
 DEFAULT_URL = "https://api.polygon.io"
 SIMULATOR_KEY = "simulator-takes-any-key"
 """For simulators, which want none; no word that an answer or a message may say, since secrets are masked there."""
 
+_FEED = "feed of AIRFLOW_CONN_POLYGON_DEFAULT"
+
 LIMIT_VARIABLE = "POLYGON_REQUESTS_PER_MINUTE"
 
 
 @dataclass(frozen=True)
 class VendorAccess:
-    """Where the vendor is, and with which key; the values of an Airflow Connection `polygon_default`.
-
-    Attributes
-    ----------
-    is_delayed
-        Whether the plan's streams are 15 minutes behind.
-    """
+    """Where the vendor is, and with which key; the values of an Airflow Connection `polygon_default`."""
 
     url: str
     key: str
     environment: str = "production"
     sdk: str = "polygon"
+    is_delayed: bool = False
     requests_per_minute: int | None = None
     redis_url: str | None = None
-    is_delayed: bool = False
 
     @property
     def simulated(self) -> bool:
@@ -106,9 +102,9 @@ def vendor_access(url: str | None, env: Mapping[str, str] = os.environ) -> Vendo
         key,
         connection.extra.get("environment", "production"),
         connection.extra.get("sdk", "polygon"),
+        is_delayed(connection.extra.get("feed"), _FEED),
         requests_per_minute(per_minute, f"{LIMIT_VARIABLE}, or requests_per_minute of AIRFLOW_CONN_POLYGON_DEFAULT,"),
         redis_url_from_variable(env.get("AIRFLOW_CONN_RATE_LIMIT")),
-        is_delayed=connection.extra.get("feed") == "delayed",
     )
 
 
@@ -127,10 +123,12 @@ def feed_of(url: str | None, env: Mapping[str, str] = os.environ) -> FeedTime:
     StreamError
         The simulator does not answer.
     """
+    if url is not None:
+        return simulated_time(url.rstrip("/"))
     connection = from_environment("polygon_default", env) or ConnectionFields()
-    if url is None and connection.extra.get("environment") == "simulated":
-        url = connection.host
-    return simulated_time(url.rstrip("/")) if url else FeedTime()
+    is_simulated = connection.extra.get("environment") == "simulated" and connection.host
+    feed = simulated_time(connection.host.rstrip("/")) if is_simulated else FeedTime()
+    return feed.delayed() if is_delayed(connection.extra.get("feed"), _FEED) else feed
 
 
 def add_range(parser: argparse.ArgumentParser, *, required: bool = True) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from bellwether.calendar import NEW_YORK, get_calendar
-from bellwether.cli.options import VendorAccess, add_lake, feed_of, lake_location, tickers, vendor_access
+from bellwether.cli.options import VendorAccess, add_lake, lake_location, tickers, vendor_access
 from bellwether.config import Config
 from bellwether.errors import ConfigError, NotASession
 from bellwether.lake import Lake
@@ -30,6 +30,7 @@ from bellwether.streaming.lease import Heartbeat, StopRequest
 from bellwether.streaming.news import ENDED, NewsPoller, Round
 from bellwether.streaming.pulse import Pulse
 from bellwether.streaming.recorder import Recorder
+from bellwether.streaming.simulated import simulated_time
 
 _TODAY = "today"
 _EARLIEST = timedelta(minutes=10)
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         msg = "news are asked for all at once, for every ticker: leave --tickers out"
         raise ConfigError(msg)
     access = vendor_access(args.url)
-    feed = feed_of(args.url)
+    feed = simulated_time(access.url) if access.simulated else FeedTime()
     if access.is_delayed and args.dataset != NEWS:
         feed = feed.delayed()
     assignment = _assignment(args.dataset, args.session, feed)

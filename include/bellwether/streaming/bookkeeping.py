@@ -6,13 +6,15 @@ All are made of what stands in the lake, of all streams at once, whoever asks fo
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bellwether.calendar import get_calendar
 from bellwether.config import Config
+from bellwether.due import DUE
 from bellwether.errors import InputsChanged, LakeError
 from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.lake.gold import GoldSubmission, publish_gold
@@ -20,15 +22,19 @@ from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import MOST_ROUNDS, Publication
 from bellwether.lake.revisions import revision_of
 from bellwether.schemas import OPERATIONAL, RECONCILIATION
-from bellwether.streaming.assignment import STREAMS
+from bellwether.streaming.assignment import STREAMS, whole_session
 from bellwether.streaming.gaps import GapLog
 from bellwether.streaming.heartbeats import as_table, kept_of
 from bellwether.streaming.lease import read_lease
 from bellwether.streaming.live import live, publish_live
 from bellwether.streaming.reconcile import Reconciliation, reconcile
+from bellwether.streaming.rounds import Again
 from bellwether.tickers import WHOLE
 
 GAPS_DATASET, HEARTBEATS_DATASET, RECONCILIATION_DATASET = "gaps", "heartbeats", "reconciliation"
+
+_DAILY_WITHIN = timedelta(hours=20)  # of the end of a stream; what is not there will not come by itself
+_LOOK_AGAIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,11 @@ def publish_reconciliation(lake: Lake, config: Config, session: date, *, run_id:
             for dataset, each in totals.items()
         ]
         table = pa.concat_tables(part.select(RECONCILIATION.names).cast(RECONCILIATION) for part in parts)
-        warnings = {f"{dataset}_{name}": n for dataset, each in totals.items() for name, n in counts(each).items()}
+        warnings = {
+            f"{dataset}_{name}": round(number)
+            for dataset, each in totals.items()
+            for name, number in each.summary.items()
+        }
         return _submission(RECONCILIATION_DATASET, config, session, run_id, table, inputs=inputs, warnings=warnings)
 
     if not both():
@@ -143,9 +153,12 @@ def publish_reconciliation(lake: Lake, config: Config, session: date, *, run_id:
     return Reconciled(_publish(lake, config, compose, inputs_now), totals)
 
 
-def counts(reconciliation: Reconciliation) -> dict[str, int]:
-    """Return the counts of a comparison by name."""
-    return {name: getattr(reconciliation, name) for name in ("minutes", "missing", "extra", "changed")}
+def wait_for_daily(dataset: str, session: date, now: datetime) -> Again | None:
+    """Return when to look for a session's daily pull again; None once nobody need wait for it any more."""
+    if now >= whole_session(dataset, session).until + _DAILY_WITHIN:
+        return None
+    due = DUE[dataset](get_calendar().hours(session))
+    return Again(max(due - now, _LOOK_AGAIN), f"{dataset} of {session} are not published yet")
 
 
 def _reconcile(lake: Lake, dataset: str, session: date) -> Reconciliation:
