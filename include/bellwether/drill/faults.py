@@ -12,6 +12,7 @@ from bellwether.simulator.feed.points import CLOSE_CODES
 
 _STREAM = "/stocks"
 _ABORT = Fault(kind="abort", path=_STREAM)
+WRONG_KEY = "wrong-key-of-the-drill"
 REFUSED = StreamRefused.__name__
 _FOR_EVER_S = 24 * 3600.0
 
@@ -35,13 +36,13 @@ class Drilled:
     what
         What happens, for people.
     act, switches
-        How; the last switch shows that it struck.
+        How; of switches alone the last one shows that they struck.
     causes
         A gap of one of these must be recorded; empty where nothing is missed.
     alert
         The cause of the one message that people must get; empty where it heals by itself.
     feed_s, real_s
-        How long it takes until all is well, whichever is longer.
+        How long it takes until all is well, whichever is longer; it is waited for longer than that.
     """
 
     what: str
@@ -50,7 +51,7 @@ class Drilled:
     causes: frozenset[str] = frozenset()
     alert: str = ""
     feed_s: float = 120.0
-    real_s: float = 3.0
+    real_s: float = 2.0
 
     @property
     def is_fatal(self) -> bool:
@@ -63,7 +64,8 @@ class Drilled:
 
 
 def _frame(kind: str, what: str, *causes: str) -> Drilled:
-    return Drilled(what=what, switches=(Fault(kind=kind, path=_STREAM, pause_s=_FOR_EVER_S),), causes=frozenset(causes))
+    fault = Fault(kind=kind, at="frame", path=_STREAM, pause_s=_FOR_EVER_S)
+    return Drilled(what=what, switches=(fault,), causes=frozenset(causes))
 
 
 FAULTS: dict[str, Drilled] = {
@@ -95,7 +97,7 @@ FAULTS: dict[str, Drilled] = {
         switches=(_ABORT, Fault(kind="auth_failed", path=_STREAM)),
         causes=frozenset({"dropped"}),
         alert=REFUSED,
-        real_s=6.0,
+        real_s=5.0,
     ),
     "outage": Drilled(
         what="the feed is out of reach until people are told",
@@ -103,32 +105,30 @@ FAULTS: dict[str, Drilled] = {
         causes=frozenset({"dropped"}),
         alert=STALLED,
         feed_s=20 * 60.0,
-        real_s=6.0,
+        real_s=5.0,
     ),
     "kill recorder": Drilled(
-        what="the recorder is killed, and started anew", act=Act.KILL, causes=frozenset({"crash"}), real_s=6.0
+        what="the recorder is killed, and started anew", act=Act.KILL, causes=frozenset({"crash"}), real_s=5.0
     ),
     "stop recorder": Drilled(
-        what="the recorder is told to stop, and started anew", act=Act.STOP, causes=frozenset({"stopped"}), real_s=6.0
+        what="the recorder is told to stop, and started anew", act=Act.STOP, causes=frozenset({"stopped"}), real_s=5.0
     ),
     "disk full": Drilled(
         what="no file can be written until people are told",
         act=Act.FILL_DISK,
         alert=STALLED,
         feed_s=20 * 60.0,
-        real_s=6.0,
+        real_s=5.0,
     ),
     "wrong key": Drilled(
         what="the recorder is started anew with a wrong key, then with the right one",
         act=Act.WRONG_KEY,
+        switches=(Fault(kind="auth_failed", key=WRONG_KEY, count=None, path=_STREAM),),
         causes=frozenset({"stopped"}),
         alert=REFUSED,
-        real_s=8.0,
+        real_s=7.0,
     ),
 }
-
-DEFAULT = ("abort", "mute", "garbage", "kill recorder", "outage")
-"""What is played unless people choose: each way to break, and one alert."""
 
 
 def chosen(names: Iterable[str]) -> dict[str, Drilled]:

@@ -14,6 +14,7 @@ from bellwether.drill.vendor import Vendor
 from bellwether.lake import Lake
 from bellwether.sources.rest import PolygonRest
 from bellwether.streaming.assignment import Assignment
+from bellwether.streaming.closing import conclude
 from bellwether.streaming.compact import compact
 from bellwether.streaming.feedtime import from_ms, to_ms
 from bellwether.streaming.gaps import LATE, GapLog
@@ -52,8 +53,10 @@ def judge(lake: Lake, config: Config, assignment: Assignment, vendor: Vendor, ou
     rest = PolygonRest(vendor.url, KEY, retries=config.retry_policy)
     wanted = _of_rest(rest, assignment)
     recorded = _compacted(lake, assignment)
+    feed = simulated_time(vendor.url)
+    conclude(lake, assignment, feed)
     gaps = GapLog(lake, assignment.dataset, assignment.session, "").read()
-    left = repair(lake, config, assignment, rest, simulated_time(vendor.url), tickers=TICKERS).left
+    left = repair(lake, config, assignment, rest, feed, tickers=TICKERS).left
     repaired = _compacted(lake, assignment)
     lost = wanted.keys() - repaired.values.keys()
     # What may change after the end of the recording is not held against it.
@@ -65,7 +68,7 @@ def judge(lake: Lake, config: Config, assignment: Assignment, vendor: Vendor, ou
     }
     for outcome in outcomes:
         if outcome.recovered is not None:
-            first, last = outcome.began - 2 * _MINUTE, outcome.recovered
+            first, last = outcome.began - _MINUTE, outcome.recovered
             outcome.missed = _within(wanted.keys() - recorded.values.keys(), first, last)
             outcome.lost = _within(lost | unlike, first, last)
             outcome.doubled = _within(repaired.doubled, first, last)

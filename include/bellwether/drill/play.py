@@ -12,6 +12,7 @@ from pathlib import Path
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.drill.children import Child, SimulatorPart
+from bellwether.drill.faults import chosen
 from bellwether.drill.report import Report
 from bellwether.drill.request import TICKERS, Request
 from bellwether.drill.stage import PATIENCE_S, Stage
@@ -49,18 +50,18 @@ def drill(
     Raises
     ------
     ConfigError
-        The request cannot be played.
+        There is no such fault.
     DrillFailed
         The simulator or the recorder did not start.
     """
-    length = request.length()
+    chosen(request.faults)
     home = Path(config.settings.limits.folder).parent / "drills"
-    start = get_calendar().hours(request.session).open
-    at = start - timedelta(seconds=max(60.0, _START_S * request.speed))
+    hours = get_calendar().hours(request.session)
+    at = hours.open - timedelta(seconds=max(60.0, _START_S * request.speed))
     with (
         _folder(home) as folder,
         closing(Child(SimulatorPart(request.session, TICKERS, at, request.speed))) as simulator,
-        closing(Stage(request, config, folder, start, start + length, tell, url)) as stage,
+        closing(Stage(request, config, folder, hours, tell, url)) as stage,
     ):
         return stage.play(_url_of(simulator), on_step)
 

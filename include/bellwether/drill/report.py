@@ -127,7 +127,7 @@ class Report:
             *(problem for outcome in self.outcomes for problem in outcome.problems()),
             *(f"{count} of {judged.minutes} minutes are {what}" for what, count in amiss.items() if count),
             *(f"a gap was not closed: {words}" for words in judged.left),
-            *(f"{name}: there was no time for it; more minutes, or a lower speed, give it" for name in self.unplayed),
+            *(f"{name}: the session was over; at a lower speed there is time for it" for name in self.unplayed),
         ]
 
 
@@ -142,8 +142,8 @@ def as_markdown(report: Report) -> str:
         *map(_row, report.outcomes),
         "",
         (
-            f"{judged.minutes:,} minutes of bars were compared with REST's: {judged.lost} lost, {judged.unlike} unlike, "
-            f"{judged.doubled} doubled. Gaps: {', '.join(judged.gaps) or 'none'}; "
+            f"{judged.minutes:,} minutes of bars were compared with REST's: {judged.lost} lost, "
+            f"{judged.unlike} unlike, {judged.doubled} doubled. Gaps: {', '.join(judged.gaps) or 'none'}; "
             f"{len(judged.left)} of them are open. {length.total_seconds() / 60:.0f} minutes of the session took "
             f"{report.real_s:.0f} s."
         ),

@@ -6,16 +6,18 @@ The recorder is started again as Airflow's next try would be.
 import signal
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_FSIZE, prlimit
 
+from bellwether.calendar import SessionHours
 from bellwether.config import Config
 from bellwether.drill.children import Child, RecorderPart
-from bellwether.drill.faults import Act, Drilled, chosen
+from bellwether.drill.faults import WRONG_KEY, Act, Drilled, chosen
 from bellwether.drill.judge import judge
 from bellwether.drill.report import Outcome, Report, Sent
-from bellwether.drill.request import DATASET, KEY, TICKERS, WRONG_KEY, Request
+from bellwether.drill.request import DATASET, KEY, TICKERS, Request
 from bellwether.drill.vendor import Vendor
 from bellwether.errors import DrillFailed
 from bellwether.lake import Lake
@@ -40,16 +42,16 @@ class Stage:
         request: Request,
         config: Config,
         folder: Path,
-        start: datetime,
-        until: datetime,
+        hours: SessionHours,
         tell: Callable[[Message], Delivery],
         url: str,
     ) -> None:
         self._request, self._config, self._tell, self._url = request, config, tell, url
-        self._start, self._until = start, until
         self._lake = Lake.open(folder / "lake", simulated=True)
         self._log = GapLog(self._lake, DATASET, request.session, "drill")
-        self._assignment = Assignment(dataset=DATASET, session=request.session, start=start, until=until)
+        self._assignment = Assignment(
+            dataset=DATASET, session=request.session, start=hours.open, until=hours.post_close
+        )
         self._recorder: Child | None = None
         self._attempt = 0
         self._sent: list[Sent] = []
@@ -63,33 +65,34 @@ class Stage:
         """Play all faults, and judge."""
         began_s = time.monotonic()
         self._vendor = Vendor(url)
+        start, speed = self._assignment.start, self._request.speed
         on_step("a recorder is started")
         self._begin(KEY)
-        if not self._wait(lambda: self._hears_since(self._start), PATIENCE_S):
+        if not self._wait(lambda: self._hears_since(start), PATIENCE_S):
             msg = f"the recorder did not start: {' '.join(self._lines()[-3:])}"
             raise DrillFailed(msg)
         outcomes: list[Outcome] = []
         faults = chosen(self._request.faults)
         for name, fault in faults.items():
-            if self._vendor.now() + fault.takes(self._request.speed) > self._until:
+            if self._vendor.now() + fault.takes(speed) > self._assignment.until:
                 break
             on_step(f"{name}: {fault.what}")
             outcomes.append(self._play(name, fault))
             if outcomes[-1].recovered is None:
                 break
-        on_step("the session goes on to its end")
-        left_s = max(0.0, (self._until - self._vendor.now()).total_seconds()) / self._request.speed
-        self._wait(lambda: not self._is_alive, left_s + PATIENCE_S)
+        end = start + timedelta(minutes=self._request.minutes)
+        left_s = max(0.0, (end - self._vendor.now()).total_seconds()) / speed
+        self._wait(lambda: self._vendor.now() >= end, left_s + PATIENCE_S)
         on_step("gaps are repaired, and everything is compared")
         self._end(signal.SIGTERM)
-        judged = judge(self._lake, self._config, self._assignment, self._vendor, outcomes)
+        heard = replace(self._assignment, until=self._vendor.now())
         return Report(
             session=self._request.session,
-            speed=self._request.speed,
-            start=self._start,
-            until=self._until,
+            speed=speed,
+            start=start,
+            until=heard.until,
             outcomes=outcomes,
-            judged=judged,
+            judged=judge(self._lake, self._config, heard, self._vendor, outcomes),
             unplayed=list(faults)[len(outcomes) :],
             real_s=time.monotonic() - began_s,
             log=self._lines()[-_LOG_LINES:],
@@ -130,10 +133,10 @@ class Stage:
             self._begin(KEY)
 
     def _begin_fault(self, fault: Drilled, patience_s: float) -> None:
+        before = self._vendor.struck()
+        self._vendor.arm(fault.switches)
         match fault.act:
             case Act.SWITCH:
-                before = self._vendor.struck()
-                self._vendor.arm(fault.switches)
                 self._wait(lambda: self._has_struck(fault.switches[-1].kind, before), patience_s)
             case Act.FILL_DISK:
                 self._let_files_grow(0)
@@ -171,8 +174,8 @@ class Stage:
                 root=self._lake.root,
                 session=self._request.session,
                 tickers=TICKERS,
-                start=self._start,
-                until=self._until,
+                start=self._assignment.start,
+                until=self._assignment.until,
                 attempt=self._attempt,
             )
         )

@@ -49,6 +49,14 @@ def note_failure(context: "Context") -> None:
         context["ti"].xcom_push(key=FAILURE_KEY, value=describe(error))
 
 
+def run_url(dag_id: str, run_id: str) -> str:
+    """Return where the UI shows a run."""
+    from airflow.sdk.configuration import conf  # noqa: PLC0415
+
+    base_url = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
+    return f"{base_url}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
+
+
 def tell(message: "Message", dag_id: str) -> "Delivery":
     """Write a message to the log and, unless it is to be quiet, send it; return what became of it."""
     from bellwether.monitoring.alerts import Delivery, why_quiet
@@ -99,11 +107,8 @@ class Alert(BaseNotifier):
     # --- what is known
 
     def _failed_run(self, context: "Context", dag_id: str, run_id: str) -> "FailedRun":
-        from airflow.sdk.configuration import conf  # noqa: PLC0415
-
         from bellwether.monitoring.alerts import UNREAD, FailedRun, together
 
-        base_url = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
         states = self._asked(lambda: _task_states(dag_id, run_id)) or {}
         failed = [task for task, state in states.items() if state == "failed"]
         # A run that was cleared and then timed out still holds what `report` found before.
@@ -118,7 +123,7 @@ class Alert(BaseNotifier):
             reason=str(context.get("reason") or "deadline"),
             tasks={_shown(*task): self._asked(partial(_note, dag_id, run_id, *task), UNREAD) for task in failed},
             failures=together([failures for failures in found if failures is not None]),
-            url=f"{base_url}/dags/{dag_id}/runs/{quote(run_id, safe='')}",
+            url=run_url(dag_id, run_id),
         )
 
     def _asked[T](self, question: Callable[[], T | None], otherwise: T | None = None) -> T | None:
