@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from bellwether.calendar import get_calendar
 from bellwether.clock import SystemClock
 from bellwether.config import Config
 from bellwether.drill.names import DEFAULT, NAMES
@@ -126,4 +125,6 @@ def play() -> dict[str, Any]:
 
 
 def _session(text: str | None) -> date:
-    return date.fromisoformat(text) if text else get_calendar().last_due(_clock.now(), DUE["equities"])
+    from bellwether.calendar import get_calendar
+
+    return get_calendar().parse(text) if text else get_calendar().last_due(_clock.now(), DUE["equities"])
