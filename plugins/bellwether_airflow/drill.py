@@ -125,6 +125,6 @@ def play() -> dict[str, Any]:
 
 
 def _session(text: str | None) -> date:
-    from bellwether.calendar import get_calendar
+    from bellwether.calendar import get_calendar  # noqa: PLC0415 - loads exchange_calendars and pandas
 
     return get_calendar().parse(text) if text else get_calendar().last_due(_clock.now(), DUE["equities"])

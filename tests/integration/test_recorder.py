@@ -98,7 +98,7 @@ def told() -> list[str]:
 
 def operator(told: list[str]) -> Callable[[Heartbeat], None]:
     """Return what makes messages of heartbeats, as the DAG's task does."""
-    pulse = Pulse(START)
+    pulse = Pulse(START, StreamingSettings())
     return lambda beat: told.append(beat.state) if pulse.take(beat).has_stalled else None
 
 
@@ -674,14 +674,16 @@ def test_the_command_records_a_session_to_its_end_and_says_what_it_missed(
 ) -> None:
     clock = SimulatedClock(HOURS.pre_open - timedelta(minutes=5), speed=0)
     feed = FeedConfig(script=SCRIPT, paced_by_readers=True)
-    arguments = ["record", "--session", str(DAY), "--lake", str(tmp_path / "lake"), "--url"]
+    arguments = ["stream", "--session", str(DAY), "--lake", str(tmp_path / "lake"), "--url"]
     with running(SimulatorConfig(market, clock=clock, plan=PLANS["realtime"], feed=feed)) as simulator:
         assert main([*arguments, simulator.url]) == 0
         lake = Lake.open(tmp_path / "lake")
         assert not missed(simulator, lake, market, whole_session("equities", DAY))
         assert "equities 2024-07-03: ended, " in capsys.readouterr().err
         assert main([*arguments, simulator.url]) == 2
-        assert "next session begins at 2024-07-05 04:00" in " ".join(capsys.readouterr().err.split())
+        assert "the next open is that of session 2024-07-05, 2024-07-05 04:00 New York" in " ".join(
+            capsys.readouterr().err.split()
+        )
 
 
 def test_what_the_inbox_has_no_room_for_is_a_gap(

@@ -178,7 +178,8 @@ def _simulate(part: SimulatorPart) -> None:
 
 
 def _record(part: RecorderPart) -> Said:
-    pulse = Pulse(part.start)
+    settings = Config.load().settings.streaming
+    pulse = Pulse(part.start, settings)
 
     def acknowledge(heartbeat: Heartbeat) -> None:
         if pulse.take(heartbeat).has_stalled:
@@ -191,7 +192,7 @@ def _record(part: RecorderPart) -> Said:
             Writer("drill", part.attempt, os.getpid()),
             Endpoint(stream_url(part.url, part.assignment.dataset), part.key),
             symbols=part.tickers,
-            settings=Config.load().settings.streaming,
+            settings=settings,
             feed=simulated_time(part.url),
             acknowledge=acknowledge,
         )

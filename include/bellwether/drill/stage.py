@@ -26,7 +26,6 @@ from bellwether.streaming.assignment import Assignment
 from bellwether.streaming.batches import Batches
 from bellwether.streaming.feedtime import to_ms
 from bellwether.streaming.gaps import Gap, GapLog
-from bellwether.streaming.pulse import STALLED_AFTER_MIN
 
 _POLL_S = 0.05
 PATIENCE_S = 20.0
@@ -103,7 +102,8 @@ class Stage:
     def _play(self, name: str, fault: Drilled) -> Outcome:
         outcome = Outcome(name, fault, began=self._vendor.now())
         before, told, began_s = {gap.gap_id for gap in self._gaps()}, len(self._sent), time.monotonic()
-        patience_s = fault.takes(self._request.speed).total_seconds() / self._request.speed + PATIENCE_S
+        speed, stalled_after_s = self._request.speed, 60 * self._config.settings.streaming.stalled_after_min
+        patience_s = (fault.takes(speed).total_seconds() + stalled_after_s) / speed + PATIENCE_S
         self._bring_about(fault, outcome, patience_s)
         struck = self._vendor.now()
 
@@ -199,8 +199,8 @@ class Stage:
     def _hear(self) -> None:
         for said in self._recorder.heard() if self._recorder is not None else ():
             if said.what == "stalled" and said.covered_utc is not None:
-                session, heard = self._request.session, said.covered_utc
-                self._send(compose_stall(DATASET, session, said.words, heard, STALLED_AFTER_MIN))
+                minutes = self._config.settings.streaming.stalled_after_min
+                self._send(compose_stall(DATASET, self._request.session, said.words, said.covered_utc, minutes))
             elif said.what == "failed":
                 task, subject = {f"{DATASET}.stream": said.words}, f"stream {self._request.session}"
                 self._send(compose(FailedRun(subject, "task_failure", task, None, self._url)))
