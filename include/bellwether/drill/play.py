@@ -2,6 +2,7 @@
 
 import fcntl
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +13,11 @@ from pathlib import Path
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.drill.children import Child, SimulatorPart
-from bellwether.drill.faults import chosen
+from bellwether.drill.faults import Act, chosen
 from bellwether.drill.report import Report
 from bellwether.drill.request import TICKERS, Request
 from bellwether.drill.stage import PATIENCE_S, Stage
-from bellwether.errors import DrillFailed
+from bellwether.errors import ConfigError, DrillFailed
 from bellwether.monitoring.alerts import Delivery, Message
 
 _HELD = "held"
@@ -50,11 +51,13 @@ def drill(
     Raises
     ------
     ConfigError
-        There is no such fault.
+        There is no such fault, or not on this machine.
     DrillFailed
         The simulator or the recorder did not start.
     """
-    chosen(request.faults)
+    if any(fault.act is Act.FILL_DISK for fault in chosen(request.faults).values()) and sys.platform != "linux":
+        msg = "a disk can be made to look full on Linux alone: choose other faults"
+        raise ConfigError(msg)
     home = Path(config.settings.limits.folder).parent / "drills"
     hours = get_calendar().hours(request.session)
     at = hours.open - timedelta(seconds=max(60.0, _START_S * request.speed))
@@ -80,16 +83,24 @@ def _url_of(simulator: Child) -> str:
 def _folder(home: Path) -> Iterator[Path]:
     """Make a folder that is gone afterwards, and remove those of drills that were killed."""
     home.mkdir(parents=True, exist_ok=True)
-    for left in home.glob("drill-*"):
-        with (left / _HELD).open("w") as held:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            shutil.rmtree(left, ignore_errors=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="drill-", dir=home, ignore_cleanup_errors=True) as folder,
-        Path(folder, _HELD).open("w") as held,
-    ):
+    with (home / "gate").open("w") as gate:  # between being made and being held, a folder looks like a dead drill's
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        for left in home.glob("drill-*"):
+            _remove_if_dead(left)
+        folder = Path(tempfile.mkdtemp(prefix="drill-", dir=home))
+        held = (folder / _HELD).open("w")
         fcntl.flock(held, fcntl.LOCK_EX)
-        yield Path(folder)
+    try:
+        yield folder
+    finally:
+        held.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_if_dead(folder: Path) -> None:
+    with (folder / _HELD).open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        shutil.rmtree(folder, ignore_errors=True)

@@ -3,13 +3,13 @@
 The recorder is started again as Airflow's next try would be.
 """
 
+import resource
 import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from resource import RLIM_INFINITY, RLIMIT_FSIZE, prlimit
 
 from bellwether.calendar import SessionHours
 from bellwether.config import Config
@@ -125,7 +125,7 @@ class Stage:
         if fault.alert:
             self._wait(lambda: len(self._sent) > told, patience_s)
         if fault.act is Act.FILL_DISK:
-            self._let_files_grow(RLIM_INFINITY)
+            self._let_files_grow(resource.RLIM_INFINITY)
         self._vendor.disarm()
         if fault.is_fatal:
             self._wait(lambda: not self._is_alive, patience_s)
@@ -156,7 +156,8 @@ class Stage:
 
     def _let_files_grow(self, most_bytes: int) -> None:
         if self._recorder is not None and self._is_alive:
-            prlimit(self._recorder.pid, RLIMIT_FSIZE, (most_bytes, RLIM_INFINITY))
+            limits = (most_bytes, resource.RLIM_INFINITY)
+            resource.prlimit(self._recorder.pid, resource.RLIMIT_FSIZE, limits)  # of Linux alone, hence not by name
 
     # --- the recorder
 
