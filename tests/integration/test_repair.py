@@ -16,10 +16,11 @@ import pyarrow as pa
 import pytest
 
 from bellwether.calendar import get_calendar
+from bellwether.cli.main import main
 from bellwether.clock import SimulatedClock
 from bellwether.config import Config, RetryPolicies, RetryRule
 from bellwether.config.settings import StreamingSettings
-from bellwether.lake import Lake, paths
+from bellwether.lake import Coverage, Lake, paths
 from bellwether.schemas import LIVE_BARS
 from bellwether.simulator.faults import Fault
 from bellwether.simulator.feed.feed import FeedConfig
@@ -28,7 +29,7 @@ from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import PLANS
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
 from bellwether.sources.rest import PolygonRest
-from bellwether.streaming.assignment import Assignment
+from bellwether.streaming.assignment import Assignment, whole_session
 from bellwether.streaming.batches import Batches, BatchRecord, Writer
 from bellwether.streaming.client import Endpoint, stream_url
 from bellwether.streaming.compact import compact
@@ -36,6 +37,7 @@ from bellwether.streaming.feedtime import FeedTime, to_ms
 from bellwether.streaming.gaps import ALL, Gap, GapLog
 from bellwether.streaming.recorder import Recorder
 from bellwether.streaming.repair import Round, repair
+from tests.recordings import leave
 
 DAY = date(2024, 7, 3)
 HOURS = get_calendar().hours(DAY)
@@ -388,3 +390,34 @@ def test_what_was_broadcast_while_rest_may_have_been_behind_stands_and_closes_th
     assert len(repaired(simulator, lake, config).closed) == 1
     [now, *_] = live(lake, first=row["ts"])
     assert now["volume"] == row["volume"] + 7
+
+
+def test_the_command_closes_what_it_can_and_lists_the_rest(
+    market: GeneratedMarket, lake: Lake, config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a recorder that was killed nothing but its files is left; the session is over since."""
+    whole = whole_session("equities", DAY)
+    clock = SimulatedClock(whole.until + timedelta(minutes=10), speed=0)
+    with running(SimulatorConfig(market, clock=clock, plan=PLANS["realtime"])) as simulator:
+        command = ["repair", "equities", "--session", str(DAY), "--lake", lake.root, "--url", simulator.url]
+        assert main(command) == 2
+        assert "nobody recorded equities of 2024-07-03" in " ".join(capsys.readouterr().err.split())
+        heard(lake, archived(simulator)[0] | {"arrived_utc": HOURS.open + timedelta(minutes=2)})
+        leave(lake, "equities", DAY, HOURS.open, state="killed")
+        assert main(command) == 1
+        assert "It is still being recorded, or was a moment ago" in " ".join(capsys.readouterr().err.split())
+        leave(lake, "equities", DAY, HOURS.open, state="stopped")
+        simulator.faults.add(Fault(kind="not_found", ticker="AAPL", count=2))
+        assert main(command) == 1
+        told = " ".join(capsys.readouterr().err.split())
+        assert "crash (AAPL: NotFound: Ticker not found)" in told
+        assert "equities 2024-07-03: 0 gaps closed, 1 open" in told
+        simulator.faults.clear()
+        assert main(command) == 0
+        assert "1 gaps closed, 0 open" in capsys.readouterr().err
+        daily = [rest(simulator).aggregates(t, to_ms(HOURS.open), to_ms(HOURS.close)).table for t in TICKERS]
+        assert live(lake, last=HOURS.close) == pa.concat_tables(daily).select(COLUMNS).to_pylist()
+        manifest = lake.manifest("equities_live", DAY)
+        assert manifest is not None
+        assert {known.state for known in manifest.coverage.values()} == {Coverage.COMPLETE}
+        assert lake.sessions("gaps") == [DAY]

@@ -244,7 +244,7 @@ class _Work:
             log.warning("not repaired", ticker=ticker, error=str(error))
             if stops_the_batch(error):
                 self._stopped = error
-            self._problems[ticker] = f"{type(error).__name__}: {error.message}"
+            self._problems[ticker] = _in_short(error)
             return None
         if pc.count_distinct(rows["ts"]).as_py() < len(rows):
             self._problems[ticker] = "REST has two different bars of one minute"
@@ -326,9 +326,11 @@ class _Work:
         if failed:
             more = f", and {len(failed) - 1} more tickers" if len(failed) > 1 else ""
             return f"{failed[0]}: {self._problems[failed[0]]}{more}"
-        return (
-            f"{type(self._stopped).__name__}: {self._stopped.message}" if self._stopped else "it ended during the round"
-        )
+        return _in_short(self._stopped) if self._stopped else "it ended during the round"
+
+
+def _in_short(error: VendorError) -> str:
+    return f"{type(error).__name__}: {error.message.rstrip('.')}"
 
 
 def own_writer() -> Writer:
