@@ -13,8 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: runtime ## Simulator and Airflow, five sessions end to end; Ctrl-C ends it, DETACH=1 leaves it running
-	@$(BIN)/bellwether demo $(if $(DETACH),--detach)
+demo: runtime ## Simulator and Airflow, five sessions end to end; STREAM=1 one that arrives live; DETACH=1 leaves it running
+	@$(BIN)/bellwether demo $(if $(STREAM),--stream) $(if $(DETACH),--detach)
 
 up: runtime ## Start a local Airflow that stays up, against the simulator or, with POLYGON_API_KEY set, Polygon
 	@$(BIN)/bellwether up

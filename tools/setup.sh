@@ -87,7 +87,9 @@ install() {
     # shellcheck disable=SC2086 # two file names
     echo '-e .' | UV_COMPILE_BYTECODE=1 "$uv" pip sync --quiet --python .venv/bin/python $locks -
     # Kept beside the source: otherwise the first processes that need it each compile it.
-    .venv/bin/python -c 'from bellwether.consolidate.greeks.kernel import machine_code; machine_code()'
+    for kernel in greeks.kernel indicator_kernels; do
+        .venv/bin/python -c "from bellwether.consolidate.$kernel import machine_code; machine_code()"
+    done
     fingerprint runtime | cksum >.venv/.runtime
     [ "$extent" = runtime ] || fingerprint dev | cksum >.venv/.dev
     rm -f .venv/.installing

@@ -42,6 +42,11 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "The plan's limit, shared by all tasks: 5 on the free plan. Empty: no limit.",
                         "schema": {"type": ["integer", "null"], "minimum": 1},
                     },
+                    "feed": {
+                        "label": "Streams",
+                        "description": "What the plan includes: streams as it happens, or 15 minutes later.",
+                        "schema": {"type": "string", "enum": ["realtime", "delayed"], "default": "realtime"},
+                    },
                     "sdk": {
                         "label": "SDK",
                         "description": "Which client library builds the requests.",

@@ -26,6 +26,7 @@ from bellwether.errors import StreamError, StreamRefused
 from bellwether.logging import get_logger
 from bellwether_airflow import connections
 from bellwether_airflow.assets import EQUITIES_LIVE, INDICES_LIVE, OPTIONS_LIVE
+from bellwether_airflow.intraday import intraday
 from bellwether_airflow.lifeline import die_with_supervisor
 from bellwether_airflow.notifiers.alert import Alert, tell
 from bellwether_airflow.reconciling import reconcile
@@ -75,6 +76,8 @@ def session_stream(dag_id: str, doc_md: str) -> DAG:
                 waited = MarketOpenSensor(task_id="wait", dataset=dataset)
                 streamed = stream(dataset)
                 waited >> streamed >> compact.override(outlets=[asset])(dataset) >> reconcile(dataset)
+        with TaskGroup("gold"):
+            dag.get_task("equities.wait") >> intraday()
     return dag
 
 

@@ -5,7 +5,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -157,6 +157,17 @@ class TestConnection:
         assert (feed.real_s(60), feed.now().date()) == (1, date(2024, 7, 3))
         assert [request["path"] for request in vendor.requests] == ["/_simulator/clock"]
 
+    def test_delayed_streams_are_elsewhere_and_their_time_is_15_minutes_behind(self, connect: Connect) -> None:
+        connect(password=KEY, extra={"feed": "delayed"})
+        assert PolygonHook().get_stream("options") == Endpoint("wss://delayed.polygon.io/options", KEY)
+        behind = datetime.now(UTC) - PolygonHook().get_feed_time().now()
+        assert timedelta(minutes=14, seconds=59) < behind < timedelta(minutes=15, seconds=1)
+
+    def test_streams_that_are_neither_are_refused(self, connect: Connect) -> None:
+        connect(password=KEY, extra={"feed": "late"})
+        with pytest.raises(ConfigError, match="feed is 'late', not realtime or delayed"):
+            PolygonHook().get_feed_time()
+
     def test_the_key_is_masked_in_logs_from_then_on(self, connect: Connect) -> None:
         connect(password=KEY)
         PolygonHook().get_rest(RetryPolicies(), lane="test")
@@ -285,10 +296,15 @@ class TestForm:
         assert behaviour["relabeling"] == {"host": "Base URL", "password": "API key"}
         assert set(behaviour["hidden_fields"]) == {"login", "schema", "extra"}
         widgets = providers.connection_form_widgets
-        choices = {name: widgets[f"extra__polygon__{name}"].field["schema"]["enum"] for name in ("environment", "sdk")}
+        asked = ("environment", "feed", "sdk")
+        choices = {name: widgets[f"extra__polygon__{name}"].field["schema"]["enum"] for name in asked}
         limit = widgets["extra__polygon__requests_per_minute"].field["schema"]
         assert (limit["type"], limit["minimum"]) == (["integer", "null"], 1)
-        assert choices == {"environment": ["production", "simulated"], "sdk": ["polygon", "massive"]}
+        assert choices == {
+            "environment": ["production", "simulated"],
+            "feed": ["realtime", "delayed"],
+            "sdk": ["polygon", "massive"],
+        }
 
     def test_the_form_and_the_hook_agree_on_the_environments(self, connect: Connect) -> None:
         schema = ProvidersManager().connection_form_widgets["extra__polygon__environment"].field["schema"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from bellwether.calendar import get_calendar
@@ -36,7 +37,7 @@ from bellwether.simulator.server import RunningSimulator, SimulatorConfig, runni
 from bellwether.streaming.assignment import Assignment, whole_session
 from bellwether.streaming.batches import Batches, Writer
 from bellwether.streaming.client import Endpoint, stream_url
-from bellwether.streaming.compact import compact
+from bellwether.streaming.compact import compact, compact_rows
 from bellwether.streaming.feedtime import FeedTime, from_ms
 from bellwether.streaming.gaps import Gap, GapLog
 from bellwether.streaming.lease import Heartbeat
@@ -79,8 +80,8 @@ def recorder(
         Writer(run, attempt, 4711),
         Endpoint(stream_url(simulator.url, asked.dataset), options.pop("key", KEY)),
         symbols=options.pop("symbols", TICKERS),
-        settings=StreamingSettings(batch_s=1, idle_s=120),
-        feed=FeedTime(simulator.feed, speed=1000, grace_s=0.1),
+        settings=StreamingSettings(batch_s=1, idle_s=120, index_values=options.pop("index_values", False)),
+        feed=options.pop("feed", None) or FeedTime(simulator.feed, speed=1000, grace_s=0.1),
         **options,
     )
 
@@ -146,6 +147,10 @@ def broadcast(market: GeneratedMarket, until: datetime, since: datetime = START)
 def recorded(lake: Lake) -> list[Broadcast]:
     rows = [row for _, table in Batches(lake, "equities", DAY).read() for row in table.to_pylist()]
     return bars(pa.Table.from_pylist(rows)) if rows else []
+
+
+def parts(lake: Lake) -> list[pa.Table]:
+    return [part for _, part in Batches(lake, "indices", DAY).read()]
 
 
 def gaps(lake: Lake) -> list[Gap]:
@@ -225,6 +230,35 @@ def ended_at(point: str) -> list[Fault]:
     """Return every way in which a connection may end at a point of its protocol."""
     closes = [Fault(kind="close", code=code, at=point, path="/stocks") for code in (1000, 1001, 1008, 1011)]
     return [Fault(kind="abort", at=point, path="/stocks"), *closes]
+
+
+def test_what_comes_15_minutes_late_is_recorded_and_missed_by_a_time_that_is_as_late(
+    lake: Lake, market: GeneratedMarket
+) -> None:
+    late = timedelta(minutes=15)
+    clock = SimulatedClock(START + late, speed=0)
+    config = SimulatorConfig(market, clock=clock, plan=PLANS["delayed"], feed=FeedConfig(script=SCRIPT))
+
+    async def work(simulator: RunningSimulator) -> Heartbeat:
+        feed = FeedTime(simulator.feed, speed=1000, grace_s=0.1).delayed()
+        running = asyncio.create_task(recorder(simulator, lake, feed=feed).run())
+        await subscribed(simulator)
+        await advance(simulator, 45)
+        simulator.faults.add(Fault(kind="abort", path="/stocks"))
+        await advance(simulator, 50)
+        await reconnected(simulator)
+        await advance(simulator, 210)  # the close, with the last quarter of an hour still to be heard
+        assert not running.done()
+        await advance(simulator, 226)
+        return await running
+
+    with running(config) as simulator:
+        last = run(work(simulator))
+        assert missed(simulator, lake, market)
+    [gap] = gaps(lake)
+    assert (last.state, gap.cause) == ("ended", "dropped")
+    assert gap.end_utc is not None
+    assert gap.end_utc - gap.start_utc <= timedelta(minutes=8)
 
 
 @pytest.mark.parametrize("fault", ended_at("frame"), ids=lambda fault: f"{fault.kind} {fault.code}")
@@ -400,11 +434,14 @@ def test_topics_that_are_not_acknowledged_in_time_are_asked_for_on_another_conne
     assert gaps(lake)[0].evidence == "2 topics not acknowledged, AM.AAPL first within 15 s"
 
 
-def test_an_index_is_recorded_by_its_minutes(simulator: RunningSimulator, lake: Lake, market: GeneratedMarket) -> None:
+@pytest.mark.parametrize("index_values", [False, True])
+def test_an_index_is_recorded_by_its_minutes_and_where_asked_for_its_values_fold_to_the_same(
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, *, index_values: bool
+) -> None:
     asked = Assignment(dataset="indices", session=DAY, start=START, until=HOURS.close)
 
     async def work() -> None:
-        it = recorder(simulator, lake, asked=asked, symbols=["I:VIX"])
+        it = recorder(simulator, lake, asked=asked, symbols=["I:VIX"], index_values=index_values)
         recording = asyncio.create_task(it.run())
         await subscribed(simulator, ["I:VIX"])
         await advance(simulator, 60)
@@ -419,6 +456,13 @@ def test_an_index_is_recorded_by_its_minutes(simulator: RunningSimulator, lake: 
     assert table.schema == INDEX_BARS
     assert table["close"].to_pylist()[: is_heard.sum()] == served.close[is_heard].tolist()
     assert is_heard.sum() == 59
+    assert [gap.cause for gap in GapLog(lake, "indices", DAY, "test").read()] == ["stopped"]
+    recorded = pa.concat_tables(parts(lake), promote_options="default")
+    recorded = recorded.append_column("writer", pa.repeat("a", len(recorded)))
+    assert ("value_utc" in recorded.column_names) == index_values
+    if index_values:
+        values = recorded.filter(pc.is_valid(recorded["value_utc"]))
+        assert compact_rows(values, INDEX_BARS, DAY).table.slice(1, 58) == table.slice(1, 58)
 
 
 @pytest.mark.parametrize("plan", [PLANS["realtime"], OPEN])

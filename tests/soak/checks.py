@@ -23,6 +23,8 @@ VIOLATIONS = (
     "rows doubled",
     "rows never sent",
     "half partitions",
+    "batches torn",
+    "gaps unsound",
     "indexes stale",
     "files beside a partition",
     "revisions not kept",

@@ -1,5 +1,7 @@
 """`bellwether demo`: real DAG runs publish and consolidate five sessions of a generated market, watched from here.
 
+With `--stream` it is the last session alone, which arrives live before it is backfilled.
+
 Every producer DAG is backfilled over the last five completed sessions through Airflow's REST API, and consolidation
 follows by itself. What the table at the end says comes from the lake's manifests and the runs' own times, not from this
 command.
@@ -18,6 +20,7 @@ from rich.table import Table
 
 from bellwether.airflow_api import ApiError, Run, TaskInstance
 from bellwether.calendar import get_calendar
+from bellwether.cli.demo_stream import replaying, stream
 from bellwether.cli.excerpt import excerpt
 from bellwether.cli.stack import demo_home, show_address, simulator_arguments
 from bellwether.clock import SystemClock
@@ -48,6 +51,7 @@ type SessionRuns = Mapping[tuple[str, str], Run | None]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
+    parser.add_argument("--stream", action="store_true", help="first watch the last session arrive live, at 120x")
     parser.add_argument("--detach", action="store_true", help="leave everything running; `bellwether down` ends it")
 
 
@@ -56,13 +60,16 @@ def run(args: argparse.Namespace, config: Config) -> int:
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: with everything stopped
     began_s = time.monotonic()
-    stack = _fresh_stack()
+    sessions = last_sessions()[-1:] if args.stream else last_sessions()
+    stack = _fresh_stack(replaying(sessions[0]) if args.stream else simulator_arguments())
     with console.status("Starting the simulator and Airflow (some 15 seconds) ..."):
         stack.start()
     try:
         show_address(console, stack.state)
-        root, sessions = str(stack.state.lake), last_sessions()
-        runs = _backfill(stack, sessions, console)
+        root = str(stack.state.lake)
+        streamed = stream(stack, sessions[0], console) if args.stream else []
+        runs: SessionRuns = {(run.dag_id, str(sessions[0])): run for run in streamed}
+        runs = {**runs, **_backfill(stack, sessions, console)}
         runs = {**runs, **_consolidated(stack, root, config, sessions, console)}
         console.print(result_table(Lake.open(root), config, runs))
         for dataset in _GOLD:
@@ -124,7 +131,9 @@ def result_table(lake: Lake, config: Config, runs: SessionRuns) -> Table:
     for name in ("rows", "quarantined", "seconds"):
         table.add_column(name, justify="right")
     published = {**DATASETS_OF, _CONSOLIDATION: _GOLD}
-    rows = sorted((session, dataset, run) for (dag_id, session), run in runs.items() for dataset in published[dag_id])
+    rows = sorted(
+        (session, dataset, run) for (dag_id, session), run in runs.items() for dataset in published.get(dag_id, ())
+    )
     for session, dataset, run in rows:
         state, manifest = _standing(lake, config, dataset, date.fromisoformat(session))
         table.add_row(
@@ -145,14 +154,14 @@ def _standing(lake: Lake, config: Config, dataset: str, session: date) -> tuple[
     return known.state, known.manifest
 
 
-def _fresh_stack() -> LocalStack:
+def _fresh_stack(simulator: Sequence[str]) -> LocalStack:
     """Return a stack without a past: the demo's database and lake of last time are removed."""
     home = demo_home()
     if (state := StackStateFile(home).read()) and state.is_up():
         raise AlreadyRunning(state)
     stop(home)
     shutil.rmtree(home.parent, ignore_errors=True)
-    return LocalStack(home, lake=home.parent / "lake", simulator=simulator_arguments(), port=_PREFERRED_PORT)
+    return LocalStack(home, lake=home.parent / "lake", simulator=simulator, port=_PREFERRED_PORT)
 
 
 def _backfill(stack: LocalStack, sessions: Sequence[date], console: Console) -> SessionRuns:

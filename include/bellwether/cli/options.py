@@ -16,6 +16,8 @@ from bellwether.lake.location import Location, default_location
 from bellwether.sources.limit_stores import redis_url_from_variable
 from bellwether.sources.limits import open_limit, requests_per_minute
 from bellwether.sources.rest import PolygonRest
+from bellwether.streaming.feedtime import FeedTime
+from bellwether.streaming.simulated import simulated_time
 
 DEFAULT_URL = "https://api.polygon.io"
 SIMULATOR_KEY = "simulator-takes-any-key"
@@ -100,6 +102,27 @@ def vendor_access(url: str | None, env: Mapping[str, str] = os.environ) -> Vendo
         requests_per_minute(per_minute, f"{LIMIT_VARIABLE}, or requests_per_minute of AIRFLOW_CONN_POLYGON_DEFAULT,"),
         redis_url_from_variable(env.get("AIRFLOW_CONN_RATE_LIMIT")),
     )
+
+
+def feed_of(url: str | None, env: Mapping[str, str] = os.environ) -> FeedTime:
+    """Return the time of whoever streams: a simulator's where there is one, else this machine's. No key is needed.
+
+    Parameters
+    ----------
+    url
+        Of a simulator, given on the command line; else the Connection says whether there is one.
+    env
+        As for `vendor_access`.
+
+    Raises
+    ------
+    StreamError
+        The simulator does not answer.
+    """
+    connection = from_environment("polygon_default", env) or ConnectionFields()
+    if url is None and connection.extra.get("environment") == "simulated":
+        url = connection.host
+    return simulated_time(url.rstrip("/")) if url else FeedTime()
 
 
 def add_range(parser: argparse.ArgumentParser, *, required: bool = True) -> None:

@@ -84,11 +84,17 @@ class StreamingSettings(Model):
         What has come is written after so many seconds of the feed, or as soon as it is so many rows.
     idle_s
         A connection that says nothing for so many seconds of the feed is asked whether it lives.
+    index_values
+        Whether every value of an index is heard, too, and folded to a minute where none is broadcast.
+    intraday_every_min
+        How often, in minutes of the feed, provisional gold is built of the session so far; 0 or None: never.
     """
 
     batch_s: float = Field(default=5.0, gt=0, le=300)
     batch_rows: int = Field(default=50_000, ge=1, le=1_000_000)
     idle_s: float = Field(default=120.0, ge=10, le=3600)
+    index_values: bool = False
+    intraday_every_min: int | None = Field(default=5, ge=0, le=390)
 
 
 class LoggingSettings(Model):

@@ -15,11 +15,13 @@ value that is zero gets it: the difference is below 1e-13 of a range, and nothin
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import cast
 
 import numpy as np
 from numba import njit
 
+from bellwether.consolidate.greeks.jit import compiled
 from bellwether.consolidate.grid import Floats, Integers
 
 COLUMNS = (
@@ -250,7 +252,7 @@ def _traded(close: Floats) -> Integers:
     return places[:bars]
 
 
-def _indicator_grid(
+def indicator_grid(
     prices: Floats, volume: Floats, sessions: Integers, first: int, lengths: Integers, width: float
 ) -> Floats:
     """Compute all indicators of all tickers.
@@ -275,6 +277,16 @@ def _indicator_grid(
     numpy.ndarray
         `COLUMNS` x tickers x minutes from `first` on; NaN where there is no trade, or not enough bars yet.
     """
+    return machine_code()(prices, volume, sessions, first, lengths, width)
+
+
+@cache
+def machine_code() -> Callable[[Floats, Floats, Integers, int, Integers, float], Floats]:
+    """Return the compiled loops, from the cache if they are there; else this takes seconds, once."""
+    return compiled(_fill, "f8[:,:,::1](f8[:,:,::1], f8[:,::1], i8[::1], i8, i8[::1], f8)")
+
+
+def _fill(prices: Floats, volume: Floats, sessions: Integers, first: int, lengths: Integers, width: float) -> Floats:
     tickers, minutes = volume.shape
     out = np.empty((_COUNT, tickers, minutes - first))
     for ticker in range(tickers):
@@ -294,6 +306,3 @@ def _indicator_grid(
                 if places[bar] >= first:
                     out[column, ticker, places[bar] - first] = values[column, bar]
     return out
-
-
-indicator_grid = njit(cache=True, error_model="numpy")(_indicator_grid)

@@ -93,6 +93,11 @@ def lease(dataset: str, session: date) -> PurePosixPath:
     return _in_state("streams", dataset, session)
 
 
+def rounds(dataset: str, session: date) -> PurePosixPath:
+    """Return the JSON record of the last rounds, all of which failed, of building provisional gold."""
+    return _in_state("rounds", dataset, session)
+
+
 def quality(dataset: str, session: date) -> PurePosixPath:
     """Return the JSON result of the session's last validation."""
     return _in_state("quality", dataset, session)

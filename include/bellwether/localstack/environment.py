@@ -15,6 +15,8 @@ import msgspec
 
 from bellwether.localstack.state import write_private
 
+_STREAMS = 3  # as many as the pool of that name has slots
+
 USERNAME = "admin"
 # A foreign AIRFLOW__ variable could point this instance at somebody's database. Connections and variables may pass.
 _DROPPED = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG", "PYTHONDONTWRITEBYTECODE")
@@ -133,8 +135,9 @@ def airflow_environment(
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__FERNET_KEY": kept.fernet_key,
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        # LocalExecutor starts this many workers at once, whether there is work for them or not.
-        "AIRFLOW__CORE__PARALLELISM": str(min(8, 2 * (os.cpu_count() or 1))),
+        # LocalExecutor starts this many workers at once, whether there is work for them or not. Streams occupy theirs
+        # from morning to evening.
+        "AIRFLOW__CORE__PARALLELISM": str(min(8, 2 * (os.cpu_count() or 1)) + _STREAMS),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(project_root() / "plugins"),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin",

@@ -203,6 +203,26 @@ def compose_stall(dataset: str, session: date, state: str, covered_utc: datetime
     return Message(f"{dataset}_live {session}: stalled", body, "error", frozenset({STALLED}))
 
 
+def compose_failing_rounds(session: date, rounds: int, why: str) -> Message:
+    """Put into words that provisional gold is no longer built.
+
+    Parameters
+    ----------
+    session
+        Of which.
+    rounds
+        How many failed, one after the other.
+    why
+        Of the last one.
+    """
+    body = (
+        f"{rounds} rounds in a row failed to build the gold of the session so far: {_tame(why)}. What was published "
+        "before stands and grows old. The streams go on, and so do the rounds; the log of the task gold.intraday says "
+        "what they meet. Final gold does not depend on it."
+    )
+    return Message(f"minutes {session}: provisional gold stands still", body, "error", frozenset({STALLED}))
+
+
 def why_quiet(message: Message, settings: Alerts, dag_id: str, today: date) -> str | None:
     """Return why a message is to stay in the log, or None if people are to be told."""
     if message.severity == "warning" and settings.minimum_severity == "error":

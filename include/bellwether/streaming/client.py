@@ -10,14 +10,19 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from bellwether.errors import StreamRefused
-from bellwether.logging import redact
+from bellwether.logging import get_logger, redact
 from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.inbox import Alive, Frame, Inbox, Listening, Refused
 from bellwether.streaming.protocol import ConnectionLost, Dialogue, Status, statuses
 from bellwether.streaming.watchdog import Verdict, Watchdog
 
+log = get_logger(__name__)
+
 CLUSTERS = {"equities": "stocks", "options": "options", "indices": "indices"}
 """The vendor's name of what each dataset is streamed from."""
+
+MINUTES, VALUES = "AM", "V"
+"""What is broadcast of a symbol: its minutes, and of an index its values as well."""
 
 _MOST_FRAME_BYTES = 64 * 1024 * 1024
 _FRAMES_BUFFERED = 256  # until the reader has its turn; then the network waits
@@ -28,11 +33,15 @@ _LOOK_S = 0.05
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
-def stream_url(rest_url: str, dataset: str) -> str:
-    """Return where a dataset is streamed from, beside the vendor's, or a simulator's, REST address."""
+def stream_url(rest_url: str, dataset: str, *, delayed: bool = False) -> str:
+    """Return where a dataset is streamed from, at once or 15 minutes later, beside the vendor's REST address.
+
+    A simulator has one address for all: its plans decide.
+    """
     parts = urlsplit(rest_url)
     scheme = "wss" if parts.scheme == "https" else "ws"
-    netloc = f"socket.{parts.netloc.removeprefix('api.')}" if parts.netloc.startswith("api.") else parts.netloc
+    feed = "delayed" if delayed else "socket"
+    netloc = f"{feed}.{parts.netloc.removeprefix('api.')}" if parts.netloc.startswith("api.") else parts.netloc
     return f"{scheme}://{netloc}/{CLUSTERS[dataset]}"
 
 
@@ -146,7 +155,11 @@ class Connection:
         if was_probing and not dialogue.is_probing:
             self._inbox.note(Alive(self._asked_ms))
         for topic in dialogue.refused.keys() - were_refused:
-            self._inbox.note(Refused(topic.partition(".")[2], dialogue.refused[topic]))
+            event, _, symbol = topic.partition(".")
+            if event == MINUTES:
+                self._inbox.note(Refused(symbol, dialogue.refused[topic]))
+            else:  # what its minutes tell, too
+                log.warning("not served", topic=topic, words=redact(dialogue.refused[topic]))
         if len(dialogue.refused) == len(dialogue.topics):
             words = next(iter(dialogue.refused.values()), "no topics")
             msg = f"the vendor serves nothing of what was asked for: {words}"

@@ -1,7 +1,8 @@
 """One table of what was recorded of a session: the last broadcast of each minute, in order.
 
 Whoever wrote, however often, and however two writers overlapped, the same broadcasts give the same table: what arrived
-last wins, and of what arrived in the same millisecond the one with more volume, since late prints add to it.
+last wins, and of what arrived in the same millisecond the one with more volume, since late prints add to it. A minute
+of an index that was broadcast as values only is folded from them.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from bellwether.calendar import midnight
 from bellwether.lake import Lake
 from bellwether.schemas import EQUITIES, INDEX_BARS, LIVE_BARS
 from bellwether.streaming.batches import Batches
+from bellwether.streaming.values import with_values_folded
 
 _VALUES = ("open", "high", "low", "close", "volume", "vwap")
 _ORDER = ("ticker", "ts", "arrived_utc", "volume", "arrival", "writer")
@@ -30,7 +32,7 @@ class Compacted:
         Schema `EQUITIES` for stocks and options (`transactions` null: they are not broadcast), `INDEX_BARS` for
         indices, sorted by ticker and time.
     arrivals
-        Rows that were recorded.
+        Minutes that were recorded, of those folded from values one each.
     repeated
         Of those, such that say what the row before of the same minute says: the vendor's repetitions, or two writers'.
     changed
@@ -61,7 +63,9 @@ def recorded(lake: Lake, dataset: str, session: date) -> pa.Table:
         table.append_column("writer", pa.repeat(writer, table.num_rows))
         for writer, table in Batches(lake, dataset, session).read()
     ]
-    return pa.concat_tables([LIVE_BARS.append(pa.field("writer", pa.string())).empty_table(), *rows])
+    if not rows:
+        rows = [LIVE_BARS.append(pa.field("writer", pa.string())).empty_table()]
+    return pa.concat_tables(rows, promote_options="default")
 
 
 def compact_rows(rows: pa.Table, schema: pa.Schema, session: date) -> Compacted:
@@ -70,7 +74,7 @@ def compact_rows(rows: pa.Table, schema: pa.Schema, session: date) -> Compacted:
     Parameters
     ----------
     rows
-        Schema `LIVE_BARS`, and the name of the `writer`; in any order.
+        Schema `LIVE_BARS` or `LIVE_VALUES`, and the name of the `writer`; in any order.
     schema
         Of the table wanted.
     session
@@ -98,6 +102,8 @@ def standing(rows: pa.Table, session: date) -> pa.Table:
 
 
 def _in_order(rows: pa.Table, session: date) -> pa.Table:
+    if "value_utc" in rows.column_names:
+        rows = with_values_folded(rows)
     start, end = (
         pa.scalar(midnight(day), LIVE_BARS.field("ts").type) for day in (session, session + timedelta(days=1))
     )

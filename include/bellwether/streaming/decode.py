@@ -1,10 +1,10 @@
-"""Frames to columns: minute bars as the vendor broadcasts them, all frames of a batch in one go.
+"""Frames to columns: minute bars and values of indices as the vendor broadcasts them, a batch of frames in one go.
 
 What cannot be read is set apart with its place and its beginning, and takes nothing else with it. Which broadcast of a
 minute stands is not decided here: every one is a row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Any
@@ -14,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bellwether.schemas import LIVE_BARS, TIMESTAMP
+from bellwether.schemas import LIVE_BARS, LIVE_VALUES, TIMESTAMP
 from bellwether.streaming.inbox import Frame
 
 MINUTE_MS = 60_000
 _EXCERPT_BYTES = 120
+_AT_ONCE_BYTES = 250_000  # read together: few calls, in memory that the next reading finds warm
 
 # Years 2000 to 2100: what Arrow and datetime can hold, and nothing that could push the watermark out of reach.
 _Stamp = Annotated[int, msgspec.Meta(ge=946_684_800_000, lt=4_102_444_800_000)]
@@ -36,11 +37,17 @@ class _Bar(msgspec.Struct, gc=False, tag_field="ev", tag="AM", kw_only=True):
     s: _Stamp
 
 
+class _Value(msgspec.Struct, gc=False, tag_field="ev", tag="V", kw_only=True):
+    val: float
+    T: str  # symbols have another name here
+    t: _Stamp
+
+
 class _Status(msgspec.Struct, gc=False, tag_field="ev", tag="status"):
     pass
 
 
-_Event = _Bar | _Status
+_Event = _Bar | _Value | _Status
 _decode_all = msgspec.json.Decoder(list[list[_Event]]).decode
 _decode_one = msgspec.json.Decoder(list[_Event]).decode
 
@@ -60,9 +67,9 @@ class Decoded:
     Attributes
     ----------
     table
-        Schema `LIVE_BARS`, in the order of arrival.
+        In the order of arrival. Schema `LIVE_BARS`, or `LIVE_VALUES` where values of indices are among the rows.
     newest_ms
-        The latest end of a minute, ms UTC, no later than its frame came; None without rows.
+        The latest end of a minute, or moment of a value, ms UTC, no later than its frame came; None without rows.
     unreadable
         Frames with something that could not be read, what else they held being in the table.
     """
@@ -82,26 +89,59 @@ def decode(frames: Sequence[Frame], first_arrival: int) -> Decoded:
     first_arrival
         The number of the first row.
     """
+    events: list[list[Any]] = []
+    unreadable: list[Unreadable] = []
+    for together in _pieces(frames):
+        events += _read(together, unreadable)
+    arrived_ms = np.repeat(np.array([frame.arrived_ms for frame in frames], np.int64), [len(read) for read in events])
+    rows: list[Any] = list(chain.from_iterable(events))
+    kinds = set(map(type, rows))
+    if _Status in kinds:
+        is_row = np.array([type(event) is not _Status for event in rows])
+        rows, arrived_ms = [event for event in rows if type(event) is not _Status], arrived_ms[is_row]
+    arrival = np.arange(first_arrival, first_arrival + len(rows), dtype=np.int64)
+    if _Value not in kinds:
+        return Decoded(*_bars(rows, arrived_ms, arrival), unreadable)
+    is_value = np.array([type(event) is _Value for event in rows])
+    bars, newest_bar_ms = _bars(
+        [event for event in rows if type(event) is _Bar], arrived_ms[~is_value], arrival[~is_value]
+    )
+    values, newest_value_ms = _values(
+        [event for event in rows if type(event) is _Value], arrived_ms[is_value], arrival[is_value]
+    )
+    table = pa.concat_tables([bars, values], promote_options="default").sort_by("arrival").cast(LIVE_VALUES)
+    return Decoded(table, max(newest_bar_ms or 0, newest_value_ms), unreadable)
+
+
+def _pieces(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
+    piece: list[Frame] = []
+    size = 0
+    for frame in frames:
+        piece.append(frame)
+        size += len(frame.content)
+        if size >= _AT_ONCE_BYTES:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
+
+
+def _read(frames: list[Frame], unreadable: list[Unreadable]) -> list[list[Any]]:
+    """Return the events of each frame, and add what cannot be read to `unreadable`."""
     try:
         events = _decode_all(b"[%b]" % b",".join([frame.content for frame in frames]))
     except msgspec.MsgspecError:
         events = []
-    unreadable: list[Unreadable] = []
     # Halves of frames that join to something readable would not be as many.
-    if len(events) != len(frames):
-        events = []
-        for frame in frames:
-            read, why = _one(frame.content)
-            events.append(read)
-            if why:
-                unreadable.append(Unreadable(frame.arrived_ms, why))
-    counts = [len(read) for read in events]
-    bars: list[Any] = list(chain.from_iterable(events))
-    arrived_ms = np.repeat(np.array([frame.arrived_ms for frame in frames], np.int64), counts)
-    if _Status in set(map(type, bars)):
-        is_bar = np.array([type(event) is _Bar for event in bars])
-        bars, arrived_ms = [event for event in bars if type(event) is _Bar], arrived_ms[is_bar]
-    return _columns(bars, arrived_ms, first_arrival, unreadable)
+    if len(events) == len(frames):
+        return events
+    events = []
+    for frame in frames:
+        read, why = _one(frame.content)
+        events.append(read)
+        if why:
+            unreadable.append(Unreadable(frame.arrived_ms, why))
+    return events
 
 
 def _one(content: bytes) -> tuple[list[Any], str]:
@@ -123,11 +163,9 @@ def _one(content: bytes) -> tuple[list[Any], str]:
     return events, why
 
 
-def _columns(
-    bars: list[Any], arrived_ms: NDArray[np.int64], first_arrival: int, unreadable: list[Unreadable]
-) -> Decoded:
+def _bars(bars: list[Any], arrived_ms: NDArray[np.int64], arrival: NDArray[np.int64]) -> tuple[pa.Table, int | None]:
     if not bars:
-        return Decoded(LIVE_BARS.empty_table(), None, unreadable)
+        return LIVE_BARS.empty_table(), None
     start_ms = np.array([bar.s for bar in bars], np.int64)
     start_ms -= start_ms % MINUTE_MS  # some minutes of indices are stamped within the minute
     # Column by column: reading an attribute of all costs a quarter of reading all attributes of one.
@@ -145,8 +183,27 @@ def _columns(
             pa.array(start_ms).view(TIMESTAMP),
             *(pa.array(column, pa.float64()) for column in columns),
             pa.array(arrived_ms).view(TIMESTAMP),
-            pa.array(np.arange(first_arrival, first_arrival + len(bars), dtype=np.int64)),
+            pa.array(arrival),
         ],
         schema=LIVE_BARS,
     )
-    return Decoded(table, int(np.minimum(start_ms + MINUTE_MS, arrived_ms).max()), unreadable)
+    return table, int(np.minimum(start_ms + MINUTE_MS, arrived_ms).max())
+
+
+def _values(values: list[Any], arrived_ms: NDArray[np.int64], arrival: NDArray[np.int64]) -> tuple[pa.Table, int]:
+    at_ms = np.array([value.t for value in values], np.int64)
+    price = pa.array([value.val for value in values], pa.float64())
+    unknown = pa.nulls(len(values), pa.float64())
+    table = pa.Table.from_arrays(
+        [
+            pa.array([value.T for value in values], pa.string()),
+            pa.array(at_ms - at_ms % MINUTE_MS).view(TIMESTAMP),
+            *(price,) * 4,
+            *(unknown,) * 2,
+            pa.array(arrived_ms).view(TIMESTAMP),
+            pa.array(arrival),
+            pa.array(at_ms).view(TIMESTAMP),
+        ],
+        schema=LIVE_VALUES,
+    )
+    return table, int(np.minimum(at_ms, arrived_ms).max())

@@ -11,6 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 from bellwether.clock import Clock, SystemClock
 
+DELAY = timedelta(minutes=15)
+"""How far the vendor's delayed feeds are behind (https://massive.com/docs/websocket/stocks/overview)."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -42,6 +45,10 @@ class FeedTime:
         self._speed = speed
         self._grace_s = grace_s
 
+    def delayed(self) -> "FeedTime":
+        """Return the time of a feed that tells everything 15 minutes later."""
+        return FeedTime(_Behind(self._clock), speed=self._speed, grace_s=self._grace_s)
+
     def now(self) -> datetime:
         """Return the feed's now, aware, in UTC."""
         return self._clock.now()
@@ -61,6 +68,16 @@ class FeedTime:
     def deadline(self, seconds: float) -> "Deadline":
         """Return a deadline so many seconds of the feed from now."""
         return Deadline(self, seconds, min(seconds, self._grace_s))
+
+
+class _Behind:
+    """A clock that is behind another."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def now(self) -> datetime:
+        return self._clock.now() - DELAY
 
 
 class Deadline:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from bellwether.config import Config
 from bellwether.errors import InputsChanged, LakeError
-from bellwether.lake import Coverage, Lake, TickerCoverage
+from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.lake.gold import GoldSubmission, publish_gold
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import MOST_ROUNDS, Publication
@@ -20,7 +20,7 @@ from bellwether.streaming.compact import compact
 from bellwether.streaming.gaps import ALL, Gap, GapLog
 
 _READER = "reader"
-_ARRIVALS = "arrivals"  # nothing that was recorded is taken away: who has more of them has read later
+_ARRIVALS = "arrivals"
 
 
 def live(dataset: str) -> str:
@@ -56,8 +56,14 @@ def publish_live(lake: Lake, config: Config, dataset: str, session: date, *, run
             return None
         layout = FileLayout(config.sinks.of(dataset), config.settings.lake.compression)
         try:
-            return publish_gold(lake, made, layout, partial(_inputs_now, lake, dataset, session, made))
-        except InputsChanged:  # a gap was closed, or more was recorded and published, since the files were read
+            return publish_gold(
+                lake,
+                made,
+                layout,
+                partial(_inputs_now, lake, dataset, session),
+                may_replace=partial(_saw_no_more_than, made),
+            )
+        except InputsChanged:  # a gap was opened, ended or closed since it was read
             continue
     msg = f"{live(dataset)} {session}: {MOST_ROUNDS} times there was something new; try again"
     raise LakeError(msg)
@@ -65,9 +71,8 @@ def publish_live(lake: Lake, config: Config, dataset: str, session: date, *, run
 
 def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: str) -> GoldSubmission | None:
     # The gaps first: one that is closed meanwhile is then still told of.
-    gaps = GapLog(lake, dataset, session, _READER)
-    inputs = {"gaps": revision_of(gaps.table())}
-    still_open = [gap for gap in gaps.read() if gap.closed_utc is None]
+    inputs = _inputs_now(lake, dataset, session)
+    still_open = [gap for gap in GapLog(lake, dataset, session, _READER).read() if gap.closed_utc is None]
     compacted = compact(lake, dataset, session)
     if not compacted.arrivals:
         return None
@@ -77,23 +82,22 @@ def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: st
         session=session,
         table=compacted.table,
         coverage={count["values"]: _coverage(count["values"], count["counts"], still_open) for count in counts},
-        inputs=inputs | {_ARRIVALS: str(compacted.arrivals)},
-        warnings={"changed_later": compacted.changed, "gaps": len(still_open)},
+        inputs=inputs,
+        warnings={_ARRIVALS: compacted.arrivals, "changed_later": compacted.changed, "gaps": len(still_open)},
         stage_id="",
         run_id=run_id,
         config_hash=config.hash,
         timings_s={},
-        is_provisional=True,
     )
 
 
-def _inputs_now(lake: Lake, dataset: str, session: date, made: GoldSubmission) -> dict[str, str]:
-    """Return the inputs, except that less was recorded than now: only what is in force must not have more."""
-    in_force = lake.manifest(live(dataset), session)
-    arrivals = made.inputs[_ARRIVALS]
-    if in_force is not None:
-        arrivals = max(arrivals, in_force.inputs.get(_ARRIVALS, "0"), key=int)
-    return {"gaps": revision_of(GapLog(lake, dataset, session, _READER).table()), _ARRIVALS: arrivals}
+def _inputs_now(lake: Lake, dataset: str, session: date) -> dict[str, str]:
+    return {"gaps": revision_of(GapLog(lake, dataset, session, _READER).table())}
+
+
+def _saw_no_more_than(made: GoldSubmission, published: Manifest) -> bool:
+    """Return whether a compaction may be replaced: nothing that was recorded is ever taken away."""
+    return published.warnings.get(_ARRIVALS, 0) <= made.warnings[_ARRIVALS]
 
 
 def _coverage(ticker: str, rows: int, gaps: Sequence[Gap]) -> TickerCoverage:

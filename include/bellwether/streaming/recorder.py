@@ -7,7 +7,7 @@ written in a thread; and, at most one at a time, the telling of a heartbeat. Eac
 import asyncio
 import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -18,7 +18,7 @@ from bellwether.logging import get_logger, redact, register_secret
 from bellwether.streaming.assignment import Assignment
 from bellwether.streaming.batches import Writer
 from bellwether.streaming.book import Book
-from bellwether.streaming.client import ANSWER_S, Connection, Endpoint
+from bellwether.streaming.client import ANSWER_S, MINUTES, VALUES, Connection, Endpoint
 from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.inbox import Added, Inbox, Lost, stretches
 from bellwether.streaming.lease import Heartbeat, Lease
@@ -76,7 +76,9 @@ class Recorder:
         self._assignment = assignment
         self._settings = settings
         self._endpoint = endpoint
-        self._topics = [f"AM.{symbol}" for symbol in symbols]
+        is_with_values = assignment.dataset == "indices" and settings.index_values
+        self._events = (MINUTES, VALUES) if is_with_values else (MINUTES,)
+        self._topics = self._topics_of(symbols)
         self._inbox = Inbox(_MOST_WAITING_BYTES)
         self._book = Book(lake, assignment, writer, self._feed)
         self._lease = Lease(lake, assignment.dataset, assignment.session, writer)
@@ -98,11 +100,11 @@ class Recorder:
 
     async def add(self, symbols: Sequence[str]) -> None:
         """Record more symbols, without a new connection; what they missed is a gap."""
-        new = [symbol for symbol in dict.fromkeys(symbols) if f"AM.{symbol}" not in self._topics]
+        new = [symbol for symbol in dict.fromkeys(symbols) if f"{MINUTES}.{symbol}" not in self._topics]
         if not new:
             return
         self._inbox.note(Added(tuple(new)))
-        topics = [f"AM.{symbol}" for symbol in new]
+        topics = self._topics_of(new)
         self._topics += topics
         if self._connection is not None:
             await self._connection.want(topics)
@@ -126,6 +128,9 @@ class Recorder:
         """
         with self._thread:
             return await self._record()
+
+    def _topics_of(self, symbols: Iterable[str]) -> list[str]:
+        return [f"{event}.{symbol}" for symbol in symbols for event in self._events]
 
     async def _record(self) -> Heartbeat:
         await self._in_thread(self._lake.storage.clean)

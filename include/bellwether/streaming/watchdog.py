@@ -67,7 +67,7 @@ class Quiet:
         self._last_ms: dict[str, int] = {}
 
     def heard(self, bars: pa.Table) -> None:
-        """Take in rows of schema `LIVE_BARS`."""
+        """Take in rows of schema `LIVE_BARS` or `LIVE_VALUES`."""
         latest = bars.group_by("ticker").aggregate([("arrived_utc", "max")])
         arrived_ms = latest["arrived_utc_max"].cast(pa.int64()).to_pylist()
         self._last_ms.update(zip(latest["ticker"].to_pylist(), arrived_ms, strict=True))
@@ -86,11 +86,13 @@ class Quiet:
 
 
 def least_lag_s(bars: pa.Table) -> float | None:
-    """Return by how many seconds the promptest of some broadcasts came after its minute's end; None without rows.
+    """Return by how many seconds the promptest of some minutes came after its end; None without minutes.
 
     What is late changes a bar of long ago, so the least says how far behind we hear. Less than zero proves that this
     machine's clock is behind the vendor's by at least as much.
     """
+    if "value_utc" in bars.column_names:
+        bars = bars.filter(pc.is_null(bars["value_utc"]))
     if not bars.num_rows:
         return None
     after_start_ms = pc.subtract(bars["arrived_utc"].cast(pa.int64()), bars["ts"].cast(pa.int64()))

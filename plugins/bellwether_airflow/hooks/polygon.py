@@ -36,6 +36,7 @@ from bellwether.streaming.simulated import simulated_time
 
 _REDIS_CONN_ID: Final = "rate_limit"
 _ENVIRONMENTS: Final = ("production", "simulated")
+_FEEDS: Final = ("realtime", "delayed")
 _TEST_ONCE: Final = RetryPolicies(default=RetryRule(attempts=1), errors={})
 
 
@@ -46,7 +47,7 @@ class PolygonHook(HttpHook):
     ----------
     polygon_conn_id
         The Connection: host = base URL, password = API key,
-        extra = `{"environment": ..., "requests_per_minute": ..., "sdk": ...}`.
+        extra = `{"environment": ..., "requests_per_minute": ..., "feed": ..., "sdk": ...}`.
     """
 
     conn_name_attr = "polygon_conn_id"
@@ -73,6 +74,21 @@ class PolygonHook(HttpHook):
             msg = f"connection {self.polygon_conn_id}: environment is {environment!r}, not production or simulated"
             raise ConfigError(msg)
         return str(environment)
+
+    @property
+    def is_delayed(self) -> bool:
+        """Whether the plan's streams are 15 minutes behind.
+
+        Raises
+        ------
+        ConfigError
+            The connection's extra says something else than `realtime` or `delayed`.
+        """
+        feed = self._extra().get("feed", _FEEDS[0])
+        if feed not in _FEEDS:
+            msg = f"connection {self.polygon_conn_id}: feed is {feed!r}, not {' or '.join(_FEEDS)}"
+            raise ConfigError(msg)
+        return bool(feed == "delayed")
 
     @property
     def requests_per_minute(self) -> int | None:
@@ -123,29 +139,31 @@ class PolygonHook(HttpHook):
         """Return where a dataset is streamed from, and with which key."""
         connection = self.get_connection(self.polygon_conn_id)
         self._set_base_url(connection)
-        return Endpoint(stream_url(self.base_url, dataset), self._key(connection))
+        return Endpoint(stream_url(self.base_url, dataset, delayed=self.is_delayed), self._key(connection))
 
     def get_feed_time(self) -> FeedTime:
-        """Return the time of the streams: the machine's, or that of a simulator.
+        """Return the time of the streams: the machine's, or that of a simulator; 15 minutes behind it where they are.
 
         Raises
         ------
         ConfigError
-            The connection's environment is neither.
+            The connection's environment or feed is none.
         StreamError
             The simulator does not answer.
         """
-        if self.environment != "simulated":
-            return FeedTime()
-        self._set_base_url(self.get_connection(self.polygon_conn_id))
-        return simulated_time(self.base_url.rstrip("/"))
+        if self.environment == "simulated":
+            self._set_base_url(self.get_connection(self.polygon_conn_id))
+            feed = simulated_time(self.base_url.rstrip("/"))
+        else:
+            feed = FeedTime()
+        return feed.delayed() if self.is_delayed else feed
 
     def get_conn(self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None) -> Session:
         """Return a session that authenticates as the vendor expects; `run` uses it."""
         session = super().get_conn(headers, extra_options)
         session.auth = _Bearer(self._key(self.get_connection(self.polygon_conn_id)))
         # HttpHook sends whatever stands in extra as headers.
-        for field in ("environment", "requests_per_minute", "sdk"):
+        for field in ("environment", "requests_per_minute", "feed", "sdk"):
             session.headers.pop(field, None)
         return session
 

@@ -124,9 +124,9 @@ class FakeStack:
 def run_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., tuple[int, FakeStack]]]:
     def run(api: FakeApi, *, detach: bool, end: tuple[int, BellwetherError] | None = None) -> tuple[int, FakeStack]:
         stack = FakeStack(tmp_path, api, end)
-        monkeypatch.setattr(demo, "_fresh_stack", lambda: stack)
+        monkeypatch.setattr(demo, "_fresh_stack", lambda _simulator: stack)
         monkeypatch.setattr(demo, "last_sessions", lambda: [date(2025, 11, 26), date(2025, 11, 28)])
-        return demo.run(argparse.Namespace(detach=detach), Config()), stack
+        return demo.run(argparse.Namespace(detach=detach, stream=False), Config()), stack
 
     handler = signal.getsignal(signal.SIGTERM)
     yield run

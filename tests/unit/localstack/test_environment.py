@@ -68,8 +68,10 @@ def test_each_dag_folder_is_a_bundle() -> None:
     }
 
 
-def test_executor_has_two_slots_per_core_up_to_eight(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cores, slots in ((1, "2"), (2, "4"), (64, "8"), (None, "2")):
+def test_executor_has_two_slots_per_core_up_to_eight_and_those_of_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    pools = json.loads((Path(__file__).parents[3] / "config" / "pools.json").read_text())
+    assert pools["streams"]["slots"] == 3
+    for cores, slots in ((1, "5"), (2, "7"), (64, "11"), (None, "5")):
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
         assert environment({})["AIRFLOW__CORE__PARALLELISM"] == slots
 

@@ -12,7 +12,7 @@ from bellwether.streaming.compact import Compacted, compact_rows
 from bellwether.streaming.decode import decode
 from bellwether.streaming.inbox import Frame
 from bellwether.streaming.reconcile import reconcile
-from tests.unit.streaming.feeds import NOON, SESSION, bar, frame
+from tests.unit.streaming.feeds import NOON, NOON_MS, SESSION, bar, frame
 
 
 def written(writer: str, *frames: Frame, first: int = 0) -> pa.Table:
@@ -95,3 +95,41 @@ def test_indices_are_compared_without_volume() -> None:
     table = compact_rows(written("a", frame(bar("I:VIX"))), INDEX_BARS, SESSION).table
     result = reconcile(table, table)
     assert (result.minutes, result.changed, result.daily_volume) == (1, 0, 0.0)
+
+
+def value(price: float, at_s: float, arrived_s: float | None = None) -> Frame:
+    event = {"ev": "V", "val": price, "T": "I:VIX", "t": NOON_MS + int(at_s * 1000)}
+    return frame(event, arrived_s=at_s + 0.2 if arrived_s is None else arrived_s)
+
+
+def index_minutes(*parts: pa.Table) -> list[tuple[float, ...]]:
+    table = compact_rows(pa.concat_tables(parts, promote_options="default"), INDEX_BARS, SESSION).table
+    assert table.schema == INDEX_BARS
+    starts_s = [(ts - NOON).total_seconds() for ts in table["ts"].to_pylist()]
+    return [*zip(starts_s, *(table[name].to_pylist() for name in ("open", "high", "low", "close")), strict=True)]
+
+
+def test_values_fold_to_the_minute_in_the_order_of_their_own_time_however_late_they_came() -> None:
+    values = [value(12.0, 0), value(15.0, 45), value(11.0, 30, arrived_s=50), value(14.0, 15, arrived_s=110)]
+    after = value(13.0, 60)
+    assert index_minutes(written("a", *values, after)) == [(0, 12.0, 15.0, 11.0, 15.0)]
+    one, other = written("a", *values[:2], after), written("b", *values[1:], first=40)
+    assert index_minutes(one, other) == index_minutes(other, one) == [(0, 12.0, 15.0, 11.0, 15.0)]
+
+
+def test_a_minute_that_was_broadcast_stands_whatever_its_values_say() -> None:
+    minute = frame(bar("I:VIX", v=None, vw=None))
+    assert index_minutes(written("a", value(99.0, 15), minute, value(98.0, 75), value(97.0, 120))) == [
+        (0, 10.0, 11.0, 9.75, 10.5),
+        (60, 98.0, 98.0, 98.0, 98.0),
+    ]
+
+
+def test_a_minute_that_may_go_on_is_not_folded_before_something_came_after_its_end() -> None:
+    assert index_minutes(written("a", value(12.0, 15), value(13.0, 59, arrived_s=59.9))) == []
+    assert index_minutes(written("a", value(12.0, 15), value(13.0, 60, arrived_s=60))) == [(0, 12.0, 12.0, 12.0, 12.0)]
+
+
+def test_files_with_values_and_files_without_are_read_together() -> None:
+    with_values, without = written("a", value(12.0, 15)), written("b", frame(bar("I:VIX", 1), arrived_s=121))
+    assert [row[0] for row in index_minutes(without, with_values)] == [0, 60]

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from bellwether.schemas import LIVE_BARS
+from bellwether.schemas import LIVE_BARS, LIVE_VALUES
 from bellwether.streaming.decode import decode
 from bellwether.streaming.inbox import Frame
 from tests.unit.streaming.feeds import NOON, NOON_MS, bar, frame
@@ -38,6 +38,22 @@ def test_an_index_has_no_volumes_and_a_stamp_within_the_minute_is_its_minutes() 
     index = {name: value for name, value in bar("I:VIX").items() if name not in {"v", "av", "vw", "a", "z"}}
     table = decode([frame(index | {"s": NOON_MS + 17_000, "e": NOON_MS + 17_000})], 0).table
     assert table.select(["ts", "volume", "vwap"]).to_pylist() == [{"ts": NOON, "volume": None, "vwap": None}]
+
+
+def test_values_of_an_index_are_rows_of_their_minutes_among_those_that_were_broadcast() -> None:
+    values = [
+        {"ev": "V", "val": price, "T": "I:VIX", "t": NOON_MS + ms} for price, ms in ((12.5, 15_250), (12.75, 61_000))
+    ]
+    decoded = decode([frame(values[0], arrived_s=15.5), frame(bar("I:VIX"), values[1])], 7)
+    assert decoded.table.schema == LIVE_VALUES
+    assert decoded.table.select(["ticker", "ts", "close", "value_utc", "arrival"]).to_pylist() == [
+        {"ticker": "I:VIX", "ts": NOON, "close": 12.5, "value_utc": NOON + timedelta(seconds=15.25), "arrival": 7},
+        {"ticker": "I:VIX", "ts": NOON, "close": 10.5, "value_utc": None, "arrival": 8},
+        {"ticker": "I:VIX", "ts": NOON + timedelta(minutes=1), "close": 12.75}
+        | {"value_utc": NOON + timedelta(seconds=61), "arrival": 9},
+    ]
+    assert decoded.newest_ms == NOON_MS + 61_000
+    assert decode([frame(values[0], arrived_s=15.5)], 0).newest_ms == NOON_MS + 15_250
 
 
 def test_nothing_is_covered_beyond_its_arrival() -> None:

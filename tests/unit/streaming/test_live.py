@@ -8,6 +8,7 @@ from bellwether.config import Config
 from bellwether.lake import Coverage, Lake, read
 from bellwether.schemas import LIVE
 from bellwether.streaming.batches import Batches, BatchRecord, Writer
+from bellwether.streaming.compact import compact
 from bellwether.streaming.decode import decode
 from bellwether.streaming.gaps import ALL, GapLog
 from bellwether.streaming.live import live, publish_live
@@ -58,6 +59,23 @@ def test_compacted_again_nothing_changes_unless_a_gap_was_closed(tmp_path: Path)
     assert publish() == (True, 0)
     gaps.open(NOON, ALL, "crash", NOON, "")
     assert publish() == (True, 1)
+
+
+def test_of_two_who_compact_at_once_the_one_that_saw_more_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake.open(tmp_path, simulated=True)
+    recorded(lake)
+    older = compact(lake, "equities", SESSION)
+    table = decode([frame(bar("AAPL", 1))], 2).table
+    record = BatchRecord(rows=1, last_arrival=2, covered_ms=NOON_MS)
+    Batches(lake, "equities", SESSION).write(Writer("run", 1, 10), 2, table, record)
+    newer = publish_live(lake, Config(), "equities", SESSION, run_id="newer")
+    monkeypatch.setattr("bellwether.streaming.live.compact", lambda *_: older)
+    left = publish_live(lake, Config(), "equities", SESSION, run_id="older")
+    assert newer is not None
+    assert left is not None
+    assert (left.changed, left.manifest) == (False, newer.manifest)
 
 
 def test_of_a_session_without_recordings_nothing_is_published(tmp_path: Path) -> None:

@@ -89,3 +89,4 @@ def test_statuses_are_found_among_events_and_not_in_what_cannot_be_read() -> Non
 )
 def test_streams_are_beside_the_rest_address(rest: str, stream: str) -> None:
     assert stream_url(rest, "options") == stream
+    assert stream_url(rest, "options", delayed=True) == stream.replace("socket.", "delayed.")

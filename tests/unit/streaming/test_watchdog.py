@@ -73,3 +73,9 @@ def test_the_promptest_broadcast_says_how_far_behind_we_hear_and_proves_a_clock_
     assert least_lag_s(late) == 1.5
     assert least_lag_s(decode([frame(bar(), arrived_s=57)], 0).table) == -3
     assert least_lag_s(late.slice(0, 0)) is None
+
+
+def test_values_of_an_index_come_within_their_minute_and_say_nothing_of_a_lag() -> None:
+    value = {"ev": "V", "val": 12.5, "T": "I:VIX", "t": NOON_MS + 15_000}
+    assert least_lag_s(decode([frame(value, arrived_s=15.5)], 0).table) is None
+    assert least_lag_s(decode([frame(value, bar("I:VIX"), arrived_s=61.5)], 0).table) == 1.5

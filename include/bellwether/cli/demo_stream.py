@@ -1,0 +1,99 @@
+"""The first chapter of `bellwether demo --stream`: a session arrives live, at 120x, and is watched from here.
+
+The simulator replays the session from an hour before the open; Airflow needs a while to come up, so the recorders begin
+late and what they missed is repaired. What the table says stands in the lake: leases, gaps and manifests.
+"""
+
+import time
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from bellwether.airflow_api import Run
+from bellwether.calendar import NEW_YORK, get_calendar
+from bellwether.cli.stack import simulator_arguments
+from bellwether.errors import BellwetherError
+from bellwether.lake import Lake
+from bellwether.localstack import LocalStack
+from bellwether.streaming.client import CLUSTERS
+from bellwether.streaming.gaps import GapLog
+from bellwether.streaming.lease import read_lease
+from bellwether.streaming.simulated import ask_clock
+
+SPEED: Final = 120
+_STREAM, _REPAIR = "session_stream", "gap_repair"
+_DISCOVERY = "options_discovery"
+_LEAD = timedelta(hours=1)
+_POLL_S = 1.0
+# The day from the open until 20:16 takes six minutes, repairs a little longer.
+_TIMEOUT_S = 900.0
+
+
+def replaying(session: date) -> tuple[str, ...]:
+    """Return the arguments of a simulator that replays a session."""
+    begins = (get_calendar().hours(session).open - _LEAD).astimezone(NEW_YORK)
+    return (*simulator_arguments(), "--session", str(session), "--at", f"{begins:%H:%M}", "--speed", str(SPEED))
+
+
+def stream(stack: LocalStack, session: date, console: Console) -> list[Run]:
+    """Have Airflow record a session, show how it fills, and return the runs once they are over.
+
+    Raises
+    ------
+    BellwetherError
+        It takes too long, or a part of the stack has ended.
+    """
+    api = stack.api
+    with console.status("Waiting for the DAGs ..."):
+        api.wait_for_dags([_DISCOVERY, _STREAM, _REPAIR])
+    for dag_id in (_DISCOVERY, _STREAM, _REPAIR):
+        api.set_paused(dag_id, paused=False)
+    started = [api.trigger(dag_id, str(session)) for dag_id in (_STREAM, _REPAIR)]
+    discovered = False
+    lake, deadline = Lake.open(str(stack.state.lake), simulated=True), time.monotonic() + _TIMEOUT_S
+    with Live(console=console, auto_refresh=False) as live:
+        while time.monotonic() < deadline:
+            stack.ensure_complete()
+            now = ask_clock(str(stack.state.simulator_url)).now_utc
+            # Contracts are chosen by the opening price.
+            if not discovered and now > get_calendar().hours(session).open + timedelta(minutes=1):
+                api.trigger(_DISCOVERY, str(session))
+                discovered = True
+            live.update(standing(lake, session, now), refresh=True)
+            runs = [api.run(run.dag_id, run.dag_run_id) for run in started]
+            if all(run.is_over for run in runs):
+                return runs
+            time.sleep(_POLL_S)
+    message = f"{session} is still being streamed after {_TIMEOUT_S:.0f} s"
+    raise BellwetherError(message)
+
+
+def standing(lake: Lake, session: date, now: datetime) -> Table:
+    """Return how far the streams of a session are, and the gold made of them, as a table."""
+    clock = f"{now.astimezone(NEW_YORK):%H:%M}"
+    table = Table("dataset", "state", "until", title=f"{session}, {clock} New York, at {SPEED}x")
+    for name in ("rows", "gaps", "of them open", "seconds behind"):
+        table.add_column(name, justify="right")
+    for dataset in CLUSTERS:
+        lease = read_lease(lake, dataset, session)
+        if lease is None or lease.heartbeat is None:
+            table.add_row(dataset, "not begun", *"-----")
+            continue
+        heartbeat, gaps = lease.heartbeat, GapLog(lake, dataset, session, "reader").read()
+        table.add_row(
+            dataset,
+            heartbeat.state,
+            f"{heartbeat.covered_utc.astimezone(NEW_YORK):%H:%M:%S}",
+            f"{heartbeat.rows:,}",
+            str(len(gaps)),
+            str(sum(gap.closed_utc is None for gap in gaps)),
+            "-" if heartbeat.lag_s is None else f"{heartbeat.lag_s:.1f}",
+        )
+    for dataset in ("minutes", "chain"):
+        manifest = lake.manifest(dataset, session)
+        if manifest is not None:
+            table.add_row(dataset, manifest.provenance, "", f"{manifest.rows:,}", "", "", "")
+    return table

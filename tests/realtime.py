@@ -1,0 +1,83 @@
+"""What the tests of `session_stream` on a real Airflow share: who records, how it is killed, what must come of it."""
+
+import os
+import signal
+from collections.abc import Sequence
+from datetime import date, datetime
+
+import pyarrow as pa
+
+from bellwether.airflow_api import Run
+from bellwether.lake import Lake, read
+from bellwether.localstack import LocalStack
+from bellwether.simulator.bars import Bars
+from bellwether.simulator.server import RunningSimulator
+from bellwether.streaming.gaps import Gap, GapLog
+from bellwether.streaming.lease import LeaseRecord, read_lease
+from tests.e2e.support import wait_until
+
+STREAM, REPAIR = "session_stream", "gap_repair"
+COLUMNS = ("ticker", "ts", "open", "high", "low", "close", "volume", "vwap")
+_OF_INDICES = COLUMNS[:6]
+
+
+def lake_of(stack: LocalStack) -> Lake:
+    """Return the stack's lake, made where nothing is published yet."""
+    return Lake.open(stack.home / "lake", simulated=True)
+
+
+def wait_for_clock(simulator: RunningSimulator, moment: datetime, timeout_s: float = 120.0) -> None:
+    """Wait until the feed's clock, which runs, says so."""
+    wait_until(lambda: simulator.feed.now() >= moment, f"the feed's clock did not reach {moment}", timeout_s)
+
+
+def recorder_pid(stack: LocalStack, run: Run, dataset: str = "equities") -> int | None:
+    """Return the process that Airflow says records a dataset."""
+    tasks = stack.api.task_instances(STREAM, run.dag_run_id)
+    [task] = [each for each in tasks if each.task_id == f"{dataset}.stream"]
+    return task.pid
+
+
+def listening(stack: LocalStack, session: date, dataset: str = "equities") -> LeaseRecord | None:
+    """Return the lease of a recorder that listens now; None where none does."""
+    lease = read_lease(lake_of(stack), dataset, session)
+    if lease is None or lease.is_released or lease.heartbeat is None or lease.heartbeat.state != "listening":
+        return None
+    return lease
+
+
+def kill_recorder(stack: LocalStack, run: Run, dataset: str = "equities") -> None:
+    """Kill the process that records a dataset, as the kernel does, once it listens."""
+    session = date.fromisoformat(str(run.partition_key))
+
+    def listens() -> bool:
+        lease = listening(stack, session, dataset)
+        return lease is not None and lease.writer.endswith(f"~p{recorder_pid(stack, run, dataset)}")
+
+    wait_until(listens, f"nobody records {dataset}")
+    pid = recorder_pid(stack, run, dataset)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+def gaps_of(stack: LocalStack, dataset: str, session: date) -> list[Gap]:
+    """Return the gaps of a session."""
+    return GapLog(lake_of(stack), dataset, session, "reader").read()
+
+
+def live_rows(stack: LocalStack, dataset: str, session: date) -> list[dict[str, object]]:
+    """Return what was published of a stream."""
+    table = read(f"{dataset}_live", session, session, root=lake_of(stack).root)
+    return table.select([name for name in COLUMNS if name in table.column_names]).to_pylist()
+
+
+def rows_of(dataset: str, bars: Sequence[tuple[str, Bars]]) -> list[dict[str, object]]:
+    """Return a market's bars by ticker as such rows."""
+    names = _OF_INDICES if dataset == "indices" else COLUMNS
+    found: list[dict[str, object]] = []
+    for ticker, own in bars:
+        values = own._asdict()
+        columns = {name: pa.array(values[name], from_pandas=True) for name in names[2:]}
+        ts = pa.array(own.start_ms).cast(pa.timestamp("ms", "UTC"))
+        found += [{"ticker": ticker, **row} for row in pa.table({"ts": ts, **columns}).to_pylist()]
+    return found
