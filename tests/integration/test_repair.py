@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pyarrow as pa
@@ -194,6 +195,22 @@ async def refused(simulator: RunningSimulator, lake: Lake) -> None:
         await advance(simulator, 41)
 
 
+async def overflown(simulator: RunningSimulator, lake: Lake) -> None:
+    is_room, write = Event(), Batches.write
+
+    def held(*arguments: Any) -> None:
+        is_room.wait(10)
+        write(*arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bellwether.streaming.recorder._MOST_WAITING_BYTES", 2000)
+        patched.setattr(Batches, "write", held)
+        async with recording(simulator, lake):
+            await advance(simulator, 20)
+            is_room.set()
+            await advance(simulator, 41)
+
+
 async def cut(simulator: RunningSimulator, lake: Lake) -> None:
     simulator.faults.add(Fault(kind="cut_frame", nth=4, count=6))
     async with recording(simulator, lake):
@@ -208,6 +225,7 @@ async def cut(simulator: RunningSimulator, lake: Lake) -> None:
         (crashed, "crash"),
         (joined, "not_yet_discovered"),
         (refused, "refused"),
+        (overflown, "overflow"),
         (cut, "unreadable"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
@@ -269,6 +287,22 @@ def test_a_gap_waits_until_rest_knows_all_of_it_and_longer_on_a_delayed_plan(
         assert why(after(15)) == "REST knows all of it from 10:00:00 New York on"
         assert why(after(29.9)) == "REST knows all of it from 10:00:00 New York on"
         assert len(after(30).closed) == 1
+
+
+def test_of_a_stream_as_far_behind_as_rest_nothing_more_is_waited_for(
+    market: GeneratedMarket, lake: Lake, config: Config
+) -> None:
+    clock = SimulatedClock(START, speed=0)
+    with running(SimulatorConfig(market, clock=clock, plan=PLANS["delayed"])) as simulator:
+        log = GapLog(lake, "equities", DAY, "recorder")
+        log.end(log.open(START, ALL, "late_start", START, ""), HOURS.open + timedelta(minutes=5))
+        run(advance(simulator, 30))
+        feed = feed_time(simulator).delayed()
+        assert feed.now() == HOURS.open + timedelta(minutes=15)
+        assert len(repair(lake, config, ASSIGNMENT, rest(simulator), feed).closed) == 1
+        assert live(lake, last=HOURS.open + timedelta(minutes=4)) == archived(
+            simulator, last=HOURS.open + timedelta(minutes=4)
+        )
 
 
 def test_a_gap_that_lasts_is_not_asked_for(simulator: RunningSimulator, lake: Lake, config: Config) -> None:

@@ -17,8 +17,9 @@ from bellwether.consolidate.streamed import until_of
 from bellwether.errors import InputsMissing
 from bellwether.lake import Lake, Manifest, paths
 from bellwether.lake.manifest import encode
+from bellwether.streaming.assignment import STREAMS
 from bellwether.streaming.gaps import LATE
-from bellwether.streaming.heard import STREAMS, heard_until, until_over
+from bellwether.streaming.heard import heard_until, until_over
 from bellwether.streaming.live import publish_live
 from bellwether.streaming.rounds import Again
 

@@ -6,15 +6,11 @@ What is on disk says so, and the recorders' heartbeats; the machine's clock has 
 from datetime import date, datetime, timedelta
 
 from bellwether.lake import Lake
-from bellwether.schemas import LIVE
-from bellwether.streaming.assignment import whole_session
+from bellwether.streaming.assignment import STREAMS, whole_session
 from bellwether.streaming.batches import Batches
 from bellwether.streaming.book import ORDER_SLACK_MS
 from bellwether.streaming.feedtime import from_ms, to_ms
 from bellwether.streaming.lease import EXPIRES_AFTER, read_lease
-
-STREAMS = tuple(name.removesuffix("_live") for name in LIVE)
-"""The datasets of which there are streams."""
 
 _MINUTE_MS = 60_000
 
