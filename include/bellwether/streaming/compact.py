@@ -5,6 +5,7 @@ last wins, and of what arrived in the same millisecond the one with more volume,
 of an index that was broadcast as values only is folded from them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from bellwether.calendar import midnight
 from bellwether.lake import Lake
 from bellwether.schemas import EQUITIES, INDEX_BARS, LIVE_BARS
-from bellwether.streaming.batches import Batches
+from bellwether.streaming.batches import Batches, Writer
 from bellwether.streaming.values import with_values_folded
 
 _VALUES = ("open", "high", "low", "close", "volume", "vwap")
@@ -57,11 +58,29 @@ def compact(lake: Lake, dataset: str, session: date) -> Compacted:
     return compact_rows(recorded(lake, dataset, session), schema, session)
 
 
-def recorded(lake: Lake, dataset: str, session: date) -> pa.Table:
-    """Return all rows of a session's batches, schema `LIVE_BARS`, each with the name of its `writer`."""
+def recorded(
+    lake: Lake,
+    dataset: str,
+    session: date,
+    *,
+    writer: Writer | None = None,
+    keep: Callable[[pa.Table], pa.Table] = lambda rows: rows,
+) -> pa.Table:
+    """Return the rows of a session's batches, schema `LIVE_BARS`, each with the name of its `writer`.
+
+    Parameters
+    ----------
+    lake, dataset, session
+        Of what.
+    writer
+        Whose; all writers' by default.
+    keep
+        Returns what is wanted of a batch.
+    """
     rows = [
-        table.append_column("writer", pa.repeat(writer, table.num_rows))
-        for writer, table in Batches(lake, dataset, session).read()
+        kept.append_column("writer", pa.repeat(name, kept.num_rows))
+        for name, table in Batches(lake, dataset, session).read(writer)
+        if (kept := keep(table)).num_rows
     ]
     if not rows:
         rows = [LIVE_BARS.append(pa.field("writer", pa.string())).empty_table()]
