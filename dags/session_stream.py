@@ -10,6 +10,7 @@ York on every session, half days included. `docs/streaming.md` tells what is rec
 | `stream` | records until 20:16 New York, when the last minute can no longer change; one process, one connection |
 | `compact` | makes one partition of what was recorded; tickers that a gap may concern are `partial` |
 | `reconcile` | waits without a slot for the daily pull, 20 hours at most, and compares: the dataset `reconciliation` |
+| `gold.intraday` | every 5 minutes: the same of what there is so far, and provisional `minutes` and `chain` of it |
 
 **How it is getting on** stands in the log of `stream` every 5 minutes: until when everything is on disk or in a gap,
 rows, gaps, how many seconds it hears behind. Times are the feed's.
@@ -19,6 +20,9 @@ deploy has everything on disk, and its next try goes on within half a minute; wh
 `gap_repair` fills. Nothing is to be done. *Mark failed* ends it for good; clear it to go on.
 
 **One message** tells of a recorder that has heard nothing for 15 minutes of the session, and of a failed run.
+
+**Provisional gold** ends with the last minute heard, and is final when the daily pulls land. A round that fails is in
+the log, three in a row are one message; clear `gold.intraday` to go on after it failed at the end.
 
 **Trigger by hand.** With a session as *Partition Key*, it records that session where it is still to come or going on:
 by the clock of the simulator where the Connection `polygon_default` is simulated, so any session can be rehearsed. A

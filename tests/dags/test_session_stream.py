@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.clock import SimulatedClock
@@ -31,14 +31,15 @@ from bellwether.streaming.bookkeeping import publish_streamed
 from bellwether.streaming.client import Endpoint
 from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.gaps import GapLog
-from bellwether.streaming.lease import Heartbeat
-from bellwether_airflow import connections, reconciling, sensors, streaming
+from bellwether.streaming.lease import Heartbeat, StopRequest
+from bellwether_airflow import connections, reconciling, sensors, stalls, streaming
 from bellwether_airflow.sensors import MarketOpenSensor
 from tests.builders import bars, publish_bars
 from tests.dags.support import KEY, SESSION, UNIVERSE, events, states
 from tests.recordings import record as record_bars
 
 DATASETS = ("equities", "options", "indices")
+POLLED = "news"
 STEPS = ("wait", "stream", "compact", "reconcile")
 HALF_DAY = date(2025, 7, 3)
 AT = get_calendar().hours(SESSION).post_close - timedelta(minutes=10)
@@ -50,12 +51,13 @@ Run = Callable[..., Any]
 
 def test_of_each_dataset_it_waits_records_compacts_and_reconciles_and_emits_what_it_had(dags: dict[str, Any]) -> None:
     dag = dags["session_stream"]
-    for dataset in DATASETS:
-        steps = [dag.get_task(f"{dataset}.{step}") for step in STEPS]
+    for dataset in (*DATASETS, POLLED):
+        names = ("wait", "poll", "compact") if dataset == POLLED else STEPS
+        steps = [dag.get_task(f"{dataset}.{step}") for step in names]
         for step, following in pairwise(steps):
             assert step.downstream_task_ids - {"gold.intraday"} == {following.task_id}
         assert [asset.name for asset in steps[2].outlets] == [f"{dataset}_live"]
-    assert len(dag.tasks) == len(DATASETS) * len(STEPS) + 1
+    assert len(dag.tasks) == len(DATASETS) * len(STEPS) + 3 + 1
 
 
 def test_a_run_begins_ten_minutes_before_extended_hours_on_half_days_too(dags: dict[str, Any]) -> None:
@@ -89,7 +91,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     def at(dataset: str, session: date, now: datetime, speed: float = 1, *, resumed: bool = False) -> None:
         monkeypatch.setattr(sensors, "_clock", SimulatedClock(now, speed=0))
         feed = FeedTime(SimulatedClock(now, speed=0), speed=speed)
-        monkeypatch.setattr(connections, "feed_time", lambda: feed)
+        monkeypatch.setattr(connections, "feed_time", lambda *_: feed)
         sensor = MarketOpenSensor(task_id="wait", dataset=dataset)
         context: Any = {"dag_run": SimpleNamespace(partition_key=str(session))}
         if resumed:
@@ -147,6 +149,7 @@ class Told:
     """Stands for a recorder: it does as its class is told."""
 
     outcome: "BaseException | str" = "ended"
+    stop_request: StopRequest | None = None
 
     def __init__(self, *_: object, acknowledge: Callable[[Heartbeat], object], **__: object) -> None:
         self.acknowledge = acknowledge
@@ -185,6 +188,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any
     monkeypatch.setattr(connections, "feed_time", FeedTime)
     monkeypatch.setattr(connections, "stream", lambda _dataset: Endpoint("ws://127.0.0.1:9", "k"))
     monkeypatch.setattr("bellwether.streaming.recorder.Recorder", Told)
+    monkeypatch.setattr(Told, "stop_request", None)
 
     def run(dataset: str, outcome: BaseException | str) -> Any:
         monkeypatch.setattr(Told, "outcome", outcome)
@@ -207,6 +211,21 @@ def test_a_recording_that_came_to_its_end_hands_over_counts(record: Callable[...
 def test_a_stream_that_is_told_to_stop_has_the_recorder_do_so_and_is_tried_again(record: Callable[..., Any]) -> None:
     with pytest.raises(StreamError, match=r"told to stop at .* the next try goes on"):
         record("equities", "stopped")
+
+
+def test_a_stream_that_somebody_stopped_by_way_of_the_lake_fails_and_is_not_tried_again(
+    record: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Told, "stop_request", StopRequest(by="ada on desk", asked_utc=AT))
+    with pytest.raises(AirflowFailException, match=r"told to stop by ada on desk, .* clear this task to go on"):
+        record("equities", "stopped")
+
+
+def test_one_that_came_to_its_end_all_the_same_has_succeeded(
+    record: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Told, "stop_request", StopRequest(by="ada on desk", asked_utc=AT))
+    assert record("equities", "ended")["rows"] == 20
 
 
 def test_a_plan_without_such_a_stream_is_no_failure_where_it_is_not_required(record: Callable[..., Any]) -> None:
@@ -232,7 +251,7 @@ def test_people_are_told_of_a_stream_that_stalled_and_it_goes_on_whether_that_wo
         if error:
             raise error
 
-    monkeypatch.setattr(streaming, "tell", tell)
+    monkeypatch.setattr(stalls, "tell", tell)
     assert record("equities", "ended")["rows"] == 20
     assert told == ["equities_live 2025-07-01: stalled"]
 
@@ -275,6 +294,8 @@ def test_a_run_records_what_is_broadcast_until_the_end_and_publishes_it(
     # It began long after the session did.
     assert [gap.cause for gap in GapLog(lake, "equities", SESSION, "test").read()] == ["late_start"]
     assert lake.manifest("equities_live", SESSION).blocking == []
+    told = read("heartbeats", KEY, KEY, root=lake_root).to_pylist()
+    assert ("equities", "ended") in {(beat["dataset"], beat["state"]) for beat in told}
     assert [row["cause"] for row in read("gaps", KEY, KEY, root=lake_root).to_pylist()] == ["late_start"]
     differences = read("reconciliation", KEY, KEY, root=lake_root)
     assert set(differences["ticker"].to_pylist()) == {*UNIVERSE[1:], "NEVER"}

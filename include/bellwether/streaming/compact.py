@@ -2,7 +2,8 @@
 
 Whoever wrote, however often, and however two writers overlapped, the same broadcasts give the same table: what arrived
 last wins, and of what arrived in the same millisecond the one with more volume, since late prints add to it. A minute
-of an index that was broadcast as values only is folded from them.
+of an index that was broadcast as values only is folded from them. Of news, which are no minutes, every version stands,
+from when it was first seen.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,9 @@ import pyarrow.compute as pc
 
 from bellwether.calendar import midnight
 from bellwether.lake import Lake
-from bellwether.schemas import EQUITIES, INDEX_BARS, LIVE_BARS
+from bellwether.news.versions import number_versions
+from bellwether.schemas import EQUITIES, FORMS, INDEX_BARS, LIVE_BARS
+from bellwether.streaming.assignment import NEWS
 from bellwether.streaming.batches import Batches, Writer
 from bellwether.streaming.values import with_values_folded
 
@@ -31,13 +34,13 @@ class Compacted:
     ----------
     table
         Schema `EQUITIES` for stocks and options (`transactions` null: they are not broadcast), `INDEX_BARS` for
-        indices, sorted by ticker and time.
+        indices, `NEWS` for news, sorted by ticker and time.
     arrivals
         Minutes that were recorded, of those folded from values one each.
     repeated
         Of those, such that say what the row before of the same minute says: the vendor's repetitions, or two writers'.
     changed
-        Of those, such that changed a minute.
+        Of those, such that changed a minute, or an article.
     """
 
     table: pa.Table
@@ -54,6 +57,8 @@ def compact(lake: Lake, dataset: str, session: date) -> Compacted:
     lake, dataset, session
         Of what.
     """
+    if dataset == NEWS:
+        return _compact_news([table for _, table in Batches(lake, dataset, session).read()])
     schema = INDEX_BARS if dataset == "indices" else EQUITIES
     return compact_rows(recorded(lake, dataset, session), schema, session)
 
@@ -132,6 +137,13 @@ def _in_order(rows: pa.Table, session: date) -> pa.Table:
 
 def _is_last(follows: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> pa.Array:
     return pa.array(np.append(~follows[1:], True)[: len(follows)])
+
+
+def _compact_news(recorded: list[pa.Table]) -> Compacted:
+    arrivals = sum(map(len, recorded))
+    table = number_versions(pa.concat_tables([FORMS[NEWS].schema.empty_table(), *recorded]))
+    changed = int(pc.sum(pc.greater(table["version"], 1)).as_py() or 0)
+    return Compacted(table, arrivals, repeated=arrivals - len(table), changed=changed)
 
 
 def _equals_row_before(table: pa.Table, names: tuple[str, ...]) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":

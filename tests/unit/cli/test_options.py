@@ -1,11 +1,12 @@
 """Where the command line finds the vendor, its key and its rate limit."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from bellwether.cli.options import vendor_access
+from bellwether.cli.options import feed_of, vendor_access
 from bellwether.config import Config
 from bellwether.errors import ConfigError
 
@@ -53,3 +54,15 @@ def test_the_transport_waits_in_the_configured_folder(tmp_path: Path) -> None:
     with rest._wire._client.client._limit.slot():
         pass
     assert len(list((tmp_path / "limits").iterdir())) == 1
+
+
+def test_streams_that_are_behind_are_recorded_by_a_time_that_is() -> None:
+    env = connection(feed="delayed")
+    assert vendor_access(None, env).is_delayed
+    behind = datetime.now(UTC) - feed_of(None, env).now()
+    assert timedelta(minutes=14, seconds=59) < behind < timedelta(minutes=15, seconds=1)
+
+
+def test_streams_that_are_neither_are_refused() -> None:
+    with pytest.raises(ConfigError, match="feed of AIRFLOW_CONN_POLYGON_DEFAULT is 'late', not realtime or delayed"):
+        vendor_access(None, connection(feed="late"))
