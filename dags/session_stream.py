@@ -10,8 +10,8 @@ York on every session, half days included. `docs/streaming.md` tells what is rec
 | `stream` | records until 20:16 New York, when the last minute can no longer change; one process, one connection |
 | `poll` | asks for news every 5 minutes until the close, no slot held between; what it saw first when, `news` keeps |
 | `compact` | makes one partition of what was recorded; tickers that a gap may concern are `partial` |
-| `reconcile` | waits without a slot for the daily pull, 20 hours at most, and compares: the dataset `reconciliation` |
 | `gold.intraday` | every 5 minutes: the same of what there is so far, and provisional `minutes` and `chain` of it |
+| `reconcile` | waits without a slot for the daily pull, 20 hours at most, and compares: the dataset `reconciliation` |
 
 **How it is getting on** stands in the log of `stream` every 5 minutes: until when everything is on disk or in a gap,
 rows, gaps, how many seconds it hears behind. Times are the feed's.

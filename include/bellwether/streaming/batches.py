@@ -101,11 +101,9 @@ class Batches:
             max(record.covered_ms for record in records),
         )
 
-    def read(self, writer: Writer | None = None) -> Iterator[tuple[str, pa.Table]]:
-        """Yield the writer's name and the rows of every batch, or of one writer's, by number."""
+    def read(self) -> Iterator[tuple[str, pa.Table]]:
+        """Yield the writer's name and the rows of every batch, by number."""
         for file in self._files():
-            if writer is not None and file.writer != writer.name:
-                continue
             yield file.writer, self._read(file).replace_schema_metadata(None)
 
     def _files(self) -> list[_File]:

@@ -6,7 +6,6 @@ of an index that was broadcast as values only is folded from them. Of news, whic
 from when it was first seen.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -19,7 +18,7 @@ from bellwether.lake import Lake
 from bellwether.news.versions import number_versions
 from bellwether.schemas import EQUITIES, FORMS, INDEX_BARS, LIVE_BARS
 from bellwether.streaming.assignment import NEWS
-from bellwether.streaming.batches import Batches, Writer
+from bellwether.streaming.batches import Batches
 from bellwether.streaming.values import with_values_folded
 
 _VALUES = ("open", "high", "low", "close", "volume", "vwap")
@@ -63,29 +62,11 @@ def compact(lake: Lake, dataset: str, session: date) -> Compacted:
     return compact_rows(recorded(lake, dataset, session), schema, session)
 
 
-def recorded(
-    lake: Lake,
-    dataset: str,
-    session: date,
-    *,
-    writer: Writer | None = None,
-    keep: Callable[[pa.Table], pa.Table] = lambda rows: rows,
-) -> pa.Table:
-    """Return the rows of a session's batches, schema `LIVE_BARS`, each with the name of its `writer`.
-
-    Parameters
-    ----------
-    lake, dataset, session
-        Of what.
-    writer
-        Whose; all writers' by default.
-    keep
-        Returns what is wanted of a batch.
-    """
+def recorded(lake: Lake, dataset: str, session: date) -> pa.Table:
+    """Return all rows of a session's batches, schema `LIVE_BARS`, each with the name of its `writer`."""
     rows = [
-        kept.append_column("writer", pa.repeat(name, kept.num_rows))
-        for name, table in Batches(lake, dataset, session).read(writer)
-        if (kept := keep(table)).num_rows
+        table.append_column("writer", pa.repeat(writer, table.num_rows))
+        for writer, table in Batches(lake, dataset, session).read()
     ]
     if not rows:
         rows = [LIVE_BARS.append(pa.field("writer", pa.string())).empty_table()]

@@ -100,7 +100,7 @@ class Gap:
     opened_utc: datetime
     closed_utc: datetime | None = None
     evidence: str
-    filled: Mapping[str, Filled] = field(default_factory=dict, hash=False)
+    filled: Mapping[str, Filled] = field(default_factory=dict)
 
     @property
     def lasts(self) -> bool:

@@ -7,7 +7,7 @@ in the middle, and whoever repairs at the same time, leaves at most rows that sa
 
 import os
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ from bellwether.lake import Lake
 from bellwether.lake.coverage import stored_universe
 from bellwether.logging import get_logger
 from bellwether.quality.prepare import normalise
-from bellwether.schemas import LIVE, LIVE_BARS, TIMESTAMP
+from bellwether.schemas import LIVE, LIVE_BARS
 from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
 from bellwether.streaming.assignment import Assignment
@@ -149,9 +149,9 @@ class _Work:
         self._writer = own_writer()
         self._log = GapLog(lake, assignment.dataset, assignment.session, self._writer.name)
         self._span = SPANS[assignment.dataset](self._hours)
-        self._tickers = tickers
-        self._heard: set[str] = set()
-        self._everyone: set[str] | None = None
+        self._recorded = recorded(lake, assignment.dataset, assignment.session)
+        self._standing = standing(self._recorded, self._session)
+        self._everyone = self._streamed(tickers)
         self._jobs: list[_Job] = []
         self._delay = timedelta(0)
         self._problems: dict[str, str] = {}
@@ -161,17 +161,19 @@ class _Work:
     def run(self, gaps: Sequence[Gap], told: Callable[[int, int], object]) -> Round:
         """Do the round."""
         now = self._feed.now()
-        ended = {gap: gap.end_utc for gap in gaps if gap.end_utc is not None and gap.end_utc + _SETTLED <= now}
-        if ended:
-            self._read(ended)
-            self._everyone = self._streamed()
         self._jobs = [
-            _Job(gap, end, self._concerned(gap) - set(gap.filled)) for gap, end in ended.items() if self._is_known(gap)
+            _Job(gap, gap.end_utc, self._concerned(gap) - set(gap.filled))
+            for gap in gaps
+            if gap.end_utc is not None and gap.end_utc + _SETTLED <= now and self._is_known(gap)
         ]
         everyone = sorted(set().union(*(job.left for job in self._jobs)))
+        # What nobody but the stream said: also of a round that died, what it had written counts as its filling.
+        heard = standing(
+            self._recorded.filter(pc.invert(pc.starts_with(self._recorded["writer"], pattern=_RUN))), self._session
+        )
         done = 0
         for chunk in batched(everyone, _MOST_TICKERS):
-            self._fill(self._ask(chunk))
+            self._fill(self._ask(chunk), heard)
             done += len(chunk)
             told(done, len(everyone))
         finished = {job.gap.gap_id: job.gap for job in self._jobs if not job.left}
@@ -184,27 +186,15 @@ class _Work:
 
     # --- whom
 
-    def _read(self, ended: Mapping[Gap, datetime]) -> None:
-        """Read what was recorded, by whomever, of all minutes that gaps may have hidden; and who was heard at all."""
-        shares = [Share.of(gap, end, self._span, ()) for gap, end in ended.items()]
-        first, last = (
-            pa.scalar(moment, TIMESTAMP) for moment in (min(s.first for s in shares), max(s.last for s in shares))
-        )
-
-        def keep(rows: pa.Table) -> pa.Table:
-            self._heard.update(pc.unique(rows["ticker"]).to_pylist())
-            return rows.filter(pc.and_(pc.greater_equal(rows["ts"], first), pc.less_equal(rows["ts"], last)))
-
-        self._recorded = recorded(self._lake, self._dataset, self._session, keep=keep)
-
-    def _streamed(self) -> set[str] | None:
+    def _streamed(self, tickers: Sequence[str]) -> set[str] | None:
         """Return everyone who may have been broadcast; None while nobody knows."""
-        if self._tickers:
-            return set(self._tickers)
+        if tickers:
+            return set(tickers)
         known = symbols_of(self._lake, self._config, self._dataset, self._session)
         if known is None:
             return None
-        return self._heard | (self._by_rule() if known == EVERYONE else set(known))
+        heard = set(pc.unique(self._recorded["ticker"]).to_pylist())
+        return heard | (self._by_rule() if known == EVERYONE else set(known))
 
     def _by_rule(self) -> set[str]:
         """Return whom a rule meant: of this session where that is settled, else of the last one before it."""
@@ -263,22 +253,16 @@ class _Work:
 
     # --- what is made of it
 
-    def _fill(self, found: dict[str, _Answer]) -> None:
+    def _fill(self, found: dict[str, _Answer], heard: pa.Table) -> None:
         """Write what answers have and recordings lack, and note for each gap of whom it is filled now."""
         answers = Answers(
             pa.concat_tables([self._schema.empty_table(), *(each.rows for each in found.values())]),
             {ticker: answer.known_utc for ticker, answer in found.items()},
         )
-        own = self._recorded.filter(pc.is_in(self._recorded["ticker"], value_set=pa.array(list(found), pa.string())))
-        # What nobody but the stream said: also of a round that died, what it had written counts as its filling.
-        heard = standing(own.filter(pc.invert(pc.starts_with(own["writer"], pattern=_RUN))), self._session)
-        stands = standing(own, self._session)
         shares = [(job, self._share(job, self._answered(job, answers))) for job in self._jobs]
-        written = self._write(answers, [lacking(differences(stands, answers, share), answers) for _, share in shares])
-        if written is not None:
-            stands = standing(pa.concat_tables([own, written], promote_options="default"), self._session)
+        self._write(answers, [lacking(differences(self._standing, answers, share), answers) for _, share in shares])
         for job, share in shares:
-            still = what_differs(differences(stands, answers, share))
+            still = what_differs(differences(self._standing, answers, share))
             self._problems |= still
             proven = {each: what for each, what in filled(heard, answers, share).items() if each not in still}
             if proven:
@@ -292,11 +276,11 @@ class _Work:
     def _share(self, job: _Job, tickers: Collection[str]) -> Share:
         return Share.of(job.gap, job.end, self._span, tickers)
 
-    def _write(self, answers: Answers, lacks: Sequence[pa.Table]) -> pa.Table | None:
-        """Write rows of answers as a further writer's, and return them as they stand on disk."""
-        keys = pa.concat_tables(lacks).group_by(KEY, use_threads=False).aggregate([])
+    def _write(self, answers: Answers, lacks: Sequence[pa.Table]) -> None:
+        """Write rows of answers as a further writer's, and read again what stands then."""
+        keys = pa.concat_tables(lacks).group_by(KEY, use_threads=False).aggregate([]) if lacks else pa.table({})
         if not len(keys):
-            return None
+            return
         rows = answers.rows.join(keys, KEY, join_type="left semi")
         rows = rows.sort_by([(name, "ascending") for name in KEY]).combine_chunks()
         position = self._batches.position() or Position(0, -1, to_ms(self._assignment.start))
@@ -310,7 +294,8 @@ class _Work:
         record = BatchRecord(rows=len(rows), last_arrival=position.arrival + len(rows), covered_ms=position.covered_ms)
         self._batches.write(self._writer, position.seq + 1, table.cast(LIVE_BARS), record)
         self._rows_written += len(rows)
-        return recorded(self._lake, self._dataset, self._session, writer=self._writer)
+        self._recorded = recorded(self._lake, self._dataset, self._session)
+        self._standing = standing(self._recorded, self._session)
 
     def _close(self, gap: Gap) -> Gap | None:
         found = gap.filled.values()
@@ -328,11 +313,11 @@ class _Work:
         """Return why a gap is open after the round."""
         if gap.end_utc is None:
             return "nobody listens yet"
+        if not self._is_known(gap):
+            return f"nobody has published yet which {self._dataset} there are"
         if not self._is_due(gap.end_utc, self._feed.now()):
             moment = gap.end_utc + _SETTLED + self._delay
             return f"REST knows all of it from {moment.astimezone(NEW_YORK):%H:%M:%S} New York on"
-        if not self._is_known(gap):
-            return f"nobody has published yet which {self._dataset} there are"
         left = sorted(next((job.left for job in self._jobs if job.gap.gap_id == gap.gap_id), set()))
         failed = [ticker for ticker in left if ticker in self._problems]
         if failed:
