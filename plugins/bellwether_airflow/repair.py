@@ -3,7 +3,6 @@
 What a round leaves to the next stands in the lake.
 """
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import pendulum
@@ -55,7 +54,7 @@ def repair_dag(dag_id: str, doc_md: str) -> DAG:
     return dag
 
 
-@repeating_task(execution_timeout=timedelta(hours=24))
+@repeating_task()
 def repair(dataset: str) -> "dict[str, int] | Again":
     """Close what gaps can be closed by now; at the end of the session, return how many there were."""
     from bellwether.streaming.assignment import whole_session
