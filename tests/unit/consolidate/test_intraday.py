@@ -28,6 +28,7 @@ from bellwether.errors import InputsChanged, InputsMissing, LakeError
 from bellwether.lake import Coverage, Lake, paths, read
 from bellwether.recovery.ledger import read_gold
 from bellwether.schemas import INDICES
+from bellwether.streaming.gaps import GapLog
 from bellwether.streaming.heard import streams_end
 from tests.unit.consolidate.lakes import (
     BEFORE,
@@ -125,6 +126,18 @@ class TestWhatItIsBuiltOf:
         go_on(lake, 100)
         put(lake, "equities", equities().filter(pc.equal(equities()["ticker"], "SPY")), AAPL=Coverage.FAILED)
         assert set(go_round(lake, config).minutes.coverage) == set(TICKERS)
+
+    def test_a_ticker_of_which_a_gap_may_hide_something_is_partial_in_gold_too(
+        self, lake: Lake, config: Config
+    ) -> None:
+        go_on(lake, 100)
+        GapLog(lake, "equities", DAY, "test").open(clock(20), ["SPY"], "refused", clock(21), "")
+        known = go_round(lake, config).minutes.coverage
+        assert {ticker: each.state for ticker, each in known.items()} == {
+            "AAPL": Coverage.COMPLETE,
+            "SPY": Coverage.PARTIAL,
+        }
+        assert known["SPY"].reason == "gaps that are not closed: refused"
 
     def test_only_in_a_production_lake_its_provenance_is_provisional(
         self, lake: Lake, config: Config, monkeypatch: pytest.MonkeyPatch
