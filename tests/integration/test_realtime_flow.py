@@ -58,8 +58,8 @@ class Scene:
         return datetime.combine(self.session, moment, NEW_YORK)
 
 
-SPY = Scene(date(2013, 10, 8), "SPY", time(15, 20), (3,))
-AAPL = Scene(date(2014, 6, 6), "AAPL", time(13, 50), (5, 5))
+SPY = Scene(date(2013, 10, 8), "SPY", time(13, 30), (3,))
+AAPL = Scene(date(2014, 6, 6), "AAPL", time(11, 30), (5, 5))
 
 
 class RealStocksAndVix(ArchiveMarket):
