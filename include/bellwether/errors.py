@@ -100,6 +100,12 @@ class NotBroadcast(StreamError):
     advice = "a session is broadcast once; the daily producers fetch what it had"
 
 
+class Stopped(BellwetherError):
+    """Somebody asked a command that runs for long to end; what it had done stands, and the next one goes on there."""
+
+    advice = "run it again to go on"
+
+
 class GapsLeft(StreamError):
     """Gaps of a stream are open after their deadline; the message lists them, each with what keeps it open."""
 

@@ -16,12 +16,14 @@ from bellwether.lake.location import Location, default_location
 from bellwether.sources.limit_stores import redis_url_from_variable
 from bellwether.sources.limits import open_limit, requests_per_minute
 from bellwether.sources.rest import PolygonRest
-from bellwether.streaming.feedtime import FeedTime
+from bellwether.streaming.feedtime import FeedTime, is_delayed
 from bellwether.streaming.simulated import simulated_time
 
 DEFAULT_URL = "https://api.polygon.io"
 SIMULATOR_KEY = "simulator-takes-any-key"
 """For simulators, which want none; no word that an answer or a message may say, since secrets are masked there."""
+
+_FEED = "feed of AIRFLOW_CONN_POLYGON_DEFAULT"
 
 LIMIT_VARIABLE = "POLYGON_REQUESTS_PER_MINUTE"
 
@@ -34,6 +36,7 @@ class VendorAccess:
     key: str
     environment: str = "production"
     sdk: str = "polygon"
+    is_delayed: bool = False
     requests_per_minute: int | None = None
     redis_url: str | None = None
 
@@ -99,6 +102,7 @@ def vendor_access(url: str | None, env: Mapping[str, str] = os.environ) -> Vendo
         key,
         connection.extra.get("environment", "production"),
         connection.extra.get("sdk", "polygon"),
+        is_delayed(connection.extra.get("feed"), _FEED),
         requests_per_minute(per_minute, f"{LIMIT_VARIABLE}, or requests_per_minute of AIRFLOW_CONN_POLYGON_DEFAULT,"),
         redis_url_from_variable(env.get("AIRFLOW_CONN_RATE_LIMIT")),
     )
@@ -119,10 +123,12 @@ def feed_of(url: str | None, env: Mapping[str, str] = os.environ) -> FeedTime:
     StreamError
         The simulator does not answer.
     """
+    if url is not None:
+        return simulated_time(url.rstrip("/"))
     connection = from_environment("polygon_default", env) or ConnectionFields()
-    if url is None and connection.extra.get("environment") == "simulated":
-        url = connection.host
-    return simulated_time(url.rstrip("/")) if url else FeedTime()
+    is_simulated = connection.extra.get("environment") == "simulated" and connection.host
+    feed = simulated_time(connection.host.rstrip("/")) if is_simulated else FeedTime()
+    return feed.delayed() if is_delayed(connection.extra.get("feed"), _FEED) else feed
 
 
 def add_range(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -131,9 +137,10 @@ def add_range(parser: argparse.ArgumentParser, *, required: bool = True) -> None
     parser.add_argument("--end", required=required, type=_day, metavar="YYYY-MM-DD", help="last session, included")
 
 
-def add_session(parser: argparse.ArgumentParser) -> None:
-    """Add `--session`, a trading session."""
-    parser.add_argument("--session", required=True, type=_session, metavar="YYYY-MM-DD", help="the session")
+def add_session(parser: argparse.ArgumentParser, *, required: bool = True, otherwise: str = "") -> None:
+    """Add `--session`, a trading session; `otherwise` says what it is where it need not be given."""
+    words = f"the session (default: {otherwise})" if otherwise else "the session"
+    parser.add_argument("--session", required=required, type=_session, metavar="YYYY-MM-DD", help=words)
 
 
 def add_lake(parser: argparse.ArgumentParser) -> None:

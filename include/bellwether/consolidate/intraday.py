@@ -18,7 +18,7 @@ from bellwether.errors import InputsMissing
 from bellwether.lake import Lake, Manifest, paths
 from bellwether.lake.manifest import encode
 from bellwether.streaming.gaps import LATE
-from bellwether.streaming.heard import STREAMS, heard_until, until_over
+from bellwether.streaming.heard import RECORDED, heard_until, until_over
 from bellwether.streaming.live import publish_live
 from bellwether.streaming.rounds import Again
 
@@ -66,7 +66,7 @@ def stream_so_far(lake: Lake, config: Config, session: date, *, run_id: str) -> 
     if (gold is not None and not gold.is_provisional) or not published_inputs(lake, config, session).lacking:
         return None
     # How far it is heard first: what is compacted then holds all of that, and perhaps more.
-    heard = {dataset: heard_until(lake, dataset, session) for dataset in STREAMS}
+    heard = {dataset: heard_until(lake, dataset, session) for dataset in RECORDED}
     return {
         dataset: until
         for dataset, until in heard.items()

@@ -183,22 +183,24 @@ def compose(run: FailedRun) -> Message:
     return Message(subject, body, severity, causes)
 
 
-def compose_stall(dataset: str, session: date, state: str, covered_utc: datetime, minutes: int) -> Message:
-    """Put into words that a stream goes on without hearing anything.
+def compose_stall(dataset: str, session: date, state: str, covered_utc: datetime, minutes: float) -> Message:
+    """Put into words that a stream, or the polling of news, goes on without hearing anything.
 
     Parameters
     ----------
     dataset, session
         Of what.
     state, covered_utc
-        What the recorder does instead, and until when it has heard.
+        What it does instead, and until when it has heard.
     minutes
         For how long, of the feed's time.
     """
+    what, misses = "has not listened, or not written,", "What it does not hear is a gap"
+    if dataset == "news":
+        what, misses = "has read nothing", "The first answer brings what came since"
     body = (
-        f"The recorder is alive, but has not listened, or not written, for {minutes} minutes: {_tame(state)}. It has "
-        f"everything until {covered_utc:%H:%M} UTC. What it does not hear is a gap, and it goes on trying; its log "
-        "says what it met."
+        f"The recorder is alive, but {what} for {minutes:g} minutes: {_tame(state)}. It has everything until "
+        f"{covered_utc:%H:%M} UTC. {misses}, and it goes on trying; its log says what it met."
     )
     return Message(f"{dataset}_live {session}: stalled", body, "error", frozenset({STALLED}))
 

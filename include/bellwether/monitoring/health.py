@@ -1,4 +1,7 @@
-"""The health of a lake: of the sessions looked back on, what stands, what is fresh, which gold is to be built anew."""
+"""The health of a lake: of the sessions looked back on, what stands, what is fresh, which gold is to be built anew.
+
+What is unhealthy is said here alone (`problems`), for whoever looks and for the daily look back.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +22,7 @@ from bellwether.lake.coverage import session_coverage
 from bellwether.lake.gold import GoldSubmission, publish_gold
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import Publication
+from bellwether.monitoring.workers import Worker
 from bellwether.schemas import HEALTH
 from bellwether.tickers import WHOLE
 from bellwether.universe.spec import shown
@@ -56,6 +60,27 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Problem:
+    """Something unhealthy: of a dataset of a session its state, or of its stream the condition, and why in words."""
+
+    session: date
+    dataset: str
+    state: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How the sessions of one dataset stand together; `newest` is the newest published, None where none is."""
+
+    dataset: str
+    is_required: bool
+    newest: Standing | None
+    sessions_behind: int
+    states: str
+
+
+@dataclass(frozen=True)
 class Health:
     """How the sessions up to one stand, by session and dataset."""
 
@@ -71,6 +96,10 @@ class Health:
     def of(self, dataset: str) -> list[Standing]:
         """Return how a dataset stands, by session."""
         return [each for each in self.standings if each.dataset == dataset]
+
+    def fresh(self) -> list[Freshness]:
+        """Return how fresh and complete each dataset is, gold last."""
+        return [_freshness(self.of(dataset)) for dataset in (*CAPTURED, RECORDER)]
 
 
 def look_back(lake: Lake, config: Config, last: date, sessions: int) -> Health:
@@ -109,7 +138,31 @@ def _gold(lake: Lake, config: Config, session: date) -> Standing:
     return Standing(session, RECORDER, True, found.state, why, manifest, is_announced=found.announce)
 
 
-def as_markdown(health: Health) -> str:
+def problems(health: Health, at_work: Sequence[Worker]) -> list[Problem]:
+    """Return what is unhealthy.
+
+    A session is where a required dataset of it, or its gold, is not what it is to be. A stream that runs is while
+    nobody hears of it, it hears nothing, or a gap of it is open. A backfill never is: the ledger knows what it lacks.
+    """
+    lacking = [
+        Problem(each.session, each.dataset, each.state.value, each.why)
+        for each in health.standings
+        if each.is_required and each.why
+    ]
+    return lacking + [
+        Problem(each.session, each.dataset, condition, f"{each.writer}, {each.age_s:.0f} s ago: {each.state}")
+        for each in at_work
+        if each.session is not None and (condition := _unhealthy(each))
+    ]
+
+
+def _unhealthy(stream: Worker) -> str:
+    if stream.is_dead or stream.is_stalled:
+        return f"stream {stream.condition}"
+    return f"{stream.open_gaps} gaps open" if stream.open_gaps else ""
+
+
+def as_markdown(health: Health, at_work: Sequence[Worker]) -> str:
     """Return the summary for people: gold first, then how fresh and how complete each dataset is, then what lacks."""
     first, gold = health.standings[0].session, health.of(RECORDER)
     announced = shown(session.isoformat() for session in health.to_announce) or "none"
@@ -120,9 +173,9 @@ def as_markdown(health: Health) -> str:
         "",
         "| dataset | newest session | published, UTC | sessions behind | states |",
         "| --- | --- | --- | ---: | --- |",
-        *(_freshness(health.of(dataset)) for dataset in (*CAPTURED, RECORDER)),
+        *(_row(each) for each in health.fresh()),
     ]
-    lacking = [each for each in health.standings if each.is_required and each.why]
+    lacking = problems(health, at_work)
     if lacking:
         lines += ["", "| session | dataset | state | why |", "| --- | --- | --- | --- |"]
         lines += [
@@ -134,15 +187,23 @@ def as_markdown(health: Health) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _freshness(standings: Sequence[Standing]) -> str:
-    name = standings[0].dataset + (" (required)" if standings[0].is_required else "")
-    standing = [number for number, each in enumerate(standings) if each.manifest is not None]
-    if not standing:
-        return f"| {name} | - | - | {len(standings)} | {_counted(standings)} |"
-    newest = standings[standing[-1]]
-    published = f"{newest.manifest.published_utc:%Y-%m-%d %H:%M}" if newest.manifest else "-"
-    behind = len(standings) - 1 - standing[-1]
-    return f"| {name} | {newest.session} | {published} | {behind} | {_counted(standings)} |"
+def _freshness(standings: Sequence[Standing]) -> Freshness:
+    behind = next((n for n, each in enumerate(reversed(standings)) if each.manifest is not None), len(standings))
+    return Freshness(
+        standings[0].dataset,
+        standings[0].is_required,
+        standings[-1 - behind] if behind < len(standings) else None,
+        behind,
+        _counted(standings),
+    )
+
+
+def _row(found: Freshness) -> str:
+    name = found.dataset + (" (required)" if found.is_required else "")
+    if found.newest is None or found.newest.manifest is None:
+        return f"| {name} | - | - | {found.sessions_behind} | {found.states} |"
+    published = f"{found.newest.manifest.published_utc:%Y-%m-%d %H:%M}"
+    return f"| {name} | {found.newest.session} | {published} | {found.sessions_behind} | {found.states} |"
 
 
 def _in_a_cell(text: str) -> str:

@@ -10,11 +10,35 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from bellwether.clock import Clock, SystemClock
+from bellwether.errors import ConfigError
 
 DELAY = timedelta(minutes=15)
 """How far the vendor's delayed feeds are behind (https://massive.com/docs/websocket/stocks/overview)."""
 
+FEEDS = ("realtime", "delayed")
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def is_delayed(feed: object, where: str) -> bool:
+    """Return whether streams are 15 minutes behind, as a Connection has it.
+
+    Parameters
+    ----------
+    feed
+        One of `FEEDS`; empty is the first.
+    where
+        Names the place it comes from in an error.
+
+    Raises
+    ------
+    ConfigError
+        It is none of them.
+    """
+    if feed and feed not in FEEDS:
+        msg = f"{where} is {feed!r}, not {' or '.join(FEEDS)}"
+        raise ConfigError(msg)
+    return feed == "delayed"
 
 
 def to_ms(moment: datetime) -> int:

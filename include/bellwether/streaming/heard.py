@@ -6,15 +6,14 @@ What is on disk says so, and the recorders' heartbeats; the machine's clock has 
 from datetime import date, datetime, timedelta
 
 from bellwether.lake import Lake
-from bellwether.schemas import LIVE
-from bellwether.streaming.assignment import whole_session
+from bellwether.streaming.assignment import NEWS, STREAMS, whole_session
 from bellwether.streaming.batches import Batches
 from bellwether.streaming.book import ORDER_SLACK_MS
 from bellwether.streaming.feedtime import from_ms, to_ms
 from bellwether.streaming.lease import EXPIRES_AFTER, read_lease
 
-STREAMS = tuple(name.removesuffix("_live") for name in LIVE)
-"""The datasets of which there are streams."""
+RECORDED = (*STREAMS, NEWS)
+"""The datasets of which something is recorded while a session goes on."""
 
 _MINUTE_MS = 60_000
 
@@ -37,7 +36,7 @@ def heard_until(lake: Lake, dataset: str, session: date) -> datetime | None:
 
 def streams_end(session: date) -> datetime:
     """Return when the last of a session's streams is over."""
-    return max(whole_session(dataset, session).until for dataset in STREAMS)
+    return max(whole_session(dataset, session).until for dataset in RECORDED)
 
 
 def are_over(lake: Lake, session: date, now: datetime) -> bool:
@@ -50,7 +49,7 @@ def are_over(lake: Lake, session: date, now: datetime) -> bool:
     """
     if now < streams_end(session):
         return False
-    leases = (read_lease(lake, dataset, session) for dataset in STREAMS)
+    leases = (read_lease(lake, dataset, session) for dataset in RECORDED)
     return all(lease.is_released or now - lease.renewed_utc >= EXPIRES_AFTER for lease in leases if lease is not None)
 
 

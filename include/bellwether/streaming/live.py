@@ -4,7 +4,7 @@ It says of each ticker whether a gap may hide something of it, and is provisiona
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 
 import pyarrow.compute as pc
@@ -16,8 +16,11 @@ from bellwether.lake.gold import GoldSubmission, publish_gold
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import MOST_ROUNDS, Publication
 from bellwether.lake.revisions import revision_of
+from bellwether.streaming.assignment import NEWS, whole_session
 from bellwether.streaming.compact import compact
 from bellwether.streaming.gaps import ALL, Gap, GapLog
+from bellwether.streaming.lease import read_lease
+from bellwether.tickers import WHOLE
 
 _READER = "reader"
 _ARRIVALS = "arrivals"
@@ -76,12 +79,16 @@ def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: st
     compacted = compact(lake, dataset, session)
     if not compacted.arrivals:
         return None
-    counts = pc.value_counts(compacted.table["ticker"]).to_pylist()
+    if dataset == NEWS:
+        coverage = {WHOLE: _coverage_of_news(_polled_until(lake, session), session, compacted.table.num_rows)}
+    else:
+        counts = pc.value_counts(compacted.table["ticker"]).to_pylist()
+        coverage = {count["values"]: _coverage(count["values"], count["counts"], still_open) for count in counts}
     return GoldSubmission(
         dataset=live(dataset),
         session=session,
         table=compacted.table,
-        coverage={count["values"]: _coverage(count["values"], count["counts"], still_open) for count in counts},
+        coverage=coverage,
         inputs=inputs,
         warnings={_ARRIVALS: compacted.arrivals, "changed_later": compacted.changed, "gaps": len(still_open)},
         stage_id="",
@@ -92,6 +99,8 @@ def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: st
 
 
 def _inputs_now(lake: Lake, dataset: str, session: date) -> dict[str, str]:
+    if dataset == NEWS:
+        return {"polled": str(_polled_until(lake, session))}
     return {"gaps": revision_of(GapLog(lake, dataset, session, _READER).table())}
 
 
@@ -105,3 +114,16 @@ def _coverage(ticker: str, rows: int, gaps: Sequence[Gap]) -> TickerCoverage:
     if not causes:
         return TickerCoverage(Coverage.COMPLETE, rows=rows)
     return TickerCoverage(Coverage.PARTIAL, rows=rows, reason=f"gaps that are not closed: {', '.join(causes)}")
+
+
+def _polled_until(lake: Lake, session: date) -> datetime | None:
+    lease = read_lease(lake, NEWS, session)
+    return lease.heartbeat.covered_utc if lease and lease.heartbeat else None
+
+
+def _coverage_of_news(polled: datetime | None, session: date, rows: int) -> TickerCoverage:
+    """Return how far polling came: it leaves no gaps, and what it did not reach the daily pull brings."""
+    if polled is not None and polled >= whole_session(NEWS, session).until:
+        return TickerCoverage(Coverage.COMPLETE, rows=rows)
+    reason = f"polled until {polled:%Y-%m-%d %H:%M} UTC" if polled else "nobody says how far polling came"
+    return TickerCoverage(Coverage.PARTIAL, rows=rows, reason=reason)

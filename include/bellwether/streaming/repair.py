@@ -32,7 +32,7 @@ from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
 from bellwether.streaming.assignment import Assignment
 from bellwether.streaming.batches import Batches, BatchRecord, Position, Writer
-from bellwether.streaming.compact import Compacted, compact_rows, recorded
+from bellwether.streaming.compact import recorded, standing
 from bellwether.streaming.feedtime import FeedTime, from_ms, to_ms
 from bellwether.streaming.filling import KEY, Answers, Share, differences, filled, lacking, what_differs
 from bellwether.streaming.gaps import ALL, Gap, GapLog
@@ -153,7 +153,7 @@ class _Work:
         self._log = GapLog(lake, assignment.dataset, assignment.session, self._writer.name)
         self._span = SPANS[assignment.dataset](self._hours)
         self._recorded = recorded(lake, assignment.dataset, assignment.session)
-        self._standing = self._compacted(self._recorded)
+        self._standing = standing(self._recorded, self._session)
         self._everyone = self._streamed(tickers)
         self._jobs: list[_Job] = []
         self._delay = timedelta(0)
@@ -171,8 +171,8 @@ class _Work:
         ]
         everyone = sorted(set().union(*(job.left for job in self._jobs)))
         # What nobody but the stream said: also of a round that died, what it had written counts as its filling.
-        heard = self._compacted(
-            self._recorded.filter(pc.invert(pc.starts_with(self._recorded["writer"], pattern=_RUN)))
+        heard = standing(
+            self._recorded.filter(pc.invert(pc.starts_with(self._recorded["writer"], pattern=_RUN))), self._session
         )
         done = 0
         for chunk in batched(everyone, _MOST_TICKERS):
@@ -256,7 +256,7 @@ class _Work:
 
     # --- what is made of it
 
-    def _fill(self, found: dict[str, _Answer], heard: Compacted) -> None:
+    def _fill(self, found: dict[str, _Answer], heard: pa.Table) -> None:
         """Write what answers have and recordings lack, and note for each gap of whom it is filled now."""
         answers = Answers(
             pa.concat_tables([self._schema.empty_table(), *(each.rows for each in found.values())]),
@@ -298,10 +298,7 @@ class _Work:
         self._batches.write(self._writer, position.seq + 1, table.cast(LIVE_BARS), record)
         self._rows_written += len(rows)
         self._recorded = recorded(self._lake, self._dataset, self._session)
-        self._standing = self._compacted(self._recorded)
-
-    def _compacted(self, rows: pa.Table) -> Compacted:
-        return compact_rows(rows, LIVE[live(self._dataset)].schema, self._session)
+        self._standing = standing(self._recorded, self._session)
 
     def _close(self, gap: Gap) -> Gap | None:
         found = gap.filled.values()

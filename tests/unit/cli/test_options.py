@@ -1,6 +1,7 @@
 """Where the command line finds the vendor, its key and its rate limit."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,15 @@ def test_the_time_of_the_streams_is_the_simulators_where_there_is_one(
     monkeypatch.setattr(options, "simulated_time", simulated)
     assert isinstance(feed_of(url, env), FeedTime)
     assert simulators == ([asked] if asked else [])
+
+
+def test_streams_that_are_behind_are_recorded_by_a_time_that_is() -> None:
+    env = connection(feed="delayed")
+    assert vendor_access(None, env).is_delayed
+    behind = datetime.now(UTC) - feed_of(None, env).now()
+    assert timedelta(minutes=14, seconds=59) < behind < timedelta(minutes=15, seconds=1)
+
+
+def test_streams_that_are_neither_are_refused() -> None:
+    with pytest.raises(ConfigError, match="feed of AIRFLOW_CONN_POLYGON_DEFAULT is 'late', not realtime or delayed"):
+        vendor_access(None, connection(feed="late"))

@@ -39,7 +39,7 @@ def test_what_stands_and_is_not_built_yet_is_announced_and_what_lacks_inputs_is_
 
 
 def test_the_summary_tells_how_fresh_and_complete_each_dataset_is_and_what_lacks(health: Health) -> None:
-    lines = as_markdown(health).splitlines()
+    lines = as_markdown(health, []).splitlines()
     assert lines[0] == "### Sessions 2025-07-01 to 2025-07-02, looked at on 2025-07-03 02:00 UTC"
     assert "Gold of 2 sessions: 2 missing. Announced to be built: 2025-07-01." in lines
     assert "| equities (required) | 2025-07-01 | 2025-07-03 02:00 | 1 | 1 complete, 1 missing |" in lines
@@ -59,7 +59,7 @@ def test_a_damaged_file_is_told_with_what_to_do_and_holds_up_no_other_session(tm
     assert state is Coverage.FAILED
     assert "equities.parquet is damaged" in why
     assert [each.state for each in health.of("minutes")] == [Coverage.FAILED] * 2 + [Coverage.MISSING]
-    assert as_markdown(health).count("put it back from revisions/ or a backup") == 3
+    assert as_markdown(health, []).count("put it back from revisions/ or a backup") == 3
 
 
 def test_the_dataset_holds_a_row_per_session_and_dataset(health: Health) -> None:
@@ -73,7 +73,7 @@ def test_the_dataset_holds_a_row_per_session_and_dataset(health: Health) -> None
 def test_a_vendors_text_stays_within_its_cell_and_the_list_of_what_lacks_is_short() -> None:
     text = "gone | away\n# now"
     standings = [Standing(FIRST, "minutes", True, Coverage.MISSING, text, None) for _ in range(30)]
-    lines = as_markdown(Health(FIRST, NOW, (*_captured(), *standings))).splitlines()
+    lines = as_markdown(Health(FIRST, NOW, (*_captured(), *standings)), []).splitlines()
     assert lines.count("| 2025-07-01 | minutes | missing | gone / away # now |") == 20
     assert lines[-1] == "and 10 more."
 

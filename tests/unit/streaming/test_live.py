@@ -94,4 +94,4 @@ def test_an_index_is_published_without_volume(tmp_path: Path) -> None:
 
 
 def test_every_stream_has_a_dataset() -> None:
-    assert set(LIVE) == {live(dataset) for dataset in ("equities", "options", "indices")}
+    assert set(LIVE) == {live(dataset) for dataset in ("equities", "options", "indices", "news")}
