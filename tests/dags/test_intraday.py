@@ -25,7 +25,7 @@ from bellwether.streaming.rounds import Again
 from bellwether_airflow import connections, intraday
 from tests.builders import bars
 from tests.dags.support import KEY, SESSION, UNIVERSE, events, states
-from tests.unit.consolidate.lakes import record
+from tests.recordings import leave, record
 
 HOURS = get_calendar().hours(SESSION)
 NOON = HOURS.open + timedelta(hours=2, minutes=30)
@@ -170,8 +170,8 @@ def test_a_run_builds_provisional_gold_and_its_asset_is_not_emitted(
     dags: dict[str, Any], run_session: Go, lake_root: Path
 ) -> None:
     lake = Lake.open(lake_root, simulated=True)
-    Lease(lake, "equities", SESSION, Writer("run", 1, 10)).take(OVER - EXPIRES_AFTER)
-    record(lake, "equities", bars("SPY", SESSION, 390), OVER, session=SESSION)
+    record(lake, bars("SPY", SESSION, 390), OVER, dataset="equities", session=SESSION)
+    leave(lake, "equities", SESSION, OVER)
     run = run_session(dags["session_stream"].partial_subset("gold.intraday"), KEY)
     assert (run.state, states(run)) == ("success", {"equities.wait": "success", "gold.intraday": "success"})
     assert events() == []
