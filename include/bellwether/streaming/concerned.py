@@ -9,9 +9,8 @@ from functools import cached_property
 
 from bellwether.config import Config
 from bellwether.errors import ConfigError, VendorError
-from bellwether.ingest.universe import DISCOVERED_IN, owed_universe, resolve
+from bellwether.ingest.universe import DISCOVERED_IN, known_universe, resolve
 from bellwether.lake import Lake, Universe
-from bellwether.lake.coverage import stored_universe
 from bellwether.logging import get_logger
 from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
@@ -56,10 +55,8 @@ class Concerned:
         self._session = session
         self._names = heard
         self._tickers = frozenset(tickers)
-        self._universe: Universe | None = Universe(tuple(sorted(tickers)))
-        if not tickers:
-            owed = owed_universe(lake, config, dataset, session)
-            self._universe = owed or stored_universe(lake, dataset, session)
+        named = Universe(tuple(sorted(tickers))) if tickers else None
+        self._universe = named or known_universe(lake, config, dataset, session)
         self.unknown = f"nobody has published yet which {dataset} there are"
 
     def resolve(self, rest: PolygonRest, now: datetime) -> tuple[RawPage, ...]:
