@@ -139,7 +139,7 @@ class TestWhatItIsBuiltOf:
             "AAPL": Coverage.COMPLETE,
             "SPY": Coverage.PARTIAL,
         }
-        assert known["SPY"].reason == "gaps that are not closed: refused"
+        assert known["SPY"].reason == "gaps that are not filled: refused"
 
     def test_news_that_were_polled_count_from_when_they_were_seen(self, lake: Lake, config: Config) -> None:
         go_on(lake, 100)
