@@ -60,6 +60,20 @@ def kill_recorder(stack: LocalStack, run: Run, dataset: str = "equities") -> Non
     os.kill(pid, signal.SIGKILL)
 
 
+def wait_for_success(stack: LocalStack, run: Run, timeout_s: float = 180.0) -> None:
+    """Wait until a run is over; where it failed, show how its tasks are and what those that failed said last."""
+    ended = stack.api.wait_for_run(run.dag_id, run.dag_run_id, timeout_s=timeout_s)
+    if ended.state == "success":
+        return
+    tasks = stack.api.task_instances(run.dag_id, run.dag_run_id)
+    logs = [
+        stack.api.log(run.dag_id, run.dag_run_id, each.task_id, each.map_index, each.try_number)[-3000:]
+        for each in tasks
+        if each.state == "failed"
+    ]
+    raise AssertionError("\n".join([str({each.task_id: each.state for each in tasks}), *logs]))
+
+
 def gaps_of(stack: LocalStack, dataset: str, session: date) -> list[Gap]:
     """Return the gaps of a session."""
     return GapLog(lake_of(stack), dataset, session, "reader").read()

@@ -5,6 +5,7 @@ late and what they missed is repaired. What the table says stands in the lake: l
 """
 
 import time
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -12,9 +13,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from bellwether.airflow_api import Run
+from bellwether.airflow_api import Run, TaskInstance
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.cli.stack import simulator_arguments
+from bellwether.consolidate.streamed import until_of
 from bellwether.errors import BellwetherError
 from bellwether.lake import Lake
 from bellwether.localstack import LocalStack
@@ -39,7 +41,9 @@ def replaying(session: date) -> tuple[str, ...]:
 
 
 def stream(stack: LocalStack, session: date, console: Console) -> list[Run]:
-    """Have Airflow record a session, show how it fills, and return the runs once they are over.
+    """Have Airflow record a session, show how it fills, and return the runs once nothing more is to be heard.
+
+    They go on until the daily pulls have landed, with which they compare what they heard.
 
     Raises
     ------
@@ -63,12 +67,18 @@ def stream(stack: LocalStack, session: date, console: Console) -> list[Run]:
                 api.trigger(_DISCOVERY, str(session))
                 discovered = True
             live.update(standing(lake, session, now), refresh=True)
-            runs = [api.run(run.dag_id, run.dag_run_id) for run in started]
-            if all(run.is_over for run in runs):
-                return runs
+            if all(is_heard(api.task_instances(run.dag_id, run.dag_run_id)) for run in started):
+                return started
             time.sleep(_POLL_S)
     message = f"{session} is still being streamed after {_TIMEOUT_S:.0f} s"
     raise BellwetherError(message)
+
+
+def is_heard(tasks: Sequence[TaskInstance]) -> bool:
+    """Return whether all tasks of a run are over but those that wait for the daily pulls."""
+    waiting = ("reconcile", "intraday")
+    heard = [task for task in tasks if task.task_id.rpartition(".")[2] not in waiting]
+    return bool(heard) and all(task.is_over for task in heard)
 
 
 def standing(lake: Lake, session: date, now: datetime) -> Table:
@@ -95,5 +105,7 @@ def standing(lake: Lake, session: date, now: datetime) -> Table:
     for dataset in ("minutes", "chain"):
         manifest = lake.manifest(dataset, session)
         if manifest is not None:
-            table.add_row(dataset, manifest.provenance, "", f"{manifest.rows:,}", "", "", "")
+            until = until_of(manifest.inputs)
+            state, clock = ("provisional", f"{until.astimezone(NEW_YORK):%H:%M:%S}") if until else ("final", "")
+            table.add_row(dataset, state, clock, f"{manifest.rows:,}", "", "", "")
     return table

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
-    """Run the command; 0 when no gap is open, 1 when some are.
+    """Run the command; 0 when nothing is open any more, 1 when gaps are or the session is still being recorded.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         msg = f"nobody recorded {dataset} of {args.session} in {lake.root}: there is nothing to repair"
         raise NotBroadcast(msg)
     console = Console(stderr=True)
-    conclude(lake, assignment, feed)
+    is_over = conclude(lake, assignment, feed)
     rest = access.connect(config)
     closed = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -70,4 +70,6 @@ def run(args: argparse.Namespace, config: Config) -> int:
     for gap, why in done.left:
         console.print(f"open {in_words(gap, why)}", style="yellow", highlight=False, markup=False)
     console.print(f"{dataset} {args.session}: {closed} gaps closed, {len(done.left)} open", highlight=False)
-    return 1 if done.left else 0
+    if not is_over:
+        console.print("It is still being recorded, or was a moment ago: there may be more to come.", highlight=False)
+    return 1 if done.left or not is_over else 0

@@ -33,7 +33,7 @@ from bellwether.sources.rest import PolygonRest
 from bellwether.streaming.assignment import Assignment
 from bellwether.streaming.batches import Batches, BatchRecord, Position, Writer
 from bellwether.streaming.compact import recorded, standing
-from bellwether.streaming.feedtime import FeedTime, from_ms, to_ms
+from bellwether.streaming.feedtime import DELAY, FeedTime, from_ms, to_ms
 from bellwether.streaming.filling import KEY, Answers, Share, differences, filled, lacking, what_differs
 from bellwether.streaming.gaps import ALL, Gap, GapLog
 from bellwether.streaming.live import live
@@ -42,9 +42,6 @@ from bellwether.streaming.symbols import EVERYONE, symbols_of
 _SETTLED = timedelta(minutes=10)
 """What was broadcast so long before a question is in its answer: users saw REST 5 minutes behind the stream
 (https://github.com/polygon-io/client-python/issues/711)."""
-
-_DELAY = timedelta(minutes=15)
-"""By how much the vendor's `DELAYED` answers are behind: https://polygon.io/pricing, of the plans that are delayed."""
 
 _MOST_TICKERS = 500  # whose answers are held at once
 _ASKED_AT_ONCE = 4
@@ -238,13 +235,13 @@ class _Work:
         try:
             answer = self._rest.aggregates(ticker, to_ms(first), to_ms(last))
             if answer.status == "DELAYED":
-                self._delay = _DELAY
+                self._delay = DELAY - self._feed.behind
             rows, _ = normalise(self._source.rows(ticker, [answer], self._hours), self._dataset)
         except VendorError as error:
             log.warning("not repaired", ticker=ticker, error=str(error))
             if stops_the_batch(error):
                 self._stopped = error
-            self._problems[ticker] = f"{type(error).__name__}: {error.message}"
+            self._problems[ticker] = _in_short(error)
             return None
         if pc.count_distinct(rows["ts"]).as_py() < len(rows):
             self._problems[ticker] = "REST has two different bars of one minute"
@@ -326,9 +323,11 @@ class _Work:
         if failed:
             more = f", and {len(failed) - 1} more tickers" if len(failed) > 1 else ""
             return f"{failed[0]}: {self._problems[failed[0]]}{more}"
-        return (
-            f"{type(self._stopped).__name__}: {self._stopped.message}" if self._stopped else "it ended during the round"
-        )
+        return _in_short(self._stopped) if self._stopped else "it ended during the round"
+
+
+def _in_short(error: VendorError) -> str:
+    return f"{type(error).__name__}: {error.message.rstrip('.')}"
 
 
 def own_writer() -> Writer:
