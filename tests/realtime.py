@@ -47,12 +47,14 @@ def listening(stack: LocalStack, session: date, dataset: str = "equities") -> Le
 
 
 def kill_recorder(stack: LocalStack, run: Run, dataset: str = "equities") -> None:
-    """Kill the process that records a dataset, as the kernel does, once it listens."""
+    """Kill the process that records a dataset, as the kernel does, once it listens and has written something."""
     session = date.fromisoformat(str(run.partition_key))
 
     def listens() -> bool:
         lease = listening(stack, session, dataset)
-        return lease is not None and lease.writer.endswith(f"~p{recorder_pid(stack, run, dataset)}")
+        if lease is None or lease.heartbeat is None or not lease.heartbeat.rows:
+            return False
+        return lease.writer.endswith(f"~p{recorder_pid(stack, run, dataset)}")
 
     wait_until(listens, f"nobody records {dataset}")
     pid = recorder_pid(stack, run, dataset)

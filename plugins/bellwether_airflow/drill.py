@@ -89,7 +89,7 @@ def drill_dag(dag_id: str, doc_md: str) -> DAG:
     return dag
 
 
-@task(execution_timeout=timedelta(hours=4))
+@task(retries=0, execution_timeout=timedelta(hours=4))
 def play() -> dict[str, Any]:
     """Play the drill, write its report to the log and to XCom, and fail where something went wrong."""
     from bellwether.drill.play import drill

@@ -46,7 +46,7 @@ class Scene:
         When, New York time, the recorders start.
     disconnects
         How often the connection of equities breaks off before each time that its recorder is killed. After the last
-        time nobody records until 20:10.
+        time nobody records until 20:10, of indices neither.
     """
 
     session: date
@@ -58,8 +58,8 @@ class Scene:
         return datetime.combine(self.session, moment, NEW_YORK)
 
 
-SPY = Scene(date(2013, 10, 8), "SPY", time(15, 20), (3,))
-AAPL = Scene(date(2014, 6, 6), "AAPL", time(13, 50), (5, 5))
+SPY = Scene(date(2013, 10, 8), "SPY", time(13, 30), (3,))
+AAPL = Scene(date(2014, 6, 6), "AAPL", time(11, 30), (5, 5))
 
 
 class RealStocksAndVix(ArchiveMarket):
@@ -118,6 +118,7 @@ def test_what_is_compacted_equals_the_archive_value_for_value(
             kind, code = draw.choice(("close", "abort", "torn_frame")), draw.choice(CLOSE_CODES)
             break_off(simulator, Fault(kind=kind, code=code, path="/stocks"))
         kill_recorder(stack, runs[0])
+    kill_recorder(stack, runs[0], "indices")
     simulator.feed.follow(SimulatedClock(scene.at(time(20, 10)), SPEED))
     pull_daily(stack, simulator, scene.session)
 

@@ -5,17 +5,15 @@ import argparse
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bellwether.cli.options import add_lake, add_session, lake_location, tickers, vendor_access
+from bellwether.cli.options import add_lake, add_session, feed_of, lake_location, tickers, vendor_access
 from bellwether.config import Config
 from bellwether.errors import NotBroadcast
 from bellwether.lake import Lake
 from bellwether.streaming.assignment import STREAMS, whole_session
 from bellwether.streaming.bookkeeping import publish_streamed
 from bellwether.streaming.closing import conclude, in_words
-from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.lease import read_lease
 from bellwether.streaming.repair import repair
-from bellwether.streaming.simulated import simulated_time
 
 _RUN_ID = "bellwether repair"
 
@@ -40,7 +38,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         Nobody recorded the session.
     """
     access = vendor_access(args.url)
-    feed = simulated_time(access.url) if access.simulated else FeedTime()
+    feed = feed_of(args.url)
     where = lake_location(args.lake, config)
     lake = Lake.open(where.root, options=where.options, simulated=access.simulated)
     dataset, assignment = args.dataset, whole_session(args.dataset, args.session)

@@ -40,6 +40,9 @@ class Airflow:
         self.calls.append(f"{self.now:%H:%M} {dag_id} {key}")
         return Run(dag_id=dag_id, dag_run_id="r", run_type="manual", state="running", partition_key=key)
 
+    def runs(self, dag_id: str, key: str) -> list[Run]:
+        return [Run(dag_id=dag_id, dag_run_id="r", run_type="scheduled", state="queued", partition_key=key)]
+
     def task_instances(self, _dag_id: str, run_id: str) -> list[TaskInstance]:
         states = {"equities.stream": "success" if self.looks <= 0 else "running", "equities.reconcile": "deferred"}
         return [TaskInstance(task, run_id, -1, state) for task, state in states.items()]
@@ -93,6 +96,14 @@ def test_contracts_are_discovered_once_the_opening_price_is_there(watch: Any) ->
         "14:28 gap_repair 2025-11-28",
         "14:32 options_discovery 2025-11-28",
     ]
+
+
+def test_the_run_that_airflow_begins_by_itself_is_not_begun_twice(watch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_the_day_after = OPEN + timedelta(hours=20)
+    monkeypatch.setattr("bellwether.clock.SystemClock.now", lambda _self: on_the_day_after)
+    airflow = Airflow(looks=6)
+    assert [run.run_type for run in watch(airflow)] == ["scheduled", "scheduled"]
+    assert [call for call in airflow.calls if call[0].isdigit()] == []
 
 
 def test_a_session_that_does_not_end_is_told_of(watch: Any, monkeypatch: pytest.MonkeyPatch) -> None:

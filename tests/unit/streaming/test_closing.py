@@ -1,6 +1,6 @@
 """The end of a session's streams: who says that it has come, and until when gaps may be open."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,10 @@ def lake(tmp_path: Path) -> Lake:
 
 def concluded(lake: Lake, seconds: float = 0) -> bool:
     return conclude(lake, ASSIGNMENT, FeedTime(SimulatedClock(UNTIL + timedelta(seconds=seconds), speed=0)))
+
+
+def at(now: datetime, speed: float = 1) -> FeedTime:
+    return FeedTime(SimulatedClock(now, speed=0), speed=speed)
 
 
 def gaps(lake: Lake) -> list[Gap]:
@@ -93,12 +97,18 @@ def test_a_stream_of_which_nothing_was_heard_concerns_nobody_unless_it_is_requir
 def test_the_last_look_is_at_the_deadline_and_then_what_is_open_is_an_error(lake: Lake) -> None:
     left = [(miss(lake, "equities", SESSION, NOON, cause="refused", symbols=["SPY"]), "no such ticker")]
     words = "1 gaps are open: 04:00:00 to 12:00:00, refused of SPY (no such ticker)"
-    again = next_look(ASSIGNMENT, UNTIL + timedelta(minutes=27), is_recorded=True, left=left)
+    again = next_look(ASSIGNMENT, at(UNTIL + timedelta(minutes=27)), is_recorded=True, left=left)
     assert (again.length, again.why) == (timedelta(minutes=3), words)
     with pytest.raises(GapsLeft, match="equities of 2025-07-01: 1 gaps are open: 04:00:00 to 12:00:00"):
-        next_look(ASSIGNMENT, UNTIL + DEADLINE, is_recorded=True, left=left)
+        next_look(ASSIGNMENT, at(UNTIL + DEADLINE), is_recorded=True, left=left)
     with pytest.raises(GapsLeft, match="somebody still records it"):
-        next_look(ASSIGNMENT, UNTIL + DEADLINE, is_recorded=True, left=[])
+        next_look(ASSIGNMENT, at(UNTIL + DEADLINE), is_recorded=True, left=[])
+
+
+def test_however_fast_the_feed_runs_there_are_two_minutes_to_fill_what_is_open(lake: Lake) -> None:
+    assert next_look(ASSIGNMENT, at(UNTIL + DEADLINE, speed=120), is_recorded=True, left=[]).length > timedelta(0)
+    with pytest.raises(GapsLeft):
+        next_look(ASSIGNMENT, at(UNTIL + timedelta(hours=4), speed=120), is_recorded=True, left=[])
 
 
 def test_a_gap_in_words_says_when_in_new_york_and_that_it_lasts(lake: Lake) -> None:

@@ -91,11 +91,9 @@ def test_a_gap_of_all_asks_for_the_list_and_for_whoever_was_heard(lake: Lake) ->
     assert sorted(rest.asked) == ["AAPL", "QQQ", "SPY"]
 
 
-@pytest.mark.parametrize("days_before", [0, 1])
-def test_of_a_rule_it_asks_for_whoever_was_heard_and_whom_the_rule_last_meant(lake: Lake, days_before: int) -> None:
+def test_of_a_rule_it_asks_for_whoever_was_heard_and_whom_the_plan_found_it_to_mean(lake: Lake) -> None:
     record(lake, bars("QQQ"), NOON, dataset="equities", session=SESSION)
-    settled_for = SESSION - timedelta(days=days_before)
-    store_universe(lake, "equities", settled_for, Universe(("AAPL",), ("XOM",)))
+    store_universe(lake, "equities", SESSION, Universe(("AAPL",), ("XOM",)))
     miss(lake, "equities", SESSION, NOON)
     rest = Rest({"QQQ": bars("QQQ")})
     assert len(repaired(lake, rest, env=RULE).closed) == 1
