@@ -17,6 +17,9 @@ from bellwether.errors import LakeError
 from bellwether.lake import Lake, paths
 from bellwether.lake.manifest import METADATA_KEY, encode
 
+REPAIR = "rest+"
+"""With this begins the run of whoever writes down what REST says; no recorder's is called so."""
+
 _NAME = re.compile(r"(?P<run>[^~]+)~t(?P<attempt>\d+)~p(?P<pid>\d+)~(?P<seq>\d+)\.parquet")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._:+-]")
 
