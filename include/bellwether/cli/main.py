@@ -19,6 +19,7 @@ _COMMANDS = {
     "replay-raw": "publish a range of sessions again from the raw responses, without the vendor",
     "record": "record a session's minutes as they are broadcast, until its end",
     "consolidate": "build the gold of a session from what is published of it",
+    "drift": "show what the vendor sends otherwise than promised, and decide about it",
     "coverage": "show what is known of each session",
     "crosscheck": "compare a session's minutes with the vendor's day bars",
     "universe": "show which tickers a session is to capture",

@@ -38,6 +38,11 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_folder(folder: Path) -> dict[str, Any]:
+    """Return what each YAML file of a folder says, by its name without the ending; `ConfigError` as `read`."""
+    return {path.stem: read(path) for path in sorted(folder.glob("*.yaml"))}
+
+
 def resolve(settings: dict[str, Any], section: str, key: str, default: str, folder: Path) -> None:
     """Make the place under a key, or its default, absolute; a URL is already."""
     node = settings.setdefault(section, {})
@@ -64,6 +69,8 @@ def explain(error: ValidationError, folder: Path) -> str:
     lines = []
     for problem in error.errors():
         file, *keys = (str(part) for part in problem["loc"] if part not in KINDS)
+        if file == "contracts" and keys:  # a folder of files
+            file = f"{file}/{keys.pop(0)}"
         value = shorten(repr(problem["input"]), _LONGEST_VALUE, placeholder=" ...")
         lines.append(f"{folder / file}.yaml: {'.'.join(keys)}: {problem['msg']} (value: {value})")
     return "\n".join(lines)

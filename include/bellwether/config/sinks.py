@@ -51,6 +51,7 @@ class Sinks(Model):
     health: SinkSettings = SinkSettings(dictionary_columns=("session", "dataset", "state", "why"))
     gaps: SinkSettings = SinkSettings(dictionary_columns=("dataset", "session", "cause"))
     reconciliation: SinkSettings = SinkSettings(dictionary_columns=("dataset", "ticker", "ts", "kind"))
+    drift: SinkSettings = SinkSettings(dictionary_columns=("dataset", "kind", "state"))
 
     def of(self, dataset: str) -> SinkSettings:
         """Return the layout of a dataset; what is streamed has that of the daily one."""

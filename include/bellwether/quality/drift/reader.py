@@ -1,0 +1,175 @@
+"""Reads answers by the contracts in force, on the way from the vendor and out of raw files alike.
+
+What fits costs a look at a page's first row and its last. What does not is compared slowly; where accepting the changes
+would make it readable the answer goes on by that, so that all of it comes and is kept, and whoever asked is told that
+it is not to be published.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import date
+from json import JSONDecoder
+from typing import Any, Final
+
+import msgspec
+
+from bellwether.config.contracts import Contract
+from bellwether.errors import BadResponse, Drifted, DriftError, Truncated
+from bellwether.quality.drift.change import Change, accepted
+from bellwether.quality.drift.shape import changes_rows, differences, fit, rows_of
+from bellwether.sources import aggregates
+from bellwether.sources.chain import Chain, take
+from bellwether.sources.raw import RawPage, Request
+
+_FEW_BYTES = 4096
+_LONGEST_ROW = 1 << 16
+_any_json = JSONDecoder()
+
+_DATASETS: Final = {"treasury_yields": "rates", "grouped_daily": "daily_bars"}
+"""Whose answers an endpoint gives, where it is called otherwise."""
+
+
+def dataset_of(request: Request) -> str:
+    """Return the dataset whose contract an answer is read by: bars by what they are of, lists by their endpoint."""
+    if request.endpoint != aggregates.NAME:
+        return _DATASETS.get(request.endpoint, request.endpoint)
+    return {"I:": "indices", "O:": "options"}.get(request.arguments["ticker"][:2], "equities")
+
+
+class Reader:
+    """Reads pages, and collects what differs until it is asked for.
+
+    Parameters
+    ----------
+    contracts
+        Those in force, by dataset; answers of others are read as ever.
+    """
+
+    def __init__(self, contracts: Mapping[str, Contract]) -> None:
+        self._forms = {dataset: _Form(contract) for dataset, contract in contracts.items()}
+        self._found: dict[Change, None] = {}
+
+    def drain(self) -> tuple[Change, ...]:
+        """Return how the answers read since the last call differ."""
+        found, self._found = tuple(sorted(self._found)), {}
+        return found
+
+    def take(self, chain: Chain[Any], page: RawPage) -> tuple[str | None, str | None]:
+        """Add a page to its chain, as `Chain.take` says.
+
+        Raises
+        ------
+        Drifted
+            Its rows are, as a rule, not what the contract says, and nobody can read them.
+        BadResponse
+            It is not the next page of the answer to what was asked.
+        """
+        dataset = dataset_of(chain.request)
+        form = self._forms.get(dataset)
+        if form is None:
+            return take(chain, page)
+        try:
+            step = take(chain, form.fitted(page))
+        except Truncated:
+            raise
+        except BadResponse as error:
+            return self._take_drifted(chain, page, dataset, form, error)
+        if unknown := form.unknown(page.body):
+            self._note(form.differences(dataset, page, unknown))
+        return step
+
+    def _take_drifted(
+        self, chain: Chain[Any], page: RawPage, dataset: str, form: "_Form", error: BadResponse
+    ) -> tuple[str | None, str | None]:
+        changes = form.differences(dataset, page)
+        if not any(change.is_breaking for change in changes):
+            raise error
+        self._note(changes)
+        try:
+            return take(chain, _Form(_proposed(form.contract, changes, page)).fitted(page))
+        except (BadResponse, DriftError) as left:
+            message = (
+                f"drifted: {'; '.join(map(str, changes))}. {left if isinstance(left, DriftError) else error.message}"
+            )
+            drifted = Drifted(message, url=error.url, status=error.status, request_id=error.request_id)
+            drifted.pages = (page,)
+            raise drifted from error
+
+    def _note(self, changes: Iterable[Change]) -> None:
+        self._found |= dict.fromkeys(changes)
+
+
+def _proposed(contract: Contract, changes: Iterable[Change], page: RawPage) -> Contract:
+    for change in changes:
+        if change.is_breaking:
+            contract = accepted(contract, change, since=date.min, since_utc=page.received_utc)
+    return contract
+
+
+class _Form:
+    """A contract, made ready for many pages."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        tops = (name for name in contract.fields if "." not in name)
+        aliases = (alias for field in contract.fields.values() for alias in field.aliases)
+        above = (name.partition(".")[0] for name in contract.fields)
+        self._known = frozenset({*tops, *aliases, *above, *contract.also})
+        self._is_flat = not any(
+            "." in name or field.type in {"object", "list"} for name, field in contract.fields.items()
+        )
+        self._changes_rows = changes_rows(contract)
+        self._read = msgspec.json.Decoder().decode
+        self._passing: dict[frozenset[str], tuple[Change, ...]] = {}
+
+    def fitted(self, page: RawPage) -> RawPage:
+        """Return a page whose body the decoder reads; the page itself where the contract is the decoder's own."""
+        if not self._changes_rows:
+            return page
+        try:
+            content = msgspec.json.decode(page.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return page  # whatever it is, the decoder will say so
+        fit(rows_of(content), self.contract, page.received_utc)
+        return replace(page, body=msgspec.json.encode(content))
+
+    def unknown(self, body: bytes) -> frozenset[str]:
+        """Return the unknown names in the first row of a page, and in the last of a long one."""
+        start = body.find(b"{", body.find(b'"results"') + 1)
+        first = self._flat(body, start) if self._is_flat else self._nested(body, start)
+        if not self._known.issuperset(first):
+            return frozenset(first) - self._known
+        if not self._is_flat or len(body) < _FEW_BYTES:
+            return frozenset()
+        last = self._flat(body, body.rfind(b"{"))
+        return frozenset() if self._known.issuperset(last) else frozenset(last) - self._known
+
+    def differences(self, dataset: str, page: RawPage, unknown: frozenset[str] = frozenset()) -> tuple[Change, ...]:
+        """Return how a page's rows differ; that a page of these unknown names can be read is found once."""
+        if unknown in self._passing:
+            return self._passing[unknown]
+        try:
+            rows = rows_of(msgspec.json.decode(page.body))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return ()
+        found = tuple(differences(dataset, rows, self.contract))
+        if unknown and not any(change.is_breaking for change in found):
+            self._passing[unknown] = found
+        return found
+
+    def _flat(self, body: bytes, start: int) -> Any:  # noqa: ANN401 - what iterates over names
+        # The envelope of a page without rows is no row, and its names are not asked for.
+        row = body[start : body.find(b"}", start) + 1]
+        try:
+            return self._read(row) if start > 0 else ()
+        except msgspec.DecodeError:
+            return self._nested(body, start)
+
+    def _nested(self, body: bytes, start: int) -> Any:  # noqa: ANN401 - what iterates over names
+        if start <= 0:
+            return ()
+        text = body[start : start + _LONGEST_ROW].decode("utf-8", errors="replace")
+        try:
+            return _any_json.raw_decode(text)[0]
+        except ValueError:
+            return ()  # longer than any row, and read by the decoder all the same
