@@ -21,6 +21,7 @@ from bellwether.lake.stage import BatchRecord, Stage, ValidatedRecord
 from bellwether.logging import get_logger
 from bellwether.quality.drift.change import Change
 from bellwether.quality.drift.judging import Held, compare
+from bellwether.quality.drift.report import publish_drift
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import staged_schema
 from bellwether.quality.validate import validate_session
@@ -62,6 +63,8 @@ def validate_stage(lake: Lake, config: Config, batches: Sequence[Batch]) -> Vali
     reach("validate.judged", plan.session)
     lake.storage.write(paths.quality(plan.dataset, plan.session), msgspec.json.encode(verdict.result))
     held = compare(lake, config, plan.dataset, plan.session, record, verdict)
+    if held.is_seen:
+        publish_drift(lake, config, [plan.session], run_id=plan.stage_id)
     if held.quarantined.num_rows:
         key = paths.quarantine(plan.dataset, plan.session, plan.stage_id)
         lake.write_parquet(key, held.quarantined)

@@ -3,7 +3,7 @@
 Nothing is asked of the vendor: the answers were kept. An approval that was interrupted is finished by approving again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
@@ -73,7 +73,7 @@ def approve(
     _proposed(in_force[known.change.dataset], known, as_it_is=as_it_is)  # refused before anything is decided
     mine = Decision(approved=True, as_it_is=as_it_is, by=by, reason=reason, at_utc=lake.clock.now())
     decision = decide(lake, known, mine)
-    settled = Known(known.change_id, known.change, known.sightings, decision)
+    settled = replace(known, decision=decision)
     version = _put_in_force(lake, config, settled)
     waiting = known.sightings if known.change.is_breaking else ()
     return Settled(settled, version, news=decision is mine, waiting=waiting)
@@ -96,7 +96,7 @@ def reject(lake: Lake, change_id: str, *, by: str, reason: str) -> Settled:
     if decision.approved:
         msg = f"{change_id} was approved by {decision.by} at {decision.at_utc:%Y-%m-%d %H:%M} UTC; see the contract"
         raise DriftError(msg)
-    return Settled(Known(known.change_id, known.change, known.sightings, decision), None, news=decision is mine)
+    return Settled(replace(known, decision=decision), None, news=decision is mine)
 
 
 def contract_diff(contract: Contract, known: Known, *, as_it_is: bool = False) -> str:

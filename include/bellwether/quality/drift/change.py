@@ -32,6 +32,8 @@ class Kind(StrEnum):
 
 _ADDITIVE = frozenset({Kind.ADDED, Kind.MOVED})
 
+_OTHERS: Final = re.compile(r"[^A-Za-z0-9_.=-]+")
+
 _SAYS: Final = {
     Kind.ADDED: "`{field}` is new ({to})",
     Kind.REMOVED: "`{field}` is gone",
@@ -70,10 +72,15 @@ class Change(msgspec.Struct, frozen=True, order=True):
         """A name that equal changes share; fit for a file and for a run of Airflow's."""
         # How many nulls there are differs by session; that there are more than usual is one change.
         parts = (self.dataset, self.field, self.kind, "" if self.kind in {Kind.NULLS, Kind.MOVED} else self.to)
-        return re.sub(r"[^\w.=-]+", "-", ".".join(part for part in parts if part))
+        return _OTHERS.sub("-", ".".join(part for part in parts if part))
 
     def __str__(self) -> str:
         return _SAYS[self.kind].format(field=self.field, to=self.to)
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text may be a change's id, and a place in the lake be named by it."""
+    return not _OTHERS.search(text) and ".." not in text
 
 
 def why_held(changes: Iterable[Change]) -> str:
@@ -104,7 +111,7 @@ def accepted(contract: Contract, change: Change, *, since: date, since_utc: date
             f"fields.{change.field}.aliases in config/contracts/{change.dataset}.yaml; else the decoder must learn it"
         )
         raise DriftError(msg)
-    return with_field(contract, change.field, field.model_copy(update=_update(field, change, since, since_utc)))
+    return _with(contract, change.field, _update(field, change, since, since_utc))
 
 
 def compared_anew(contract: Contract, change: Change, since: date) -> Contract:
@@ -118,13 +125,17 @@ def compared_anew(contract: Contract, change: Change, since: date) -> Contract:
     if change.kind not in {Kind.RESCALED, Kind.NULLS, Kind.MOVED}:
         msg = f"{change.dataset}: {change}. That cannot be taken as it is, only approved or rejected"
         raise DriftError(msg)
-    field = contract.fields[change.field]
-    return with_field(contract, change.field, field.model_copy(update={"compared_since": since}))
+    return _with(contract, change.field, {"compared_since": since})
 
 
-def with_field(contract: Contract, name: str, field: FieldContract) -> Contract:
-    """Return a contract with another field in place of the one of that name."""
-    return contract.model_copy(update={"fields": {**contract.fields, name: field}})
+def _with(contract: Contract, name: str, update: dict[str, object]) -> Contract:
+    """Return a contract with a field updated, and with it those that become the same column: they share their unit."""
+    column = contract.fields[name].column
+    fields = {
+        each: field.model_copy(update=update) if each == name or (column and field.column == column) else field
+        for each, field in contract.fields.items()
+    }
+    return contract.model_copy(update={"fields": fields})
 
 
 def _update(field: FieldContract, change: Change, since: date, since_utc: datetime) -> dict[str, object]:

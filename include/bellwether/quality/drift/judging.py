@@ -3,7 +3,7 @@
 A summary is a small file in `state/`, made anew from the partition where it is lost or of another revision.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import msgspec
@@ -17,10 +17,17 @@ from bellwether.lake.stage import BatchRecord
 from bellwether.logging import get_logger
 from bellwether.quality.drift.change import why_held
 from bellwether.quality.drift.ledger import Sighting, contracts_in_force, grouped, write_down
-from bellwether.quality.drift.values import TRAILING, Finding, Summary, compared_columns, findings, summarise
+from bellwether.quality.drift.values import (
+    TRAILING,
+    Finding,
+    Summary,
+    compared_columns,
+    findings,
+    subject_columns,
+    summarise,
+)
 from bellwether.quality.prepare import REASON_COLUMN, quarantine_schema
 from bellwether.quality.validate import Verdict
-from bellwether.schemas import FORMS
 from bellwether.universe.spec import shown
 
 log = get_logger(__name__)
@@ -36,11 +43,14 @@ class Held:
         Rows.
     findings
         How the values differ; where one is breaking no row may be published.
+    is_seen
+        Whether anything of the session differed.
     """
 
     good: pa.Table
     quarantined: pa.Table
     findings: tuple[Finding, ...]
+    is_seen: bool = False
 
     @property
     def why(self) -> str:
@@ -69,7 +79,7 @@ def compare(lake: Lake, config: Config, dataset: str, session: date, record: Bat
         _record(lake, contract, session, record, Finding(change, f"the answers about {shown(subjects)}"), subjects)
     for found in held.findings:
         _record(lake, contract, session, record, found, with_rows)
-    return held
+    return replace(held, is_seen=bool(record.drift or held.findings))
 
 
 def _record(
@@ -132,7 +142,7 @@ def _summary(lake: Lake, dataset: str, session: date, columns: list[str]) -> Sum
     kept = _kept(lake, dataset, session)
     if kept is not None and kept.revision == manifest.revision and set(kept.nulls) >= set(columns):
         return kept
-    published = lake.partition(dataset, session, columns=[*dict.fromkeys((FORMS[dataset].key[0], *columns))])
+    published = lake.partition(dataset, session, columns=[*dict.fromkeys((*subject_columns(dataset), *columns))])
     if published is None:
         return None
     made = summarise(dataset, published.table, columns, published.manifest.revision)

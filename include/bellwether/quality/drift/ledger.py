@@ -4,9 +4,10 @@ Every sighting of a change is a small file that is written whole; a decision and
 once, by compare-and-swap, so that of two people who decide at once one is told what the other did.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import PurePosixPath
 from typing import Final
 
 import msgspec
@@ -16,7 +17,7 @@ from bellwether.config import Config, Contract
 from bellwether.errors import DriftError, LakeError
 from bellwether.lake import Lake, paths
 from bellwether.lake.manifest import encode
-from bellwether.quality.drift.change import Change
+from bellwether.quality.drift.change import Change, is_id
 from bellwether.quality.drift.forms import check_contracts
 
 _DECISION: Final = "decision.json"
@@ -70,20 +71,27 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Known:
-    """A change with all that is known of it.
+    """A change with what is known of it.
 
     Attributes
     ----------
+    sessions
+        All that show it, ascending.
     sightings
-        By session and run.
+        The newest, and those of the sessions asked for; by session and time.
     decision
         None while it waits for one; what is additive waits for none.
     """
 
     change_id: str
-    change: Change
+    sessions: tuple[date, ...]
     sightings: tuple[Sighting, ...]
     decision: Decision | None
+
+    @property
+    def change(self) -> Change:
+        """The change as it was seen last."""
+        return self.sightings[-1].change
 
     @property
     def state(self) -> str:
@@ -91,11 +99,6 @@ class Known:
         if self.decision is not None:
             return "approved" if self.decision.approved else "rejected"
         return "open" if self.change.is_breaking else "noted"
-
-    @property
-    def sessions(self) -> tuple[date, ...]:
-        """The sessions that show it, ascending."""
-        return tuple(sorted({sighting.session for sighting in self.sightings}))
 
 
 def contracts_in_force(lake: Lake, config: Config) -> dict[str, Contract]:
@@ -152,53 +155,68 @@ def write_down(lake: Lake, sighting: Sighting) -> None:
     lake.storage.write(folder / f"{sighting.session}.{sighting.stage_id}.json", encode(sighting))
 
 
-def known_changes(lake: Lake) -> list[Known]:
-    """Return every change there ever was, by id."""
-    root = paths.DRIFT / "changes"
-    by_id: dict[tuple[str, str], list[Sighting]] = {}
-    decisions: dict[tuple[str, str], Decision] = {}
-    for entry in lake.storage.list(root):
-        place = entry.key.parent.parent.name, entry.key.parent.name
-        stored = lake.storage.read(entry.key)
-        if stored is None:
-            continue  # deleted meanwhile
-        try:
-            if entry.key.name == _DECISION:
-                decisions[place] = msgspec.json.decode(stored.content, type=Decision)
-            else:
-                by_id.setdefault(place, []).append(msgspec.json.decode(stored.content, type=Sighting))
-        except msgspec.MsgspecError as error:
-            msg = f"{lake.storage.url(entry.key)} is damaged ({error}); restore it, or delete it to forget it"
-            raise LakeError(msg) from error
-    return [
-        Known(place[1], seen[0].change, tuple(sorted(seen, key=_by_session)), decisions.get(place))
-        for place, seen in sorted(by_id.items())
-    ]
+def known_changes(lake: Lake, sessions: Collection[date] = ()) -> list[Known]:
+    """Return every change there ever was, by id, with its sightings of some sessions.
+
+    Raises
+    ------
+    LakeError
+        One of their files is damaged.
+    """
+    return _known(lake, paths.DRIFT / "changes", lambda session: session in sessions)
 
 
 def find(lake: Lake, change_id: str) -> Known:
-    """Return a change.
+    """Return a change with all its sightings.
 
     Raises
     ------
     DriftError
         There is none of that id.
+    LakeError
+        One of its files is damaged.
     """
-    known = known_changes(lake)
-    for each in known:
-        if each.change_id == change_id:
-            return each
-    waiting = ", ".join(each.change_id for each in known if each.state == "open") or "none"
+    dataset = change_id.partition(".")[0]
+    found = _known(lake, paths.change(dataset, change_id), lambda _: True) if is_id(change_id) else []
+    if found:
+        return found[0]
+    waiting = ", ".join(each.change_id for each in known_changes(lake) if each.state == "open") or "none"
     msg = f"there is no change {change_id}; open are: {waiting}"
     raise DriftError(msg)
+
+
+def _known(lake: Lake, folder: PurePosixPath, is_asked: Callable[[date], bool]) -> list[Known]:
+    files: dict[PurePosixPath, dict[PurePosixPath, date]] = {}
+    for entry in lake.storage.list(folder):
+        if entry.key.name != _DECISION:
+            session = date.fromisoformat(entry.key.name.partition(".")[0])
+            files.setdefault(entry.key.parent, {})[entry.key] = session
+    found = []
+    for place, by_key in sorted(files.items()):
+        last = max(by_key.values())
+        asked = [key for key, session in by_key.items() if session == last or is_asked(session)]
+        read = [_decoded(lake, key, Sighting) for key in asked]
+        sightings = sorted((each for each in read if each), key=lambda each: (each.session, each.seen_utc))
+        if sightings:
+            decision = _decoded(lake, place / _DECISION, Decision)
+            found.append(Known(place.name, tuple(sorted(set(by_key.values()))), tuple(sightings), decision))
+    return found
+
+
+def _decoded[Record: (Sighting, Decision)](lake: Lake, key: PurePosixPath, kind: type[Record]) -> Record | None:
+    stored = lake.storage.read(key)
+    try:
+        return None if stored is None else msgspec.json.decode(stored.content, type=kind)
+    except msgspec.MsgspecError as error:
+        msg = f"{lake.storage.url(key)} is damaged ({error}); restore it, or delete it to forget it"
+        raise LakeError(msg) from error
 
 
 def decide(lake: Lake, known: Known, decision: Decision) -> Decision:
     """Record a decision where there is none, or one that rejected; return the one in force then."""
     key = paths.change(known.change.dataset, known.change_id) / _DECISION
     while True:
-        stored = lake.storage.read(key)
-        before = None if stored is None else msgspec.json.decode(stored.content, type=Decision)
+        stored, before = lake.storage.read(key), _decoded(lake, key, Decision)
         if before is not None and (before.approved or not decision.approved):
             return before
         if lake.storage.swap(key, encode(decision), expected=stored.version if stored else None):
@@ -208,16 +226,12 @@ def decide(lake: Lake, known: Known, decision: Decision) -> Decision:
 def _unsettled_id(lake: Lake, change: Change) -> str:
     """Return the id of a change; another one where that was approved, since a contract in force knows it already."""
     change_id, number = change.change_id, 1
-    while True:
-        stored = lake.storage.read(paths.change(change.dataset, change_id) / _DECISION)
-        if stored is None or not msgspec.json.decode(stored.content, type=Decision).approved:
-            return change_id
+    while (decision := _decoded(lake, paths.change(change.dataset, change_id) / _DECISION, Decision)) is not None:
+        if not decision.approved:
+            break
         number += 1
         change_id = f"{change.change_id}-{number}"
-
-
-def _by_session(sighting: Sighting) -> tuple[date, datetime]:
-    return sighting.session, sighting.seen_utc
+    return change_id
 
 
 def grouped(changes: Mapping[str, Iterable[Change]]) -> dict[Change, tuple[str, ...]]:

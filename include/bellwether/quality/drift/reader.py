@@ -5,7 +5,7 @@ would make it readable the answer goes on by that, so that all of it comes and i
 it is not to be published.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from json import JSONDecoder
@@ -16,7 +16,7 @@ import msgspec
 from bellwether.config.contracts import Contract
 from bellwether.errors import BadResponse, Drifted, DriftError, Truncated
 from bellwether.quality.drift.change import Change, accepted
-from bellwether.quality.drift.shape import changes_rows, differences, fit, rows_of
+from bellwether.quality.drift.shape import changes_rows, differences, fit, names_in, names_known, rows_of
 from bellwether.sources import aggregates
 from bellwether.sources.chain import Chain, take
 from bellwether.sources.raw import RawPage, Request
@@ -111,10 +111,7 @@ class _Form:
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
-        tops = (name for name in contract.fields if "." not in name)
-        aliases = (alias for field in contract.fields.values() for alias in field.aliases)
-        above = (name.partition(".")[0] for name in contract.fields)
-        self._known = frozenset({*tops, *aliases, *above, *contract.also})
+        self._known = names_known(contract)
         self._is_flat = not any(
             "." in name or field.type in {"object", "list"} for name, field in contract.fields.items()
         )
@@ -134,15 +131,14 @@ class _Form:
         return replace(page, body=msgspec.json.encode(content))
 
     def unknown(self, body: bytes) -> frozenset[str]:
-        """Return the unknown names in the first row of a page, and in the last of a long one."""
+        """Return the unknown names in the first row of a page, and in the last of a long one of flat rows."""
         start = body.find(b"{", body.find(b'"results"') + 1)
-        first = self._flat(body, start) if self._is_flat else self._nested(body, start)
-        if not self._known.issuperset(first):
-            return frozenset(first) - self._known
-        if not self._is_flat or len(body) < _FEW_BYTES:
-            return frozenset()
-        last = self._flat(body, body.rfind(b"{"))
-        return frozenset() if self._known.issuperset(last) else frozenset(last) - self._known
+        if start <= 0:
+            return frozenset()  # a page without rows
+        names = self._names(body, start)
+        if self._known.issuperset(names) and self._is_flat and len(body) > _FEW_BYTES:
+            names = self._names(body, body.rfind(b"{"))
+        return frozenset() if self._known.issuperset(names) else frozenset(names) - self._known
 
     def differences(self, dataset: str, page: RawPage, unknown: frozenset[str] = frozenset()) -> tuple[Change, ...]:
         """Return how a page's rows differ; that a page of these unknown names can be read is found once."""
@@ -157,19 +153,15 @@ class _Form:
             self._passing[unknown] = found
         return found
 
-    def _flat(self, body: bytes, start: int) -> Any:  # noqa: ANN401 - what iterates over names
-        # The envelope of a page without rows is no row, and its names are not asked for.
-        row = body[start : body.find(b"}", start) + 1]
+    def _names(self, body: bytes, start: int) -> Collection[str]:
+        """Return the names in the row that begins there."""
+        end = body.find(b"}", start) if self._is_flat else body.find(b"},{", start)
         try:
-            return self._read(row) if start > 0 else ()
-        except msgspec.DecodeError:
-            return self._nested(body, start)
-
-    def _nested(self, body: bytes, start: int) -> Any:  # noqa: ANN401 - what iterates over names
-        if start <= 0:
-            return ()
-        text = body[start : start + _LONGEST_ROW].decode("utf-8", errors="replace")
-        try:
-            return _any_json.raw_decode(text)[0]
-        except ValueError:
-            return ()  # longer than any row, and read by the decoder all the same
+            row = self._read(body[start : end + 1])
+        except msgspec.DecodeError:  # the row holds what it should not, or is the only one
+            text = body[start : start + _LONGEST_ROW].decode("utf-8", errors="replace")
+            try:
+                row = _any_json.raw_decode(text)[0]
+            except ValueError:
+                return ()  # longer than any row, and read by the decoder all the same
+        return row if self._is_flat else set(names_in(row))

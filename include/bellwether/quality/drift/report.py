@@ -25,7 +25,7 @@ def publish_drift(lake: Lake, config: Config, sessions: Collection[date], *, run
     for session in sorted(sessions):
         written: pa.Table | None = None
         # Whoever learns of another change meanwhile publishes, too: the last one to look has seen all.
-        while (table := as_table(known_changes(lake), session)) != written:
+        while (table := as_table(known_changes(lake, [session]), session)) != written:
             submission = GoldSubmission(
                 dataset=DATASET,
                 session=session,

@@ -167,20 +167,32 @@ def _lacks(field: FieldContract, seen: _Seen) -> bool:
     return field.usual and not seen.values
 
 
+def names_known(contract: Contract) -> frozenset[str]:
+    """Return every name that rows may have, by path."""
+    aliases = (_beside(name, alias) for name, field in contract.fields.items() for alias in field.aliases)
+    return frozenset({*contract.fields, *aliases, *contract.also})
+
+
+def names_in(row: Row) -> Iterator[str]:
+    """Yield the names that a row has, by path; those of what stands in an object of an object are not looked at."""
+    for name, value in row.items():
+        yield name
+        for inner in value if isinstance(value, list) else (value,):
+            if isinstance(inner, dict):
+                yield from (f"{name}.{leaf}" for leaf in inner)
+
+
 def _unknown(rows: Sequence[Row], contract: Contract) -> dict[str, list[Any]]:
     """Return the values under names that no contract knows, by path; those of few rows are there too."""
-    known = {*contract.fields, *contract.also}
-    known |= {_beside(name, alias) for name, field in contract.fields.items() for alias in field.aliases}
-    parents = {""} | {name.rpartition(".")[0] for name in contract.fields}
+    known = names_known(contract)
+    holders = {"", *(name for name, field in contract.fields.items() if field.type in {"object", "list"})}
     found: dict[str, list[Any]] = {}
-    for parent in sorted(parents):
-        for row in rows:
-            for place in _places(row, f"{parent}." if parent else "x"):
-                for leaf, value in place.items():
-                    path = f"{parent}.{leaf}" if parent else leaf
-                    if path not in known and path not in parents:
-                        found.setdefault(path, []).append(value)
-    return found
+    for row in rows:
+        for path in known.symmetric_difference(names_in(row)) - known:
+            if path.rpartition(".")[0] in holders:  # what stands in an unknown object is its own affair
+                leaf = path.rpartition(".")[2]
+                found.setdefault(path, []).extend(place[leaf] for place in _places(row, path) if leaf in place)
+    return dict(sorted(found.items()))
 
 
 def _beside(name: str, leaf: str) -> str:

@@ -28,11 +28,14 @@ _LEAST_VALUES = 3
 _SPREADS = 3.0
 """How many times further than the trailing sessions ever were from their middle a session has to be."""
 
-_OTHERS_SHARE = 0.5
-"""Decades that a column which moves along may have moved by itself."""
+_HALF = 0.5
 
-_BY_UNDERLYING: Final = frozenset({"contracts", "options_snapshot"})
-_BY_TICKER: Final = frozenset({"equities", "indices"})
+_SUBJECTS: Final = {
+    **dict.fromkeys(("equities", "indices", "options"), "ticker"),
+    **dict.fromkeys(("contracts", "options_snapshot"), "underlying"),
+    "rates": "tenor_months",
+}
+"""By which column values are compared with their like; elsewhere all rows of a session together."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -81,7 +84,7 @@ def summarise(dataset: str, table: pa.Table, columns: Sequence[str], revision: s
 
 def compared_columns(contract: Contract) -> list[str]:
     """Return the columns whose values are compared."""
-    return [field.column for field in contract.fields.values() if field.column is not None]
+    return list(dict.fromkeys(field.column for field in contract.fields.values() if field.column is not None))
 
 
 def findings(
@@ -105,7 +108,12 @@ def findings(
         Subjects that say nothing: a split changed their prices.
     """
     found = []
+    judged: set[str] = set()
     for name, field in contract.fields.items():
+        if field.column in judged:
+            continue  # another field becomes the same column, and shares its unit
+        if field.column is not None:
+            judged.add(field.column)
         since = field.compared_since or date.min
         before = [summary for session, summary in trailing.items() if session >= since]
         if field.column is None or len(before) < _LEAST_SESSIONS or today.rows < _LEAST_ROWS:
@@ -170,14 +178,16 @@ def _move(
 ) -> tuple[float, bool] | None:
     """Return by how many decades a subject's median moved, and whether further than it ever was from its middle.
 
-    Where another column is known to move with it, by how many decades the ratio of both did; not at all, where it is
-    the other one that moved.
+    Where another column is known to move with it, the ratio of both must have moved as much, give or take a half; else
+    it is the other one that moved, or the day that was busy. What is nearer to whole decades speaks for both.
     """
     alone = _distance(subject, column, None, today, before)
     ratio = alone if other is None else _distance(subject, column, other, today, before)
     if alone is None or ratio is None:
         return alone
-    return ratio if abs(alone[0] - ratio[0]) <= _OTHERS_SHARE else (0.0, False)
+    if abs(alone[0] - ratio[0]) > _HALF:
+        return 0.0, False
+    return min(alone, ratio, key=lambda move: abs(move[0] - round(move[0])))
 
 
 def _distance(
@@ -200,10 +210,14 @@ def _decades(summary: Summary, subject: str, column: str, other: str | None) -> 
 
 def _subjects(dataset: str, table: pa.Table) -> pa.Array:
     """Return of each row whose values are alike from session to session; contracts come and go, underlyings stay."""
-    if dataset in _BY_TICKER:
-        return table["ticker"]
-    if dataset in _BY_UNDERLYING:
-        return table["underlying"]
+    column = _SUBJECTS.get(dataset)
+    if column is None:
+        return pa.repeat(WHOLE, len(table))
     if dataset == "options":
-        return pc.replace_substring_regex(table["ticker"], r"^O:(.+)\d{6}[CP]\d{8}$", r"\1")
-    return pa.repeat(WHOLE, len(table))
+        return pc.replace_substring_regex(table[column], r"^O:(.+)\d{6}[CP]\d{8}$", r"\1")
+    return table[column].cast(pa.string())
+
+
+def subject_columns(dataset: str) -> tuple[str, ...]:
+    """Return the column that tells subjects apart; none where all rows are of one."""
+    return (_SUBJECTS[dataset],) if dataset in _SUBJECTS else ()
