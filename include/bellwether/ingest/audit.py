@@ -31,7 +31,7 @@ def audit_session(lake: Lake, config: Config, dataset: str, session: date) -> di
     if manifest is None:
         return {}
     hours = get_calendar().hours(session)
-    source, reader = source_of(config, dataset), Reader(contracts_in_force(lake, config))
+    source, reader = source_of(config, dataset), Reader(contracts_in_force(lake, config), goes_on=True)
     if FORMS[dataset].keeps_versions:
         return _audit_versions(lake, source, manifest, hours, reader)
     recorded, problems = of_manifest(lake, source, manifest)

@@ -130,7 +130,7 @@ def fetch_batch(lake: Lake, rest: PolygonRest, config: Config, batch: Batch) -> 
         earlier = None
         page_log.clear()
     haul = Haul(source_of(config, batch.dataset), hours)
-    reader = Reader(contracts_in_force(lake, config))
+    reader = Reader(contracts_in_force(lake, config), goes_on=True)
     attempt = _Try(batch, lake.clock, haul, reader, config.source(batch.dataset).required)
     if earlier is not None:
         haul.tables.append(earlier[0])

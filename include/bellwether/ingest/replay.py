@@ -115,7 +115,7 @@ class _Job:
         self._dataset = source.dataset
         self._session = session
         self._accept_loss = accept_loss
-        self._reader = Reader(contracts_in_force(lake, config))
+        self._reader = Reader(contracts_in_force(lake, config), goes_on=True)
         self._settled: Mapping[str, TickerCoverage] = {}
         self.changed = False
         self.problems: dict[str, str] = {}

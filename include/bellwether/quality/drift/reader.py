@@ -15,7 +15,7 @@ import msgspec
 
 from bellwether.config.contracts import Contract
 from bellwether.errors import BadResponse, Drifted, DriftError, Truncated
-from bellwether.quality.drift.change import Change, accepted
+from bellwether.quality.drift.change import Change, accepted, why_held
 from bellwether.quality.drift.shape import changes_rows, differences, fit, names_in, names_known, rows_of
 from bellwether.sources.aggregates import NAME
 from bellwether.sources.chain import Chain, take
@@ -50,9 +50,12 @@ class Reader:
     ----------
     contracts
         Those in force, by dataset; answers of others are read as ever.
+    goes_on
+        Whether an answer that breaks its contract is read as if that were accepted. Who does not hold it back must not.
     """
 
-    def __init__(self, contracts: Mapping[str, Contract]) -> None:
+    def __init__(self, contracts: Mapping[str, Contract], *, goes_on: bool) -> None:
+        self._goes_on = goes_on
         self._forms = {dataset: _Form(contract) for dataset, contract in contracts.items()}
         self._found: dict[Change, None] = {}
 
@@ -67,7 +70,7 @@ class Reader:
         Raises
         ------
         Drifted
-            Its rows are, as a rule, not what the contract says, and nobody can read them.
+            Its rows are, as a rule, not what the contract says, and nobody can read them, or is to.
         BadResponse
             It is not the next page of the answer to what was asked.
         """
@@ -82,28 +85,37 @@ class Reader:
         except BadResponse as error:
             return self._take_drifted(chain, page, dataset, form, error)
         if unknown := form.unknown(page.body):
-            self._note(form.differences(dataset, page, unknown))
+            changes = form.differences(dataset, page, unknown)
+            if not self._goes_on and why_held(changes):
+                raise _drifted(changes, page, "nothing of it was read")
+            self._note(changes)
         return step
 
     def _take_drifted(
         self, chain: Chain[Any], page: RawPage, dataset: str, form: "_Form", error: BadResponse
     ) -> tuple[str | None, str | None]:
         changes = form.differences(dataset, page)
-        if not any(change.is_breaking for change in changes):
+        if not why_held(changes):
             raise error
+        if not self._goes_on:
+            raise _drifted(changes, page, error.message) from error
         self._note(changes)
         try:
             return take(chain, _Form(_proposed(form.contract, changes, page)).fitted(page))
-        except (BadResponse, DriftError) as left:
-            message = (
-                f"drifted: {'; '.join(map(str, changes))}. {left if isinstance(left, DriftError) else error.message}"
-            )
-            drifted = Drifted(message, url=error.url, status=error.status, request_id=error.request_id)
-            drifted.pages = (page,)
-            raise drifted from error
+        except DriftError as left:
+            raise _drifted(changes, page, str(left)) from error
+        except BadResponse:
+            raise _drifted(changes, page, error.message) from error
 
     def _note(self, changes: Iterable[Change]) -> None:
         self._found |= dict.fromkeys(changes)
+
+
+def _drifted(changes: Iterable[Change], page: RawPage, message: str) -> Drifted:
+    words = f"{why_held(changes)}. {message}"
+    error = Drifted(words, url=page.url, status=page.http_status, request_id=page.request_id)
+    error.pages = (page,)
+    return error
 
 
 def _proposed(contract: Contract, changes: Iterable[Change], page: RawPage) -> Contract:
