@@ -12,7 +12,7 @@ import pyarrow as pa
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.config.sinks import SinkSettings
-from bellwether.consolidate.build import build_minutes_of, plan_gold, publish_session
+from bellwether.consolidate.build import consolidate, plan_gold
 from bellwether.lake import Coverage, Lake, TickerCoverage
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import Submission, publish
@@ -96,8 +96,7 @@ def publish_gold_of(lake: Lake, session: date, config: Config) -> None:
     """Consolidate a session without options."""
     plan = plan_gold(lake, config, session, stage_id="gold")
     assert plan is not None
-    build_minutes_of(lake, config, plan)
-    publish_session(lake, config, plan, run_id="gold")
+    consolidate(lake, config, plan, run_id="gold")
 
 
 def failed(tickers: Sequence[str], reason: str = "ServerError: boom") -> dict[str, TickerCoverage]:

@@ -27,7 +27,9 @@ ROWS: Final[Mapping[str, str]] = {
     "equities_live": "a minute of `equities` as it was broadcast last",
     "options_live": "a minute of `options` as it was broadcast last",
     "indices_live": "a minute of `indices` as it was broadcast last",
+    "news_live": "an article about a ticker in one version, as it was listed while the session went on",
     "health": "a session looked back on and a dataset, as they stood when the partition's own session was looked at",
+    "heartbeats": "a heartbeat of a stream that was told of: how it was getting on; times are the feed's",
     "gaps": "an interval whose broadcasts a recorder may not have heard",
     "reconciliation": "a minute in which what was streamed and what the daily pull brought differ",
     "drift": "a way in which the session's answers differed from their dataset's contract: docs/drift.md",
@@ -148,7 +150,7 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "health": {
         "session": "the session looked back on",
-        "dataset": "a captured one; `minutes` stands for gold",
+        "dataset": "a captured one; `minutes` stands for gold, `equities_live` and its like for what streams had",
         "is_required": "gold waits for it; gold itself is",
         "state": "the worst state of the required tickers: docs/architecture.md, coverage",
         "why": "what is the matter with it; empty where nothing is",
@@ -156,6 +158,18 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "quarantined_rows": "refused, kept in quarantine",
         "published_utc": "when what is in force was published",
         "is_announced": "it is gold, and was announced to be built anew",
+    },
+    "heartbeats": {
+        "dataset": "what is streamed; of `news`, what is polled",
+        "writer": "the process: its run, the run's try, its process id",
+        "at_utc": "when it was told",
+        "state": "`listening`, `connecting`, `waiting`, `ended`, `stopped`, or what keeps it from hearing or writing",
+        "seq": "number of its last file",
+        "rows": "written since it began; of news all of the session's",
+        "gaps": "opened since it began",
+        "covered_utc": "until when everything is on disk, or in a gap",
+        "lag_s": "how far behind it heard the last batch, seconds; less than zero: its clock was behind",
+        "quiet": "symbols that were quiet beside others that were not",
     },
     "gaps": {
         "gap_id": "when it was opened, by whom, and its number there",
@@ -269,7 +283,7 @@ def describe(dataset: str, column: str) -> str:
     KeyError
         Nobody described it.
     """
-    own = _OF_DATASET.get(dataset, {})
+    own = _OF_DATASET.get(dataset.removesuffix("_live"), {})
     return own[column] if column in own else _EVERYWHERE[column]
 
 

@@ -67,6 +67,9 @@ STREAMED: Final = Due("pre_open", -10)
 LOOKED_AT: Final = Due("post_close", 120)
 """When the health of a session is looked at: every source of it is due by then, and has had time."""
 
+LOOKED_BACK: Final = 20
+"""On how many sessions, unless asked for others."""
+
 UNTIL: Final[Mapping[str, Due]] = {
     # From the close on quotes are withdrawn while the stock goes on in extended hours: no longer the session's chain.
     "options_snapshot": Due("close", 0),

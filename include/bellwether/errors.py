@@ -64,6 +64,12 @@ class NotRecovered(BellwetherError):
     advice = "mend what the alerts of the sessions' own runs name, then clear: what is done is not done again"
 
 
+class DrillFailed(BellwetherError):
+    """A drill lost or doubled something, did not recover, or had nobody told."""
+
+    advice = "the report in its log and XCom names what went wrong; the lake was not touched"
+
+
 class QualityError(BellwetherError):
     """A table rule failed: the staged data must not replace the published partition."""
 
@@ -104,6 +110,12 @@ class NotBroadcast(StreamError):
     """A session is over at the feed, and nobody recorded it; the message says since when."""
 
     advice = "a session is broadcast once; the daily producers fetch what it had"
+
+
+class Stopped(BellwetherError):
+    """Somebody asked a command that runs for long to end; what it had done stands, and the next one goes on there."""
+
+    advice = "run it again to go on"
 
 
 class GapsLeft(StreamError):

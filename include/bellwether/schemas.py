@@ -289,6 +289,22 @@ GAPS = pa.schema(
 """Intervals whose broadcasts a recorder may not have heard, of all symbols (`*`) or of some. `end_utc` is null while it
 lasts, `closed_utc` until what it hid is filled."""
 
+HEARTBEATS = pa.schema(
+    [
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("writer", pa.string(), nullable=False),
+        pa.field("at_utc", TIMESTAMP, nullable=False),
+        pa.field("state", pa.string(), nullable=False),
+        pa.field("seq", pa.int64(), nullable=False),
+        pa.field("rows", pa.int64(), nullable=False),
+        pa.field("gaps", pa.int64(), nullable=False),
+        pa.field("covered_utc", TIMESTAMP, nullable=False),
+        pa.field("lag_s", pa.float64(), nullable=True),
+        pa.field("quiet", pa.int64(), nullable=False),
+    ]
+)
+"""How the streams of a session were getting on, a row for each heartbeat that was told of. Times are the feed's."""
+
 RECONCILIATION = pa.schema(
     [
         pa.field("dataset", pa.string(), nullable=False),
@@ -370,6 +386,7 @@ GOLD: dict[str, Form] = {
 
 OPERATIONAL: dict[str, Form] = {
     "health": Form(HEALTH, ("session", "dataset"), subject=None),
+    "heartbeats": Form(HEARTBEATS, ("dataset", "at_utc", "writer"), subject=None),
     "gaps": Form(GAPS, ("dataset", "gap_id"), subject=None),
     "reconciliation": Form(RECONCILIATION, ("dataset", "ticker", "ts"), subject=None),
     "drift": Form(DRIFT, ("dataset", "change_id"), subject=None),
@@ -380,8 +397,9 @@ LIVE: dict[str, Form] = {
     "equities_live": Form(EQUITIES),
     "options_live": Form(EQUITIES),
     "indices_live": Form(INDEX_BARS),
+    "news_live": FORMS["news"],
 }
-"""What the streams had of a session."""
+"""What the streams, and the polling of news, had of a session."""
 
 SCHEMAS: dict[str, pa.Schema] = {dataset: form.schema for dataset, form in (FORMS | GOLD | OPERATIONAL | LIVE).items()}
 SCHEMA_VERSION = 2

@@ -21,6 +21,7 @@ TICKERS = Asset(name="tickers", uri="bellwether://clean/tickers", group="bellwet
 EQUITIES_LIVE = Asset(name="equities_live", uri="bellwether://live/equities_live", group="bellwether")
 OPTIONS_LIVE = Asset(name="options_live", uri="bellwether://live/options_live", group="bellwether")
 INDICES_LIVE = Asset(name="indices_live", uri="bellwether://live/indices_live", group="bellwether")
+NEWS_LIVE = Asset(name="news_live", uri="bellwether://live/news_live", group="bellwether")
 MINUTES = Asset(name="minutes", uri="bellwether://gold/minutes", group="bellwether")
 CHAIN = Asset(name="chain", uri="bellwether://gold/chain", group="bellwether")
 SESSION_READY = Asset(name="session_ready", uri="bellwether://session_ready", group="bellwether")

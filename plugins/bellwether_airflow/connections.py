@@ -52,8 +52,8 @@ def stream(dataset: str) -> "Endpoint":
     return PolygonHook().get_stream(dataset)
 
 
-def feed_time() -> "FeedTime":
-    """Return the time of the streams of `polygon_default`: this machine's, or a simulator's.
+def feed_time(dataset: str | None = None) -> "FeedTime":
+    """Return the time of the streams of `polygon_default`, or of one dataset: this machine's, or a simulator's.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def feed_time() -> "FeedTime":
     """
     from bellwether_airflow.hooks.polygon import PolygonHook  # noqa: PLC0415 - loads the vendor's client
 
-    return PolygonHook().get_feed_time()
+    return PolygonHook().get_feed_time(dataset)
 
 
 def lake() -> "Lake":

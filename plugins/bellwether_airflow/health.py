@@ -13,7 +13,7 @@ import pendulum
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from bellwether.config import Config
-from bellwether.due import LOOKED_AT
+from bellwether.due import LOOKED_AT, LOOKED_BACK
 from bellwether.logging import get_logger
 from bellwether_airflow import connections
 from bellwether_airflow.announcing import announce
@@ -26,7 +26,7 @@ log = get_logger(__name__)
 
 _FORM = {
     "sessions": Param(
-        20,
+        LOOKED_BACK,
         type="integer",
         minimum=1,
         maximum=2000,
@@ -68,12 +68,13 @@ def health_check(dag_id: str, doc_md: str) -> DAG:
 def look() -> list[str]:
     """Write the summary and the dataset; return the sessions to announce."""
     from bellwether.monitoring.health import as_markdown, look_back, publish_health
+    from bellwether.monitoring.workers import workers
 
     context = get_current_context()
     refuse_unknown_params(context, _FORM)
     lake, config = connections.lake(), Config.load()
     health = look_back(lake, config, session_of(context["dag_run"]), context["params"]["sessions"])
-    summary = as_markdown(health)
+    summary = as_markdown(health, workers(lake, config.settings.streaming))
     log.info(summary)
     context["ti"].xcom_push("summary", summary)
     publish_health(lake, config, health, run_id=context["run_id"])

@@ -51,7 +51,7 @@ class MarketOpenSensor(BaseSensorOperator):
     def _look(self, context: "Context", *, has_waited: bool) -> None:
         from bellwether.streaming.waits import wait_of
 
-        config, feed = Config.load(), connections.feed_time()
+        config, feed = Config.load(), connections.feed_time(self.dataset)
         try:
             wait = wait_of(connections.lake(), config, self.dataset, session_of(context["dag_run"]), feed)
         except NotBroadcast as error:

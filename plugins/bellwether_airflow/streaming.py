@@ -1,6 +1,6 @@
 """The DAG that streams a session, a group of tasks for each dataset.
 
-    wait -> stream -> compact
+    wait -> stream -> compact -> reconcile, of news wait -> poll -> compact
 
 `stream` is one process that records until the evening. Whatever ends it before, it ends with everything on disk, and
 its next try goes on from the files: they are the truth, and nothing about a stream is kept in Airflow. XCom carries
@@ -18,30 +18,33 @@ from typing import TYPE_CHECKING, Final
 
 import pendulum
 from airflow.sdk import DAG, TaskGroup, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from bellwether.config import Config
 from bellwether.due import STREAMED
 from bellwether.errors import StreamError, StreamRefused
+from bellwether.lifeline import die_with_parent
 from bellwether.logging import get_logger
 from bellwether_airflow import connections
-from bellwether_airflow.assets import EQUITIES_LIVE, INDICES_LIVE, OPTIONS_LIVE
-from bellwether_airflow.lifeline import die_with_supervisor
-from bellwether_airflow.notifiers.alert import Alert, tell
+from bellwether_airflow.assets import EQUITIES_LIVE, INDICES_LIVE, NEWS_LIVE, OPTIONS_LIVE
+from bellwether_airflow.intraday import intraday
+from bellwether_airflow.news_polling import NEWS, poll
+from bellwether_airflow.notifiers.alert import Alert
+from bellwether_airflow.reconciling import reconcile
 from bellwether_airflow.retry import BellwetherRetryPolicy
 from bellwether_airflow.runs import TASK_DEFAULTS, emit, session_of
 from bellwether_airflow.sensors import MarketOpenSensor
+from bellwether_airflow.stalls import warn_of_stall
 from bellwether_airflow.timetables import SessionTimetable
 
 if TYPE_CHECKING:
-    from bellwether.streaming.assignment import Assignment
     from bellwether.streaming.feedtime import FeedTime
     from bellwether.streaming.lease import Heartbeat
     from bellwether.streaming.recorder import Recorder
 
 log = get_logger(__name__)
 
-_ASSETS: Final = {"equities": EQUITIES_LIVE, "options": OPTIONS_LIVE, "indices": INDICES_LIVE}
+_ASSETS: Final = {"equities": EQUITIES_LIVE, "options": OPTIONS_LIVE, "indices": INDICES_LIVE, NEWS: NEWS_LIVE}
 
 # Restarts, deploys, outages of Airflow and kills all use up a try, over sixteen hours.
 _RETRIES = 40
@@ -72,8 +75,14 @@ def session_stream(dag_id: str, doc_md: str) -> DAG:
         for dataset, asset in _ASSETS.items():
             with TaskGroup(dataset):
                 waited = MarketOpenSensor(task_id="wait", dataset=dataset)
-                streamed = stream(dataset)
-                waited >> streamed >> compact.override(outlets=[asset])(dataset)
+                streamed = poll() if dataset == NEWS else stream(dataset)
+                compacted = compact.override(outlets=[asset])(dataset)
+                waited >> streamed >> compacted
+                # What news had, its daily pull takes over.
+                if dataset != NEWS:
+                    compacted >> reconcile(dataset)
+        with TaskGroup("gold"):
+            dag.get_task("equities.wait") >> intraday()
     return dag
 
 
@@ -88,10 +97,12 @@ def stream(dataset: str) -> dict[str, int]:
     """Record until the session's end; return how much."""
     from bellwether.streaming.assignment import whole_session
     from bellwether.streaming.batches import Writer
+    from bellwether.streaming.heartbeats import Teller
+    from bellwether.streaming.pulse import Pulse
     from bellwether.streaming.recorder import Recorder
     from bellwether.streaming.symbols import symbols_of
 
-    die_with_supervisor()
+    die_with_parent()
     context = get_current_context()
     lake, config, feed = connections.lake(), Config.load(), connections.feed_time()
     assignment = whole_session(dataset, session_of(context["dag_run"]))
@@ -100,15 +111,24 @@ def stream(dataset: str) -> dict[str, int]:
     if not symbols:
         msg = f"{dataset} of {assignment.session}: there is nobody to listen to"
         raise AirflowSkipException(msg)
+    writer, settings = Writer(context["run_id"], context["ti"].try_number, os.getpid()), config.settings.streaming
+    teller = Teller(
+        lake,
+        assignment,
+        writer,
+        Pulse(assignment.start, settings),
+        on_due=_log,
+        on_stall=lambda beat: warn_of_stall(dataset, assignment.session, beat, config, context["dag"].dag_id),
+    )
     recorder = Recorder(
         lake,
         assignment,
-        Writer(context["run_id"], context["ti"].try_number, os.getpid()),
+        writer,
         connections.stream(dataset),
         symbols=symbols,
-        settings=config.settings.streaming,
+        settings=settings,
         feed=feed,
-        acknowledge=_Teller(assignment, context["dag"].dag_id),
+        acknowledge=teller,
     )
     try:
         last = asyncio.run(_record(recorder, feed, known))
@@ -116,7 +136,10 @@ def stream(dataset: str) -> dict[str, int]:
         if config.source(dataset).required:
             raise
         raise AirflowSkipException(str(error)) from error
-    _log(last)
+    teller.tell(last)
+    if recorder.stop_request is not None and last.state != "ended":
+        msg = f"told to stop by {recorder.stop_request.by}, with everything on disk; clear this task to go on"
+        raise AirflowFailException(msg)
     if last.state != "ended":
         msg = f"told to stop at {last.at_utc:%H:%M:%S} UTC, with everything on disk; the next try goes on"
         raise StreamError(msg)
@@ -127,11 +150,11 @@ def stream(dataset: str) -> dict[str, int]:
 @task(trigger_rule="none_failed")
 def compact(dataset: str) -> dict[str, int]:
     """Make one partition of what was recorded; skip when another run has made the same."""
-    from bellwether.streaming.live import publish_live
+    from bellwether.streaming.bookkeeping import publish_streamed
 
     context = get_current_context()
     session = session_of(context["dag_run"])
-    published = publish_live(connections.lake(), Config.load(), dataset, session, run_id=context["run_id"])
+    published = publish_streamed(connections.lake(), Config.load(), dataset, session, run_id=context["run_id"])
     if published is None:
         msg = f"nothing of {dataset} was recorded in {session}"
         raise AirflowSkipException(msg)
@@ -155,35 +178,6 @@ async def _record(recorder: "Recorder", feed: "FeedTime", known: Callable[[], Se
         following.cancel()
         with suppress(asyncio.CancelledError):
             await following
-
-
-class _Teller:
-    """Tells the log of a heartbeat now and then, and people of one that has stalled."""
-
-    def __init__(self, assignment: "Assignment", dag_id: str) -> None:
-        from bellwether.streaming.pulse import Pulse
-
-        self._assignment = assignment
-        self._dag_id = dag_id
-        self._pulse = Pulse(assignment.start)
-
-    def __call__(self, heartbeat: "Heartbeat") -> None:
-        told = self._pulse.take(heartbeat)
-        if told.is_due:
-            _log(heartbeat)
-        if told.has_stalled:
-            self._warn(heartbeat)
-
-    def _warn(self, heartbeat: "Heartbeat") -> None:
-        from bellwether.monitoring.alerts import compose_stall
-        from bellwether.streaming.pulse import STALLED_AFTER_MIN
-
-        what, session = self._assignment.dataset, self._assignment.session
-        message = compose_stall(what, session, heartbeat.state, heartbeat.covered_utc, STALLED_AFTER_MIN)
-        try:
-            tell(message, self._dag_id)
-        except Exception:  # a message that is not delivered must not end the recording
-            log.exception("the alert could not be sent")
 
 
 def _log(heartbeat: "Heartbeat") -> None:

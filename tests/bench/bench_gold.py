@@ -43,7 +43,7 @@ _TIMES_REFERENCE, _MOST_SHARE, _MOST_S, _MOST_MB = 40.0, 0.35, 30.0, 2_000.0
 def run() -> list[BenchRow]:
     """Publish the inputs, then build from them in processes of their own."""
     with tempfile.TemporaryDirectory() as folder:
-        prints = apart(_publish_inputs, folder)
+        prints = apart(publish_inputs, folder)
         whole_s, peak_mb = apart(_consolidate_s, folder), apart(_consolidate_peak_mb, folder)
         chain_s = apart(_chain_s, folder)
         engine_s, reference_s = apart(_engine_s, folder), apart(_reference_s, folder)
@@ -58,7 +58,8 @@ def run() -> list[BenchRow]:
     ]
 
 
-def _publish_inputs(folder: str) -> float:
+def publish_inputs(folder: str) -> float:
+    """Publish the session's equity, option prints and rates; return how many prints there are."""
     lake, config = Lake.open(Path(folder), simulated=True), _config()
     draw = np.random.default_rng(7)
     open_ms = int(get_calendar().hours(SESSION).open.timestamp()) * 1000

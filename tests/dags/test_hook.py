@@ -162,6 +162,8 @@ class TestConnection:
         assert PolygonHook().get_stream("options") == Endpoint("wss://delayed.polygon.io/options", KEY)
         behind = datetime.now(UTC) - PolygonHook().get_feed_time().now()
         assert timedelta(minutes=14, seconds=59) < behind < timedelta(minutes=15, seconds=1)
+        # They are asked for, and asking is not behind.
+        assert abs(datetime.now(UTC) - PolygonHook().get_feed_time("news").now()) < timedelta(seconds=1)
 
     def test_streams_that_are_neither_are_refused(self, connect: Connect) -> None:
         connect(password=KEY, extra={"feed": "late"})

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.clock import SimulatedClock
+from bellwether.config import Config
 from bellwether.errors import NotBroadcast, StreamError, StreamRefused
 from bellwether.lake import Lake, read
 from bellwether.monitoring.alerts import Message
@@ -25,16 +27,20 @@ from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import PLANS
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
 from bellwether.streaming.batches import Batches
+from bellwether.streaming.bookkeeping import publish_streamed
 from bellwether.streaming.client import Endpoint
 from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.gaps import GapLog
-from bellwether.streaming.lease import Heartbeat
-from bellwether_airflow import connections, sensors, streaming
+from bellwether.streaming.lease import Heartbeat, StopRequest
+from bellwether_airflow import connections, reconciling, sensors, stalls, streaming
 from bellwether_airflow.sensors import MarketOpenSensor
+from tests.builders import bars, publish_bars
 from tests.dags.support import KEY, SESSION, UNIVERSE, events, states
+from tests.recordings import record as record_bars
 
 DATASETS = ("equities", "options", "indices")
-STEPS = ("wait", "stream", "compact")
+POLLED = "news"
+STEPS = ("wait", "stream", "compact", "reconcile")
 HALF_DAY = date(2025, 7, 3)
 AT = get_calendar().hours(SESSION).post_close - timedelta(minutes=10)
 Run = Callable[..., Any]
@@ -43,13 +49,15 @@ Run = Callable[..., Any]
 # --- the graph
 
 
-def test_of_each_dataset_it_waits_records_and_compacts_and_emits_what_it_had(dags: dict[str, Any]) -> None:
+def test_of_each_dataset_it_waits_records_compacts_and_reconciles_and_emits_what_it_had(dags: dict[str, Any]) -> None:
     dag = dags["session_stream"]
-    for dataset in DATASETS:
-        wait, stream, compact = (dag.get_task(f"{dataset}.{step}") for step in ("wait", "stream", "compact"))
-        assert (wait.downstream_task_ids, stream.downstream_task_ids) == ({stream.task_id}, {compact.task_id})
-        assert [asset.name for asset in compact.outlets] == [f"{dataset}_live"]
-    assert len(dag.tasks) == 9
+    for dataset in (*DATASETS, POLLED):
+        names = ("wait", "poll", "compact") if dataset == POLLED else STEPS
+        steps = [dag.get_task(f"{dataset}.{step}") for step in names]
+        for step, following in pairwise(steps):
+            assert step.downstream_task_ids - {"gold.intraday"} == {following.task_id}
+        assert [asset.name for asset in steps[2].outlets] == [f"{dataset}_live"]
+    assert len(dag.tasks) == len(DATASETS) * len(STEPS) + 3 + 1
 
 
 def test_a_run_begins_ten_minutes_before_extended_hours_on_half_days_too(dags: dict[str, Any]) -> None:
@@ -83,7 +91,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     def at(dataset: str, session: date, now: datetime, speed: float = 1, *, resumed: bool = False) -> None:
         monkeypatch.setattr(sensors, "_clock", SimulatedClock(now, speed=0))
         feed = FeedTime(SimulatedClock(now, speed=0), speed=speed)
-        monkeypatch.setattr(connections, "feed_time", lambda: feed)
+        monkeypatch.setattr(connections, "feed_time", lambda *_: feed)
         sensor = MarketOpenSensor(task_id="wait", dataset=dataset)
         context: Any = {"dag_run": SimpleNamespace(partition_key=str(session))}
         if resumed:
@@ -141,6 +149,7 @@ class Told:
     """Stands for a recorder: it does as its class is told."""
 
     outcome: "BaseException | str" = "ended"
+    stop_request: StopRequest | None = None
 
     def __init__(self, *_: object, acknowledge: Callable[[Heartbeat], object], **__: object) -> None:
         self.acknowledge = acknowledge
@@ -179,6 +188,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any
     monkeypatch.setattr(connections, "feed_time", FeedTime)
     monkeypatch.setattr(connections, "stream", lambda _dataset: Endpoint("ws://127.0.0.1:9", "k"))
     monkeypatch.setattr("bellwether.streaming.recorder.Recorder", Told)
+    monkeypatch.setattr(Told, "stop_request", None)
 
     def run(dataset: str, outcome: BaseException | str) -> Any:
         monkeypatch.setattr(Told, "outcome", outcome)
@@ -201,6 +211,21 @@ def test_a_recording_that_came_to_its_end_hands_over_counts(record: Callable[...
 def test_a_stream_that_is_told_to_stop_has_the_recorder_do_so_and_is_tried_again(record: Callable[..., Any]) -> None:
     with pytest.raises(StreamError, match=r"told to stop at .* the next try goes on"):
         record("equities", "stopped")
+
+
+def test_a_stream_that_somebody_stopped_by_way_of_the_lake_fails_and_is_not_tried_again(
+    record: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Told, "stop_request", StopRequest(by="ada on desk", asked_utc=AT))
+    with pytest.raises(AirflowFailException, match=r"told to stop by ada on desk, .* clear this task to go on"):
+        record("equities", "stopped")
+
+
+def test_one_that_came_to_its_end_all_the_same_has_succeeded(
+    record: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Told, "stop_request", StopRequest(by="ada on desk", asked_utc=AT))
+    assert record("equities", "ended")["rows"] == 20
 
 
 def test_a_plan_without_such_a_stream_is_no_failure_where_it_is_not_required(record: Callable[..., Any]) -> None:
@@ -226,7 +251,7 @@ def test_people_are_told_of_a_stream_that_stalled_and_it_goes_on_whether_that_wo
         if error:
             raise error
 
-    monkeypatch.setattr(streaming, "tell", tell)
+    monkeypatch.setattr(stalls, "tell", tell)
     assert record("equities", "ended")["rows"] == 20
     assert told == ["equities_live 2025-07-01: stalled"]
 
@@ -252,6 +277,8 @@ def test_a_run_records_what_is_broadcast_until_the_end_and_publishes_it(
         simulator.feed.wait_subscribed(*(f"AM.{ticker}" for ticker in UNIVERSE))
         simulator.feed.advance(AT + timedelta(minutes=27))
 
+    # The daily pull may come before the stream is over.
+    publish_bars(Lake.open(lake_root, simulated=True), [*UNIVERSE[1:], "NEVER"], SESSION)
     with ThreadPoolExecutor(1) as feed:
         feed.submit(go_on)
         run = run_session(dags["session_stream"].partial_subset("equities"), KEY)
@@ -267,3 +294,36 @@ def test_a_run_records_what_is_broadcast_until_the_end_and_publishes_it(
     # It began long after the session did.
     assert [gap.cause for gap in GapLog(lake, "equities", SESSION, "test").read()] == ["late_start"]
     assert lake.manifest("equities_live", SESSION).blocking == []
+    told = read("heartbeats", KEY, KEY, root=lake_root).to_pylist()
+    assert ("equities", "ended") in {(beat["dataset"], beat["state"]) for beat in told}
+    assert [row["cause"] for row in read("gaps", KEY, KEY, root=lake_root).to_pylist()] == ["late_start"]
+    differences = read("reconciliation", KEY, KEY, root=lake_root)
+    assert set(differences["ticker"].to_pylist()) == {*UNIVERSE[1:], "NEVER"}
+    [ti] = [ti for ti in run.get_task_instances() if ti.task_id == "equities.reconcile"]
+    totals = ti.xcom_pull(task_ids=ti.task_id)
+    assert totals["missing"] + totals["extra"] + totals["changed"] == len(differences)
+
+
+def test_until_the_daily_pull_is_published_the_comparison_is_deferred_for_twenty_hours_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, end = Lake.open(tmp_path, simulated=True), get_calendar().hours(SESSION).post_close + timedelta(minutes=16)
+    monkeypatch.setattr(connections, "lake", lambda: lake)
+    context: dict[str, Any] = {"dag_run": SimpleNamespace(partition_key=KEY, conf={}), "run_id": "run"}
+    monkeypatch.setattr(reconciling, "get_current_context", lambda: context)
+
+    def look(now: datetime) -> Any:
+        monkeypatch.setattr(connections, "feed_time", lambda: FeedTime(SimulatedClock(now, speed=0)))
+        return reconciling.reconcile.function("equities")
+
+    with pytest.raises(AirflowSkipException, match="nothing of equities was recorded in 2025-07-01"):
+        look(end)
+    record_bars(lake, bars("AAPL"), end, dataset="equities", session=SESSION)
+    publish_streamed(lake, Config.load(), "equities", SESSION, run_id="run")
+    hours = get_calendar().hours(SESSION)
+    assert look(hours.close).length == timedelta(hours=4, minutes=15)  # until they are due
+    assert look(end + timedelta(hours=19)).length == timedelta(minutes=10)
+    with pytest.raises(AirflowSkipException, match="nobody published equities of 2025-07-01 within 20 hours"):
+        look(end + timedelta(hours=20))
+    publish_bars(lake, ["AAPL"], SESSION)
+    assert look(end)["minutes"] == 5

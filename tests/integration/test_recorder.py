@@ -1,5 +1,7 @@
 """The recorder against the feed simulator: whatever breaks, what was broadcast is recorded, or in a gap.
 
+Every fault of the simulator's has its test: what it costs, what is recorded of it, and what people are told.
+
 Simulated time is driven; nothing sleeps but the recorder's own ticks.
 """
 
@@ -41,6 +43,7 @@ from bellwether.streaming.compact import compact, compact_rows
 from bellwether.streaming.feedtime import FeedTime, from_ms
 from bellwether.streaming.gaps import Gap, GapLog
 from bellwether.streaming.lease import Heartbeat
+from bellwether.streaming.pulse import Pulse
 from bellwether.streaming.recorder import Recorder
 
 DAY = date(2024, 7, 3)
@@ -74,6 +77,7 @@ def recorder(
     simulator: RunningSimulator, lake: Lake, *, attempt: int = 1, run: str = "run", **options: Any
 ) -> Recorder:
     asked: Assignment = options.pop("asked", ASSIGNMENT)
+    options.setdefault("acknowledge", operator(options.pop("told", [])))
     return Recorder(
         lake,
         asked,
@@ -84,6 +88,18 @@ def recorder(
         feed=options.pop("feed", None) or FeedTime(simulator.feed, speed=1000, grace_s=0.1),
         **options,
     )
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """Return the messages people get while a recorder runs; it is given to `recorder`."""
+    return []
+
+
+def operator(told: list[str]) -> Callable[[Heartbeat], None]:
+    """Return what makes messages of heartbeats, as the DAG's task does."""
+    pulse = Pulse(START, StreamingSettings())
+    return lambda beat: told.append(beat.state) if pulse.take(beat).has_stalled else None
 
 
 @asynccontextmanager
@@ -263,10 +279,10 @@ def test_what_comes_15_minutes_late_is_recorded_and_missed_by_a_time_that_is_as_
 
 @pytest.mark.parametrize("fault", ended_at("frame"), ids=lambda fault: f"{fault.kind} {fault.code}")
 def test_a_connection_that_ends_while_streaming_is_made_again_and_what_was_missed_is_a_gap(
-    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, fault: Fault
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, told: list[str], fault: Fault
 ) -> None:
     async def work() -> None:
-        async with recording(simulator, lake):
+        async with recording(simulator, lake, told=told):
             await advance(simulator, 5)
             simulator.faults.add(fault)
             await advance(simulator, 12)
@@ -275,7 +291,7 @@ def test_a_connection_that_ends_while_streaming_is_made_again_and_what_was_misse
 
     run(work())
     assert missed(simulator, lake, market)
-    assert causes(lake) == ["dropped" if fault.kind == "abort" else "closed", "stopped"]
+    assert (causes(lake), told) == (["dropped" if fault.kind == "abort" else "closed", "stopped"], [])
     first = gaps(lake)[0]
     assert first.start_utc >= HOURS.open + timedelta(minutes=3)
     assert first.end_utc is not None
@@ -284,67 +300,70 @@ def test_a_connection_that_ends_while_streaming_is_made_again_and_what_was_misse
 
 @pytest.mark.parametrize("point", ["connected", "auth", "authenticated", "subscribe"])
 def test_a_connection_that_ends_before_it_streams_is_made_again_with_all_topics(
-    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, point: str
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, told: list[str], point: str
 ) -> None:
     faults = ended_at(point)
     for nth, fault in enumerate(faults, start=1):
         simulator.faults.add(msgspec.structs.replace(fault, nth=nth))
 
     async def work() -> None:
-        async with recording(simulator, lake):
+        async with recording(simulator, lake, told=told):
             await advance(simulator, 3)
 
     run(work())
     assert not missed(simulator, lake, market)
-    assert len(simulator.requests) == len(faults) + 1
+    assert (len(simulator.requests), told) == (len(faults) + 1, [])
     (gap, _) = gaps(lake)
     assert "; meanwhile " in gap.evidence
 
 
 def test_a_frame_torn_in_the_middle_is_missed_and_in_a_gap(
-    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, told: list[str]
 ) -> None:
     simulator.faults.add(Fault(kind="torn_frame", nth=5))
 
     async def work() -> None:
-        async with recording(simulator, lake):
+        async with recording(simulator, lake, told=told):
             await advance(simulator, 10)
             await reconnected(simulator)
             await advance(simulator, 12)
 
     run(work())
     assert missed(simulator, lake, market)
+    assert (causes(lake), told) == (["dropped", "stopped"], [])
 
 
+@pytest.mark.parametrize("kind", ["duplicate", "reorder", "huge_frame"])
 def test_frames_that_come_twice_late_or_huge_lose_and_double_nothing(
-    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, told: list[str], kind: str
 ) -> None:
-    for nth, kind in enumerate(("duplicate", "reorder", "huge_frame"), start=3):
-        simulator.faults.add(Fault(kind=kind, nth=nth))
+    simulator.faults.add(Fault(kind=kind, nth=3))
 
     async def work() -> None:
-        async with recording(simulator, lake):
+        async with recording(simulator, lake, told=told):
             await advance(simulator, 10)
 
     run(work())
     assert not missed(simulator, lake, market)
-    assert len(recorded(lake)) == len(set(recorded(lake))) + 1  # every arrival is kept
-    assert causes(lake) == ["stopped"]
+    twice = len(recorded(lake)) - len(set(recorded(lake)))
+    assert twice == (1 if kind == "duplicate" else 0)  # every arrival is kept
+    assert bars(compact(lake, "equities", DAY).table) == final(market, simulator.feed.now())
+    assert (causes(lake), told, len(simulator.requests)) == (["stopped"], [], 1)
 
 
 @pytest.mark.parametrize(("kind", "is_lost"), [("garbage", False), ("cut_frame", True)])
 def test_what_cannot_be_read_is_a_gap_with_its_beginning_and_takes_nothing_else_with_it(
-    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, kind: str, *, is_lost: bool
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, told: list[str], kind: str, *, is_lost: bool
 ) -> None:
     simulator.faults.add(Fault(kind=kind, nth=4))
 
     async def work() -> None:
-        async with recording(simulator, lake):
+        async with recording(simulator, lake, told=told):
             await advance(simulator, 10)
 
     run(work())
     assert bool(missed(simulator, lake, market)) == is_lost
-    assert causes(lake) == ["unreadable", "stopped"]
+    assert (causes(lake), told) == (["unreadable", "stopped"], [])
     assert '"ev":"AM"' in gaps(lake)[0].evidence
     assert len(simulator.requests) == 1
 
@@ -364,17 +383,17 @@ async def go_on_until_reconnected(simulator: RunningSimulator, minutes: int) -> 
     ids=lambda fault: f"{fault.kind} {fault.code}",
 )
 def test_a_connection_that_falls_silent_is_replaced(
-    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, fault: Fault
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, told: list[str], fault: Fault
 ) -> None:
     simulator.faults.add(fault)
 
     async def work() -> None:
-        async with recording(simulator, lake):
+        async with recording(simulator, lake, told=told):
             await go_on_until_reconnected(simulator, 5)
 
     run(work())
     assert missed(simulator, lake, market)
-    assert causes(lake) == ["mute", "stopped"]
+    assert (causes(lake), told) == (["mute", "stopped"], [])
 
 
 def test_a_connection_that_is_merely_quiet_is_asked_and_kept(simulator: RunningSimulator, lake: Lake) -> None:
@@ -395,12 +414,12 @@ def test_a_connection_that_is_merely_quiet_is_asked_and_kept(simulator: RunningS
 
 
 def test_a_late_answer_to_the_key_is_waited_for(
-    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, told: list[str]
 ) -> None:
     simulator.faults.add(Fault(kind="late_auth", pause_s=10))
 
     async def work() -> None:
-        it = recorder(simulator, lake)
+        it = recorder(simulator, lake, told=told)
         recording = asyncio.create_task(it.run())
         await asyncio.to_thread(simulator.feed.wait_until, bool)
         await advance(simulator, 1)
@@ -411,17 +430,27 @@ def test_a_late_answer_to_the_key_is_waited_for(
 
     run(work())
     missed(simulator, lake, market)
-    assert causes(lake)[0] == "late_start"
+    assert (causes(lake), told, len(simulator.requests)) == (["late_start", "stopped"], [], 1)
     assert recorded(lake)
 
 
+@pytest.mark.parametrize(
+    ("fault", "evidence"),
+    [
+        (Fault(kind="mute", at="subscribe"), "2 topics not acknowledged, AM.AAPL first within 15 s"),
+        (Fault(kind="mute", at="auth"), "2 topics not acknowledged, AM.AAPL first within 15 s"),
+        (Fault(kind="stall", at="connected", pause_s=3600), "2 topics not acknowledged, AM.AAPL first within 15 s"),
+        (Fault(kind="late_auth", pause_s=3600), "2 topics not acknowledged, AM.AAPL first within 15 s"),
+    ],
+    ids=lambda fault: f"{fault.kind} {fault.at}" if isinstance(fault, Fault) else "",
+)
 def test_topics_that_are_not_acknowledged_in_time_are_asked_for_on_another_connection(
-    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, told: list[str], fault: Fault, evidence: str
 ) -> None:
-    simulator.faults.add(Fault(kind="mute", at="subscribe"))
+    simulator.faults.add(fault)
 
     async def work() -> None:
-        recording = asyncio.create_task((it := recorder(simulator, lake)).run())
+        recording = asyncio.create_task((it := recorder(simulator, lake, told=told)).run())
         await asyncio.to_thread(simulator.feed.wait_until, bool)
         await go_on_until_reconnected(simulator, 0)
         it.stop()
@@ -430,8 +459,8 @@ def test_topics_that_are_not_acknowledged_in_time_are_asked_for_on_another_conne
     run(work())
     missed(simulator, lake, market)
     assert recorded(lake)
-    assert causes(lake) == ["unanswered", "stopped"]
-    assert gaps(lake)[0].evidence == "2 topics not acknowledged, AM.AAPL first within 15 s"
+    assert (causes(lake), told) == (["unanswered", "stopped"], [])
+    assert gaps(lake)[0].evidence == evidence
 
 
 @pytest.mark.parametrize("index_values", [False, True])
@@ -477,21 +506,67 @@ def test_a_refused_key_or_plan_ends_the_recording_at_once(market: GeneratedMarke
         assert gaps(lake)[0].lasts
 
 
-def test_one_connection_too_many_is_waited_out_without_a_storm(
+def test_a_key_that_is_refused_in_mid_session_ends_the_recording_at_once_with_what_had_come(
     simulator: RunningSimulator, lake: Lake, market: GeneratedMarket
 ) -> None:
-    simulator.faults.add(Fault(kind="max_connections", count=2))
+    simulator.faults.add(Fault(kind="auth_failed", nth=2))
 
     async def work() -> None:
-        async with recording(simulator, lake):
+        recording = asyncio.create_task(recorder(simulator, lake).run())
+        await subscribed(simulator)
+        await advance(simulator, 5)
+        simulator.faults.add(Fault(kind="abort"))
+        await advance(simulator, 8)
+        with pytest.raises(StreamRefused, match="refuses the key"):
+            await recording
+
+    run(work())
+    assert missed(simulator, lake, market)
+    assert recorded(lake)
+    assert len(simulator.requests) == 2
+    assert causes(lake) == ["dropped"]
+    assert gaps(lake)[0].lasts
+
+
+def test_of_a_feed_that_is_out_of_reach_for_a_quarter_of_an_hour_people_are_told_once(
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, told: list[str]
+) -> None:
+    async def work() -> None:
+        async with recording(simulator, lake, told=told):
+            await advance(simulator, 5)
+            simulator.faults.add(Fault(kind="close", at="connected", count=None))
+            simulator.faults.add(Fault(kind="abort"))
+            await advance(simulator, 14)
+            assert not told
+            await advance(simulator, 25)
+            await until(lambda: bool(told))
+            await advance(simulator, 45)
+            simulator.faults.clear()
+            await reconnected(simulator)
+            await advance(simulator, 50)
+
+    run(work())
+    assert missed(simulator, lake, market)
+    assert told == ["connecting"]
+    assert causes(lake) == ["dropped", "stopped"]
+
+
+@pytest.mark.parametrize("point", ["authenticated", "subscribe"])
+def test_one_connection_too_many_is_waited_out_without_a_storm(
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, told: list[str], point: str
+) -> None:
+    simulator.faults.add(Fault(kind="max_connections", at=point, count=2))
+
+    async def work() -> None:
+        async with recording(simulator, lake, told=told):
             await until(lambda: len(simulator.requests) >= 3)
             await reconnected(simulator)
             await advance(simulator, 5)
 
     run(work())
     assert not missed(simulator, lake, market)
-    assert causes(lake) == ["max_connections", "stopped"]
-    assert len(simulator.requests) < 6
+    assert (causes(lake), told) == (["max_connections", "stopped"], [])
+    assert len(simulator.requests) == 3
 
 
 def test_a_recorder_that_was_killed_is_gone_on_from_where_its_files_end(
@@ -599,14 +674,16 @@ def test_the_command_records_a_session_to_its_end_and_says_what_it_missed(
 ) -> None:
     clock = SimulatedClock(HOURS.pre_open - timedelta(minutes=5), speed=0)
     feed = FeedConfig(script=SCRIPT, paced_by_readers=True)
-    arguments = ["record", "--session", str(DAY), "--lake", str(tmp_path / "lake"), "--url"]
+    arguments = ["stream", "--session", str(DAY), "--lake", str(tmp_path / "lake"), "--url"]
     with running(SimulatorConfig(market, clock=clock, plan=PLANS["realtime"], feed=feed)) as simulator:
         assert main([*arguments, simulator.url]) == 0
         lake = Lake.open(tmp_path / "lake")
         assert not missed(simulator, lake, market, whole_session("equities", DAY))
         assert "equities 2024-07-03: ended, " in capsys.readouterr().err
         assert main([*arguments, simulator.url]) == 2
-        assert "next session begins at 2024-07-05 04:00" in " ".join(capsys.readouterr().err.split())
+        assert "the next open is that of session 2024-07-05, 2024-07-05 04:00 New York" in " ".join(
+            capsys.readouterr().err.split()
+        )
 
 
 def test_what_the_inbox_has_no_room_for_is_a_gap(
@@ -627,31 +704,72 @@ def test_what_the_inbox_has_no_room_for_is_a_gap(
     assert causes(lake) == ["overflow", "stopped"]
 
 
-def test_a_full_disk_loses_nothing_once_there_is_room_again(
-    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[Heartbeat] = []
-    left = [3]
-    write = LocalStorage.write
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Event:
+    """Return the room on the disk: while it is not set, nothing can be written."""
+    room, write = Event(), LocalStorage.write
+    room.set()
 
     def refusing(self: LocalStorage, key: PurePosixPath, content: bytes) -> None:
-        if left[0]:
-            left[0] -= 1
+        if not room.is_set():
             msg = "the disk is full"
             raise LakeError(msg)
         write(self, key, content)
 
+    monkeypatch.setattr(LocalStorage, "write", refusing)
+    return room
+
+
+async def go_on_until_told(simulator: RunningSimulator, told: list[str]) -> None:
+    for minutes in range(6, 60):
+        await advance(simulator, minutes)
+        await asyncio.sleep(0.01)
+        if told:
+            return
+
+
+def test_a_disk_that_is_full_in_mid_session_loses_nothing_and_is_told_of_once(
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket, told: list[str], disk: Event
+) -> None:
     async def work() -> None:
-        async with recording(simulator, lake, acknowledge=told.append):
-            monkeypatch.setattr(LocalStorage, "write", refusing)
-            for minutes in range(2, 20):
-                await advance(simulator, minutes)
-                await asyncio.sleep(0.06)
+        async with recording(simulator, lake, told=told):
+            await advance(simulator, 5)
+            disk.clear()
+            await go_on_until_told(simulator, told)
+            disk.set()
+            await advance(simulator, 70)
+            await until(lambda: set(recorded(lake)) == set(broadcast(market, simulator.feed.now())))
 
     run(work())
     assert not missed(simulator, lake, market)
-    assert any("the disk is full" in each.state for each in told)
-    assert told[-1].state == "listening"
+    assert told == ["cannot write: the disk is full"]
+    assert causes(lake) == ["stopped"]
+    assert bars(compact(lake, "equities", DAY).table) == final(market, simulator.feed.now())
+    assert not list(Path(lake.root).rglob(".*"))
+
+
+def test_what_comes_while_the_disk_is_full_waits_within_bounds_and_the_rest_is_a_gap(
+    simulator: RunningSimulator,
+    lake: Lake,
+    market: GeneratedMarket,
+    disk: Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bellwether.streaming.recorder._MOST_WAITING_BYTES", 4000)
+
+    async def work() -> None:
+        async with recording(simulator, lake):
+            await advance(simulator, 5)
+            await until(lambda: len(recorded(lake)) >= 8)
+            disk.clear()
+            await advance(simulator, 40)
+            disk.set()
+            await advance(simulator, 45)
+
+    run(work())
+    assert missed(simulator, lake, market)
+    assert causes(lake) == ["overflow", "stopped"]
+    assert len(recorded(lake)) > 16
 
 
 def test_symbols_join_without_a_new_connection_and_what_they_missed_is_a_gap_of_theirs(

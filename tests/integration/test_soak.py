@@ -77,6 +77,12 @@ from tests.soak import steps
 
 steps.announce = lambda scene, session: None
 """
+# A recorder that goes on where it was and says nothing of what it missed.
+SILENT = """
+from bellwether.streaming.book import Book
+
+Book._open = lambda *_: None
+"""
 
 
 Soak = Callable[..., tuple[int, dict[str, Any]]]
@@ -106,7 +112,7 @@ def soak() -> Iterator[Soak]:
 
 
 def test_nothing_is_lost_doubled_or_left_behind_by_kills_and_by_two_publishers(soak: Soak) -> None:
-    code, figures = soak("--kills", "25", "--rounds", "6", "--sessions", "2")
+    code, figures = soak("--kills", "25", "--rounds", "6", "--sessions", "2", "--recorder-kills", "0")
     assert figures["found"] == {}, figures["errors"]
     assert code == 0
     assert sum(figures["kills"].values()) >= 25
@@ -115,13 +121,29 @@ def test_nothing_is_lost_doubled_or_left_behind_by_kills_and_by_two_publishers(s
     assert min(figures["reads"].values()) > 0
 
 
+def test_recorders_that_are_killed_or_told_to_stop_lose_and_double_nothing(soak: Soak) -> None:
+    code, figures = soak("--kills", "0", "--rounds", "0", "--sessions", "1", "--recorder-kills", "5")
+    assert figures["found"] == {}, figures["errors"]
+    assert code == 0
+    assert sum(figures["recorder_kills"].values()) >= 5
+    assert figures["heard"]["in files"] > figures["heard"]["in gaps"]
+    assert figures["gaps"]
+
+
 @pytest.mark.parametrize(
-    ("defect", "kills", "found"),
-    [(IN_PLACE, "9", "half partitions"), (FORGETFUL, "0", "triggers lost")],
-    ids=["in place", "forgetful"],
+    ("defect", "kills", "recorder_kills", "found"),
+    [
+        (IN_PLACE, "9", "0", "half partitions"),
+        (FORGETFUL, "1", "0", "triggers lost"),
+        (SILENT, "0", "3", "rows lost"),
+    ],
+    ids=["in place", "forgetful", "silent"],
 )
-def test_a_planted_defect_is_found_and_fails_the_soak(soak: Soak, defect: str, kills: str, found: str) -> None:
-    code, figures = soak("--kills", kills, "--rounds", "0", "--sessions", "1", defect=defect)
+def test_a_planted_defect_is_found_and_fails_the_soak(
+    soak: Soak, defect: str, kills: str, recorder_kills: str, found: str
+) -> None:
+    options = ("--kills", kills, "--rounds", "0", "--sessions", "1", "--recorder-kills", recorder_kills)
+    code, figures = soak(*options, defect=defect)
     assert figures["found"][found] > 0, figures
     assert code == 1
 

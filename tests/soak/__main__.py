@@ -1,4 +1,4 @@
-"""`make soak`: kill the pipeline's processes a thousand times, let publishers race, and count what is broken.
+"""`make soak`: kill the pipeline's processes and recorders at random, let publishers race, count what is broken.
 
 Bounded in kills, rounds and minutes; ends with 1 when an invariant is broken or the time was too short.
 """
@@ -28,6 +28,7 @@ from tests.soak.children import Child, ask
 from tests.soak.kills import STEPS, KillRounds
 from tests.soak.publishers import PublisherRounds, command
 from tests.soak.reader import read_until
+from tests.soak.recorders import RecorderRounds
 from tests.soak.scene import Scene, set_up
 from tests.soak.tally import BrokenError, Tally
 
@@ -37,6 +38,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--kills", type=int, default=1000, help="SIGKILLs (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=500, help="rounds of two publishers (default %(default)s)")
+    parser.add_argument("--recorder-kills", type=int, default=50, help="recorders ended (default %(default)s)")
     parser.add_argument("--sessions", type=int, default=4, help="sessions played with (default %(default)s)")
     parser.add_argument("--minutes", type=float, default=20.0, help="begin nothing after that (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of all that is drawn (default %(default)s)")
@@ -48,6 +50,7 @@ def main(arguments: list[str]) -> int:
         _play(scene, tally, args, started_s + 60 * args.minutes)
     seconds = time.monotonic() - started_s
     is_whole = tally.kills.total() >= args.kills and tally.rounds >= args.rounds
+    is_whole &= tally.recorder_kills.total() >= args.recorder_kills
     if args.json:
         sys.stdout.write(msgspec.json.encode({**vars(tally), "seconds": round(seconds, 1)}).decode() + "\n")
     else:
@@ -59,20 +62,28 @@ def _play(scene: Scene, tally: Tally, args: argparse.Namespace, until_s: float) 
     def is_time_up() -> bool:
         return time.monotonic() > until_s
 
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    # Drawn when something is over and not by a thread: this process forks.
+    with suppress(BrokenError), Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
+        on_progress = partial(_draw, bar, bar.add_task("recorders", total=args.recorder_kills))
+        RecorderRounds(scene, tally, args.seed).play(args.recorder_kills, is_time_up, on_progress)
+        if not (args.kills or args.rounds):
+            return
+        mixes = _capture_undisturbed(scene)
+        with _reading(scene, mixes, tally):
+            for kind, name, wanted in ((KillRounds, "kills", args.kills), (PublisherRounds, "publishers", args.rounds)):
+                on_progress = partial(_draw, bar, bar.add_task(name, total=wanted))
+                kind(scene, mixes, tally, args.seed).play(wanted, is_time_up, on_progress)
+
+
+def _capture_undisturbed(scene: Scene) -> dict:
+    """Return the mix behind every revision that kills may leave, by session."""
     first, last = scene.sessions[0], scene.sessions[-1]
     for seed, url in scene.urls.items():
         if ask(lambda seed=seed, url=url: bellwether(command(scene.undisturbed(seed), first, last, url))):
             msg = "the undisturbed capture failed"
             raise RuntimeError(msg)
-    mixes = {session: ask(lambda session=session: scene.revisions(session)) for session in scene.sessions}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    # Drawn when something is over and not by a thread: this process forks.
-    drawn = Progress(*columns, console=Console(stderr=True), auto_refresh=False)
-    with suppress(BrokenError), _reading(scene, mixes, tally), drawn as bar:
-        rounds = ((KillRounds, "kills", args.kills), (PublisherRounds, "two publishers", args.rounds))
-        for kind, name, wanted in rounds:
-            on_progress = partial(_draw, bar, bar.add_task(name, total=wanted))
-            kind(scene, mixes, tally, args.seed).play(wanted, is_time_up, on_progress)
+    return {session: ask(lambda session=session: scene.revisions(session)) for session in scene.sessions}
 
 
 def _draw(bar: Progress, task: TaskID, done: int) -> None:
@@ -106,6 +117,12 @@ def _show(tally: Tally, args: argparse.Namespace, seconds: float) -> None:
     table.add_row("runs healed after kills", str(tally.healed), "")
     table.add_row("runs given up", str(tally.given_up), "")
     table.add_row("rounds of two publishers", str(tally.rounds), f">= {args.rounds}")
+    for signal_name, ended in tally.recorder_kills.items():
+        table.add_row(f"recorders ended by {signal_name}", str(ended), "")
+    table.add_row("recorders ended", str(tally.recorder_kills.total()), f">= {args.recorder_kills}")
+    for where, broadcasts in tally.heard.items():
+        table.add_row(f"broadcasts {where}", str(broadcasts), "")
+    table.add_row("gaps", str(tally.gaps.total()), "")
     for reader, reads in tally.reads.items():
         table.add_row(f"reads by {reader}", str(reads), "")
     for violation in checks.VIOLATIONS:

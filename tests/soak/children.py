@@ -62,11 +62,17 @@ class Child:
         os.close(writing)
         self._result = os.fdopen(reading, "rb")
 
-    def finish(self, kill_after_s: float | None = None) -> Outcome:
-        """Wait for the result; SIGKILL the child if it has not come `kill_after_s` after its start."""
+    def finish(self, kill_after_s: float | None = None, signum: signal.Signals = signal.SIGKILL) -> Outcome:
+        """Wait for the result; send the child a signal if it has not come `kill_after_s` after its start.
+
+        What it does upon SIGTERM is its result; SIGKILL follows where there is none.
+        """
         lived_s = time.monotonic() - self._started_s
         left_s = _PATIENCE_S if kill_after_s is None else max(0.0, kill_after_s - lived_s)
-        reported = bool(select.select([self._result], [], [], left_s)[0])
+        reported = self._has_reported(left_s)
+        if not reported and kill_after_s is not None and signum is not signal.SIGKILL:
+            os.kill(self._pid, signum)
+            reported = self._has_reported(_PATIENCE_S)
         if not reported:
             os.kill(self._pid, signal.SIGKILL)
         with self._result:
@@ -82,6 +88,9 @@ class Child:
             return Outcome(None, error, killed=False, seconds=seconds)
         value, error = msgspec.json.decode(content)
         return Outcome(value, error, killed=False, seconds=seconds)
+
+    def _has_reported(self, within_s: float) -> bool:
+        return bool(select.select([self._result], [], [], within_s)[0])
 
 
 def ask(work: Callable[[], Any]) -> Any:

@@ -7,9 +7,9 @@ of each ticker the rows of one market, all of them.
 import itertools
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import msgspec
@@ -17,15 +17,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.calendar import get_calendar
+from bellwether.clock import SimulatedClock
 from bellwether.lake import Lake, read
 from bellwether.lake.revisions import revision_of
+from bellwether.simulator.feed.feed import FeedConfig
+from bellwether.simulator.feed.replay import Script
 from bellwether.simulator.market import GeneratedMarket
+from bellwether.simulator.plans import PLANS
 from bellwether.simulator.server import SimulatorConfig, running
 
 DATASET = "equities"
 UNIVERSE = ("AAPL", "MSFT", "QQQ", "SPY")
 SEEDS = (1, 2, 3)
 """The markets, by their seeds: the same sessions, revised."""
+
+FEED = FeedConfig(script=Script(seed=5, late_share=0.1))
+_LONG_BEFORE = datetime(2025, 6, 1, tzinfo=UTC)
 
 type Mix = Mapping[str, int]
 """The market of each ticker."""
@@ -41,12 +48,15 @@ class Scene:
         Folder of the lakes, the outbox and the fault points.
     urls
         A vendor's address for each market.
+    feed_url
+        The address of a vendor who broadcasts the first market, as fast as its clock is told to run.
     sessions
         The sessions played with.
     """
 
     home: Path
     urls: Mapping[int, str]
+    feed_url: str
     sessions: tuple[date, ...]
 
     @property
@@ -94,13 +104,18 @@ class Scene:
         return Lake.open(self.root, simulated=True)
 
 
+def market(seed: int) -> GeneratedMarket:
+    """Return the market of a seed."""
+    return GeneratedMarket(seed=seed, tickers=UNIVERSE)
+
+
 @contextmanager
 def set_up(home: Path, sessions: int) -> Iterator[Scene]:
     """Make the folders, set the environment, and serve the markets while the context lasts.
 
     They are served by a process of their own, begun before anything else: this one must stay free of threads.
     """
-    with _vendors() as urls:
+    with _vendors() as (urls, feed_url):
         os.environ |= {
             "BELLWETHER__SOURCES__EQUITIES__UNIVERSE": f"[{', '.join(UNIVERSE)}]",
             "BELLWETHER__INGEST__BATCH_TICKERS": "2",
@@ -111,11 +126,11 @@ def set_up(home: Path, sessions: int) -> Iterator[Scene]:
         (home / "outbox.jsonl").touch()
         (home / "consumed.jsonl").touch()
         days = get_calendar().sessions(date(2025, 6, 16), date(2025, 7, 31))[:sessions]
-        yield Scene(home, urls, tuple(days))
+        yield Scene(home, urls, feed_url, tuple(days))
 
 
 @contextmanager
-def _vendors() -> Iterator[dict[int, str]]:
+def _vendors() -> Iterator[tuple[dict[int, str], str]]:
     reading, writing = os.pipe()
     stop_reading, stop_writing = os.pipe()
     pid = os.fork()
@@ -126,7 +141,7 @@ def _vendors() -> Iterator[dict[int, str]]:
     os.close(stop_reading)
     try:
         with os.fdopen(reading, "rb") as announced:
-            yield msgspec.json.decode(announced.read(), type=dict[int, str])
+            yield msgspec.json.decode(announced.read(), type=tuple[dict[int, str], str])
     finally:
         os.close(stop_writing)
         os.waitpid(pid, 0)
@@ -134,11 +149,14 @@ def _vendors() -> Iterator[dict[int, str]]:
 
 def _serve(writing: int, stop_reading: int) -> None:
     try:
-        markets = [SimulatorConfig(market=GeneratedMarket(seed=seed, tickers=UNIVERSE)) for seed in SEEDS]
-        with running(markets[0]) as first, running(markets[1]) as second, running(markets[2]) as third:
-            urls = dict(zip(SEEDS, (first.url, second.url, third.url), strict=True))
+        with ExitStack() as vendors:
+            urls = {seed: vendors.enter_context(running(SimulatorConfig(market(seed)))).url for seed in SEEDS}
+            streamed = SimulatorConfig(
+                market(SEEDS[0]), clock=SimulatedClock(_LONG_BEFORE, 0), plan=PLANS["realtime"], feed=FEED
+            )
+            feed_url = vendors.enter_context(running(streamed)).url
             with os.fdopen(writing, "wb") as announced:
-                announced.write(msgspec.json.encode(urls))
+                announced.write(msgspec.json.encode((urls, feed_url)))
             os.read(stop_reading, 1)  # until the soak closes it, or dies
     finally:
         os._exit(0)

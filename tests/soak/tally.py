@@ -31,6 +31,12 @@ class Tally:
         Runs begun; of those, completed after at least one kill, and ended by a kill.
     rounds
         Rounds of two publishers at once.
+    recorder_kills
+        Recorders of a stream that were ended, by signal.
+    heard
+        Broadcasts they wrote down, and others that are in a gap.
+    gaps
+        The gaps by cause.
     reads
         Reads by reader, while all this went on.
     stages
@@ -48,6 +54,9 @@ class Tally:
     healed: int = 0
     given_up: int = 0
     rounds: int = 0
+    recorder_kills: Counter[str] = field(default_factory=Counter)
+    heard: Counter[str] = field(default_factory=Counter)
+    gaps: Counter[str] = field(default_factory=Counter)
     reads: Counter[str] = field(default_factory=Counter)
     stages: set[str] = field(default_factory=set)
     found: Found = field(default_factory=Counter)

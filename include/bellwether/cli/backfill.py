@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import socket
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
@@ -29,7 +30,7 @@ from bellwether.cli.options import (
 )
 from bellwether.config import Config
 from bellwether.due import UNTIL
-from bellwether.errors import BellwetherError, ConfigError, SnapshotMissed, VendorError
+from bellwether.errors import BellwetherError, ConfigError, SnapshotMissed, Stopped, VendorError
 from bellwether.ingest.discovery import discover_and_plan
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import failed_tickers, forgivable, publish_stage, validate_stage
@@ -37,6 +38,7 @@ from bellwether.ingest.plan import Batch
 from bellwether.ingest.sources import CAPTURED
 from bellwether.lake import Lake, paths
 from bellwether.lake.stage import Stage
+from bellwether.monitoring.workers import Registration
 from bellwether.sources.limits import requests_per_minute
 from bellwether.sources.rest import PolygonRest
 
@@ -83,16 +85,22 @@ def run(args: argparse.Namespace, config: Config) -> int:
     )
     console = Console(stderr=True)
     problems: list[str] = []
+    done = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    registered = Registration(lake, args.dataset, f"{args.start} to {args.end}")
+    with registered, Progress(*columns, console=console) as progress, suppress(Stopped):
         overall = progress.add_task(args.dataset, total=len(jobs))
         waiting = progress.add_task("", total=None, visible=False)
         rest = access.connect(config, partial(_show_wait, progress, waiting))
         for session, _, dataset in jobs:
-            job = _SessionJob(lake, config, rest, dataset, session)
-            progress.update(overall, description=f"{dataset} {session}")
+            registered.state = f"{dataset} {session}"
+            job = _SessionJob(lake, config, rest, dataset, session, registered)
+            progress.update(overall, description=registered.state)
             problems += job.run(args.tickers, args.force, access, progress)
             progress.advance(overall)
+            done += 1
+    if done < len(jobs) and (asked := registered.stop) is not None:
+        problems.append(f"told to stop by {asked.by} after {done} of {len(jobs)}; run it again to go on")
     for problem in problems:
         console.print(problem, style="red", highlight=False)
     console.print(f"{len({job[0] for job in jobs})} sessions, {len(problems)} problems", highlight=False)
@@ -106,15 +114,25 @@ def _show_wait(progress: Progress, task: TaskID, wait_s: float) -> None:
 class _SessionJob:
     """One session's capture."""
 
-    def __init__(self, lake: Lake, config: Config, rest: PolygonRest, dataset: str, session: date) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        config: Config,
+        rest: PolygonRest,
+        dataset: str,
+        session: date,
+        registered: Registration,
+    ) -> None:
         self.lake = lake
         self.config = config
         self.rest = rest
         self.dataset = dataset
         self.session = session
+        self.registered = registered
 
     def run(self, wanted: list[str], force: bool, access: VendorAccess, progress: Progress) -> list[str]:
-        """Capture the session; return what went wrong, in words."""
+        """Capture the session; return what went wrong, in words. `Stopped` where somebody asks for it to end."""
+        self.registered.go_on()
         # Two backfills of one session would share a stage: the second waits and then finds the session complete.
         with self.lake.storage.locked(paths.stages(self.dataset, self.session)):
             try:
@@ -134,7 +152,7 @@ class _SessionJob:
                 if not staged:
                     return []
                 return self._capture(staged, progress, accept_loss=bool(wanted) and force)
-            except ConfigError:  # as wrong for every other session
+            except (ConfigError, Stopped):  # as wrong for every other session, or for none
                 raise
             except BellwetherError as error:
                 return [f"{self.dataset} {self.session}: {error}"]
@@ -144,6 +162,7 @@ class _SessionJob:
         stage = Stage(self.lake, self.dataset, self.session, stage_id)
         task = progress.add_task(f"  {self.session}", total=len(batches))
         for batch in batches:
+            self.registered.go_on()
             progress.update(task, description=f"  {batch.name}")
             staged = stage.read_batch(batch.index)
             if staged is None or staged[1].failed:

@@ -2,9 +2,12 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+
+import msgspec
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
@@ -16,10 +19,14 @@ from bellwether.lake.location import Location, default_location
 from bellwether.sources.limit_stores import redis_url_from_variable
 from bellwether.sources.limits import open_limit, requests_per_minute
 from bellwether.sources.rest import PolygonRest
+from bellwether.streaming.feedtime import FeedTime, is_delayed
+from bellwether.streaming.simulated import simulated_time
 
 DEFAULT_URL = "https://api.polygon.io"
 SIMULATOR_KEY = "simulator-takes-any-key"
 """For simulators, which want none; no word that an answer or a message may say, since secrets are masked there."""
+
+_FEED = "feed of AIRFLOW_CONN_POLYGON_DEFAULT"
 
 LIMIT_VARIABLE = "POLYGON_REQUESTS_PER_MINUTE"
 
@@ -32,6 +39,7 @@ class VendorAccess:
     key: str
     environment: str = "production"
     sdk: str = "polygon"
+    is_delayed: bool = False
     requests_per_minute: int | None = None
     redis_url: str | None = None
 
@@ -97,9 +105,33 @@ def vendor_access(url: str | None, env: Mapping[str, str] = os.environ) -> Vendo
         key,
         connection.extra.get("environment", "production"),
         connection.extra.get("sdk", "polygon"),
+        is_delayed(connection.extra.get("feed"), _FEED),
         requests_per_minute(per_minute, f"{LIMIT_VARIABLE}, or requests_per_minute of AIRFLOW_CONN_POLYGON_DEFAULT,"),
         redis_url_from_variable(env.get("AIRFLOW_CONN_RATE_LIMIT")),
     )
+
+
+def feed_of(url: str | None, env: Mapping[str, str] = os.environ) -> FeedTime:
+    """Return the time of whoever streams: a simulator's where there is one, else this machine's. No key is needed.
+
+    Parameters
+    ----------
+    url
+        Of a simulator, given on the command line; else the Connection says whether there is one.
+    env
+        As for `vendor_access`.
+
+    Raises
+    ------
+    StreamError
+        The simulator does not answer.
+    """
+    if url is not None:
+        return simulated_time(url.rstrip("/"))
+    connection = from_environment("polygon_default", env) or ConnectionFields()
+    is_simulated = connection.extra.get("environment") == "simulated" and connection.host
+    feed = simulated_time(connection.host.rstrip("/")) if is_simulated else FeedTime()
+    return feed.delayed() if is_delayed(connection.extra.get("feed"), _FEED) else feed
 
 
 def add_range(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -108,9 +140,10 @@ def add_range(parser: argparse.ArgumentParser, *, required: bool = True) -> None
     parser.add_argument("--end", required=required, type=_day, metavar="YYYY-MM-DD", help="last session, included")
 
 
-def add_session(parser: argparse.ArgumentParser) -> None:
-    """Add `--session`, a trading session."""
-    parser.add_argument("--session", required=True, type=_session, metavar="YYYY-MM-DD", help="the session")
+def add_session(parser: argparse.ArgumentParser, *, required: bool = True, otherwise: str = "") -> None:
+    """Add `--session`, a trading session; `otherwise` says what it is where it need not be given."""
+    words = f"the session (default: {otherwise})" if otherwise else "the session"
+    parser.add_argument("--session", required=required, type=_session, metavar="YYYY-MM-DD", help=words)
 
 
 def add_lake(parser: argparse.ArgumentParser) -> None:
@@ -129,6 +162,11 @@ def lake_location(given: str | None, config: Config) -> Location:
     if given is None or given == default.root:
         return default
     return Location(given, default.options if given.startswith("s3://") else {})
+
+
+def write_json(told: Mapping[str, object]) -> None:
+    """Write an object as one line of JSON, moments in ISO 8601."""
+    sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
 
 
 def tickers(text: str) -> list[str]:

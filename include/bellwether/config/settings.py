@@ -84,14 +84,27 @@ class StreamingSettings(Model):
         What has come is written after so many seconds of the feed, or as soon as it is so many rows.
     idle_s
         A connection that says nothing for so many seconds of the feed is asked whether it lives.
+    news_every_min, news_back_min
+        News is asked for so often, each time also that of so many minutes before the newest article known.
+    heartbeat_every_min
+        A heartbeat is told of, and kept, so often; minutes of the feed, as all here.
+    stalled_after_min
+        What has not listened, or not written, for so long has stalled: people are told.
     index_values
         Whether every value of an index is heard, too, and folded to a minute where none is broadcast.
+    intraday_every_min
+        How often, in minutes of the feed, provisional gold is built of the session so far; 0 or None: never.
     """
 
     batch_s: float = Field(default=5.0, gt=0, le=300)
     batch_rows: int = Field(default=50_000, ge=1, le=1_000_000)
     idle_s: float = Field(default=120.0, ge=10, le=3600)
+    news_every_min: float = Field(default=5.0, gt=0, le=120)
+    news_back_min: float = Field(default=30.0, ge=0, le=1440)
+    heartbeat_every_min: float = Field(default=5.0, gt=0, le=120)
+    stalled_after_min: float = Field(default=15.0, gt=0, le=720)
     index_values: bool = False
+    intraday_every_min: int | None = Field(default=5, ge=0, le=390)
 
 
 class LoggingSettings(Model):

@@ -49,6 +49,7 @@ class Sinks(Model):
     chain: SinkSettings = SinkSettings(dictionary_columns=_GOLDEN_CHAIN)
     minutes: SinkSettings = SinkSettings(dictionary_columns=("ticker", "ts", "is_filled", "vix", "vix_age_s"))
     health: SinkSettings = SinkSettings(dictionary_columns=("session", "dataset", "state", "why"))
+    heartbeats: SinkSettings = SinkSettings(dictionary_columns=("dataset", "writer", "state"))
     gaps: SinkSettings = SinkSettings(dictionary_columns=("dataset", "session", "cause"))
     reconciliation: SinkSettings = SinkSettings(dictionary_columns=("dataset", "ticker", "ts", "kind"))
     drift: SinkSettings = SinkSettings(dictionary_columns=("dataset", "kind", "state"))

@@ -7,17 +7,16 @@ them with `InputsChanged`, and its own announcement starts the next. They hand o
 """
 
 import time
-from collections.abc import Sequence
-from datetime import date, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import partial
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bellwether.calendar import get_calendar
+from bellwether.calendar import NEW_YORK
 from bellwether.config import Config
-from bellwether.consolidate.chain import Terms, build_chain, underlyings_of
-from bellwether.consolidate.greeks.conventions import BELLWETHER, FROM_BAR_START
+from bellwether.consolidate.chain import build_chain, underlyings_of
 from bellwether.consolidate.grid import session_grid
 from bellwether.consolidate.handover import (
     GoldPlan,
@@ -25,12 +24,15 @@ from bellwether.consolidate.handover import (
     chain_stage,
     minutes_stage,
     nothing_staged,
+    published_again,
     remove_stages,
 )
-from bellwether.consolidate.inputs import RECORDER, published_inputs
+from bellwether.consolidate.inputs import RECORDER, published_inputs, streamed_tickers
 from bellwether.consolidate.judge import judge
 from bellwether.consolidate.minutes import MinuteInputs, build_minutes
 from bellwether.consolidate.pinned import Pinned
+from bellwether.consolidate.streamed import may_replace, until_of
+from bellwether.consolidate.terms import terms_of
 from bellwether.errors import ConfigError, InputsChanged, InputsMissing
 from bellwether.faultpoints import reach
 from bellwether.lake import Coverage, Lake, TickerCoverage
@@ -41,19 +43,23 @@ from bellwether.lake.publish import Publication
 from bellwether.lake.stage import BatchRecord, remove_old_stages
 from bellwether.logging import get_logger
 from bellwether.options.hours import priced_by
-from bellwether.reference.rates import curve_known_on
-from bellwether.reference.yields import trailing_yield
-from bellwether.schemas import EQUITIES, TIMESTAMP
+from bellwether.schemas import EQUITIES
+from bellwether.streaming.live import live
 from bellwether.tickers import WHOLE
 from bellwether.universe.spec import shown
 
 log = get_logger(__name__)
 
-_CONVENTIONS = {"product": BELLWETHER, "from_bar_start": FROM_BAR_START}
-
 
 def plan_gold(
-    lake: Lake, config: Config, session: date, *, stage_id: str, force: bool = False, only: Sequence[str] = ()
+    lake: Lake,
+    config: Config,
+    session: date,
+    *,
+    stage_id: str,
+    force: bool = False,
+    only: Sequence[str] = (),
+    streamed: Mapping[str, datetime] | None = None,
 ) -> GoldPlan | None:
     """Decide what to build: None where gold records exactly what is published now.
 
@@ -65,20 +71,29 @@ def plan_gold(
         Build all the same: other settings, or another Bellwether, may give other rows.
     only
         Build the chains of these underlyings all the same, and of the others what gold of these inputs lacks.
+    streamed
+        Of each dataset that was streamed, until when its minutes are heard: provisional gold is built of them as long
+        as a required input lacks. By default only final gold is.
 
     Raises
     ------
     InputsMissing
-        A required input does not stand; names it, its state and what to do.
+        A required input does not stand; names it, its state and what to do. Or no minute of the session is over.
     ConfigError
         One of `only` has no options on the session.
     """
     for dataset in ("chain", "minutes"):
         remove_old_stages(lake, dataset, session, timedelta(days=config.settings.lake.stage_keep_days))
-    inputs = published_inputs(lake, config, session)
-    if inputs.lacking:
-        lacking = "; ".join(f"{each} ({each.state.value}): {each.remedy}" for each in inputs.lacking)
-        msg = f"{session} cannot be consolidated. {lacking}"
+    inputs = published_inputs(lake, config, session, streamed)
+    until = until_of(inputs.revisions)
+    if inputs.lacking and (until is None or not {"equities", live("equities")} & inputs.revisions.keys()):
+        lacking = "; ".join(each.words for each in inputs.lacking)
+        unheard = "" if streamed is None else "; nothing was streamed that could stand in for it"
+        msg = f"{session} cannot be consolidated. {lacking}{unheard}"
+        raise InputsMissing(msg)
+    if until is not None and not len(session_grid(session, extended=_is_extended(config), until=until)):
+        heard = f"{until.astimezone(NEW_YORK):%H:%M} New York"
+        msg = f"{session}: no minute of it is over; its streams are heard until {heard}"
         raise InputsMissing(msg)
     gold = lake.manifest(RECORDER, session)
     if gold is not None and gold.inputs == inputs.revisions and not force and not only:
@@ -111,6 +126,23 @@ def build_chain_of(lake: Lake, config: Config, plan: GoldPlan, underlying: str) 
     return len(chain)
 
 
+def consolidate(lake: Lake, config: Config, plan: GoldPlan, *, run_id: str) -> dict[str, Publication]:
+    """Take all steps of a plan in this process; nothing stays staged, whatever happens.
+
+    Raises
+    ------
+    QualityError, InputsChanged, LakeError
+        As of `publish_session`.
+    """
+    try:
+        for underlying in plan.underlyings:
+            build_chain_of(lake, config, plan, underlying)
+        build_minutes_of(lake, config, plan)
+        return publish_session(lake, config, plan, run_id=run_id)
+    finally:
+        remove_stages(lake, plan)
+
+
 def solve_chain(read: Pinned, config: Config, underlying: str) -> pa.Table:
     """Return the chain of one underlying, from the inputs that are read."""
     contracts, prints = read.table("contracts"), read.table("options")
@@ -120,8 +152,8 @@ def solve_chain(read: Pinned, config: Config, underlying: str) -> pa.Table:
         contracts,
         _prices(read, underlying),
         # Some options trade after the close, and late reports come after it.
-        session_grid(read.session, extended=True),
-        _terms(read, config, underlying),
+        session_grid(read.session, extended=True, until=read.until),
+        terms_of(read, config, underlying),
         spot_max_age=timedelta(seconds=config.settings.consolidation.align.spot_max_age_s),
     )
 
@@ -132,7 +164,8 @@ def build_minutes_of(lake: Lake, config: Config, plan: GoldPlan) -> int:
     settings = config.settings.consolidation
     read = Pinned(lake, plan.session, plan.inputs)
     # One that is proven to have had no trade has its minutes, too: they say so.
-    tickers = sorted(read.told("equities"))
+    told = read.told("equities")
+    tickers = sorted(streamed_tickers(lake, config, plan.session, told) if live("equities") in plan.inputs else told)
     chain, _ = chain_of(lake, config, plan)
     names = chain["underlying"].unique().to_pylist()
     table = build_minutes(
@@ -144,11 +177,17 @@ def build_minutes_of(lake: Lake, config: Config, plan: GoldPlan) -> int:
             vix=read.table("indices", tickers=[settings.vix]),
             news=read.table("news") if WHOLE in read.told("news") else None,
             chains={name: chain.filter(pc.equal(chain["underlying"], name)) for name in names},
+            until=read.until,
         ),
         settings,
     )
     minutes = len(table) // max(len(tickers), 1)
-    coverage = {ticker: TickerCoverage(Coverage.COMPLETE, rows=minutes, stage_id=plan.stage_id) for ticker in tickers}
+    gaps = read.gaps("equities")
+    states = {ticker: Coverage.PARTIAL if ticker in gaps else Coverage.COMPLETE for ticker in tickers}
+    coverage = {
+        ticker: TickerCoverage(state, rows=minutes, stage_id=plan.stage_id, reason=gaps.get(ticker, ""))
+        for ticker, state in states.items()
+    }
     record = BatchRecord(coverage=coverage, api_calls=0, seconds=time.monotonic() - began, raw={})
     minutes_stage(lake, plan).write_batch(0, table, record)
     reach("consolidate.minutes_staged", plan.session)
@@ -198,7 +237,8 @@ def publish_session(lake: Lake, config: Config, plan: GoldPlan, *, run_id: str) 
                 lake,
                 submission,
                 FileLayout(config.sinks.of(dataset), config.settings.lake.compression),
-                lambda: published_inputs(lake, config, plan.session).revisions,
+                lambda: published_again(lake, config, plan),
+                may_replace=partial(may_replace, plan.inputs),
             )
             reach(f"consolidate.{dataset}_published", plan.session)
     except InputsChanged:
@@ -218,38 +258,15 @@ def _published_before(lake: Lake, config: Config, plan: GoldPlan) -> dict[str, P
     raise nothing_staged(lake, config, plan, f"minutes of {plan.session} are not staged; clear the whole run")
 
 
+def _is_extended(config: Config) -> bool:
+    return config.settings.consolidation.extended_hours
+
+
 def _prices(read: Pinned, underlying: str) -> pa.Table:
     ticker = priced_by(underlying)
     if ticker == underlying:
         return read.table("equities", tickers=[ticker], columns=["ts", "close"])
     return read.table("indices", tickers=[ticker], columns=["ts", "close", "is_stale"])
-
-
-def _terms(read: Pinned, config: Config, underlying: str) -> Terms:
-    chain = config.settings.consolidation.chain
-    curve = curve_known_on(read.table("rates"), read.session)
-    if chain.rate is None and not len(curve):
-        log.warning("no interest rate is known", session=read.session.isoformat(), underlying=underlying)
-    paid = chain.dividend_yields.get(underlying, chain.dividend_yield)
-    if paid == "trailing":
-        paid = _trailing_yield(read, underlying)
-    return Terms(_CONVENTIONS[chain.conventions], chain.engine, curve, chain.rate, paid)
-
-
-def _trailing_yield(read: Pinned, underlying: str) -> float:
-    """Return the yield over the close before; NaN where dividends, splits or that close are not known."""
-    before = read.sessions_before("equities")
-    if not before or underlying not in read.told("dividends") & read.told("splits"):
-        return np.nan
-    dividends, splits = (read.table(name, tickers=[underlying]) for name in ("dividends", "splits"))
-    return trailing_yield(dividends, splits, read.session, _close_of(read, underlying, before[-1]), before[-1])
-
-
-def _close_of(read: Pinned, ticker: str, session: date) -> float:
-    """Return the last price of the regular hours of a session before; NaN where it has none."""
-    bars = read.table("equities", session, tickers=[ticker])
-    bars = bars.filter(pc.less(bars["ts"], pa.scalar(get_calendar().hours(session).close, TIMESTAMP)))
-    return float(bars["close"][-1].as_py()) if len(bars) else np.nan
 
 
 def _warmup(read: Pinned, tickers: Sequence[str]) -> pa.Table:

@@ -38,7 +38,8 @@ class MinuteGrid:
     opens
         Of each session the number of the minute that begins with the regular opening.
     closes
-        Of each session the number of the first minute after the regular close.
+        Of each session the number of the first minute after the regular close. Both are one past the session's last
+        minute where it has not come so far.
     starts_ms
         When each minute starts, ms UTC.
     """
@@ -102,7 +103,9 @@ class Trades(NamedTuple):
     volume: Floats
 
 
-def session_grid(session: date, *, warmup_sessions: int = 0, extended: bool = False) -> MinuteGrid:
+def session_grid(
+    session: date, *, warmup_sessions: int = 0, extended: bool = False, until: datetime | None = None
+) -> MinuteGrid:
     """Return the minutes of a session, after those of the sessions before it.
 
     Parameters
@@ -113,6 +116,8 @@ def session_grid(session: date, *, warmup_sessions: int = 0, extended: bool = Fa
         How many sessions before it.
     extended
         From 04:00 to 20:00 New York instead of the regular hours, which end at 13:00 on half days.
+    until
+        Of the session itself only minutes that are over by then; all by default.
 
     Raises
     ------
@@ -127,10 +132,13 @@ def session_grid(session: date, *, warmup_sessions: int = 0, extended: bool = Fa
     for day in sessions:
         hours = calendar.hours(day)
         first = _ms(hours.pre_open if extended else hours.open)
-        starts.append(first + MINUTE_MS * np.arange(hours.expected_minutes(extended=extended)))
-        opens.append(begins[-1] + (_ms(hours.open) - first) // MINUTE_MS)
-        closes.append(opens[-1] + hours.expected_minutes())
-        begins.append(begins[-1] + len(starts[-1]))
+        minutes = hours.expected_minutes(extended=extended)
+        if until is not None and day == session:
+            minutes = min(max((_ms(until) - first) // MINUTE_MS, 0), minutes)
+        starts.append(first + MINUTE_MS * np.arange(minutes))
+        begins.append(begins[-1] + minutes)
+        opens.append(min(begins[-2] + (_ms(hours.open) - first) // MINUTE_MS, begins[-1]))
+        closes.append(min(opens[-1] + hours.expected_minutes(), begins[-1]))
     return MinuteGrid(tuple(sessions), np.array(begins), np.array(opens), np.array(closes), np.concatenate(starts))
 
 

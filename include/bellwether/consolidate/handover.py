@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from bellwether.config import Config
 from bellwether.consolidate.inputs import RECORDER, published_inputs
+from bellwether.consolidate.streamed import streamed_of
 from bellwether.errors import InputsChanged, LakeError
 from bellwether.lake import Lake, TickerCoverage, paths
 from bellwether.lake.partition import PartitionFile
@@ -80,9 +81,14 @@ def chain_of(lake: Lake, config: Config, plan: GoldPlan) -> tuple[pa.Table, Batc
     return pa.concat_tables([CHAIN.empty_table(), *ordered]), record
 
 
+def published_again(lake: Lake, config: Config, plan: GoldPlan) -> dict[str, str]:
+    """Return what is published now of what the plan looked at: its streams as far as it has heard them."""
+    return published_inputs(lake, config, plan.session, streamed_of(plan.inputs)).revisions
+
+
 def nothing_staged(lake: Lake, config: Config, plan: GoldPlan, message: str) -> InputsChanged | LakeError:
     """Return why something is not staged: a step before left because inputs changed, or the message."""
-    if published_inputs(lake, config, plan.session).revisions != plan.inputs:
+    if published_again(lake, config, plan) != plan.inputs:
         return InputsChanged(f"inputs of {plan.session} were published anew while gold was being built from them")
     return LakeError(message)
 

@@ -7,17 +7,23 @@ is of rows alone; where gold also reads whom a partition tells of, so that no ro
 of these tickers is an input of its own. Gold's manifest records exactly this, so that two such records tell whether
 gold is to be built anew, and which partitions a row of gold came from. Gold never reads gold, so a revision reaches as
 far as the warm-up and no further.
+
+    {"equities_live": "51d0...", "equities_live#until": "2024-01-18T20:58:00+00:00", "options": "...", ...}
+
+While a session lacks a required input, what the streams had of it may stand in for the inputs that are absent
+(`bellwether.consolidate.streamed`). The daily pulls make the inputs others, so that gold is built anew.
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
-from bellwether.calendar import get_calendar
+from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.config import Config
+from bellwether.consolidate.streamed import heard_inputs, standing_in
+from bellwether.due import DUE
 from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.lake.coverage import session_coverage
@@ -85,8 +91,16 @@ class Lacking:
         return f"{self.dataset} lacks {shown(self.tickers)}"
 
     @property
+    def words(self) -> str:
+        """What lacks, how it stands, and what to do."""
+        return f"{self} ({self.state.value}): {self.remedy}"
+
+    @property
     def remedy(self) -> str:
-        """Which run to start, or to clear."""
+        """Which run to start or to clear, or until when to wait."""
+        if self.state is Coverage.NOT_YET_DUE:
+            due = DUE[self.dataset](get_calendar().hours(self.session)).astimezone(NEW_YORK)
+            return f"{DAG_OF[self.dataset]} is due at {due:%H:%M} New York"
         run = f"run {self.run_id}" if self.run_id else "failed run"
         return f"trigger {DAG_OF[self.dataset]} with partition key {self.session}, or clear its {run}"
 
@@ -110,24 +124,27 @@ class Inputs:
     lacking: tuple[Lacking, ...]
 
 
-def published_inputs(lake: Lake, config: Config, session: date) -> Inputs:
+def published_inputs(
+    lake: Lake, config: Config, session: date, streamed: Mapping[str, datetime] | None = None
+) -> Inputs:
     """Return what is published of a session's inputs now.
 
     A required input stands when it is published and lacks no required ticker of its universe; best-effort ones hold
     nobody up. An optional input is waited for by nobody, and counts from its publication on. So does warm-up.
+
+    Parameters
+    ----------
+    streamed
+        Of each dataset that was streamed, until when its minutes are heard. What is published of these streams stands
+        in for what does not stand, as long as a required input lacks; by default nothing does.
     """
-    revisions: dict[str, str] = {}
-    lacking: list[Lacking] = []
-    read: dict[str, Manifest] = {}
-    for dataset in READ:
-        known = session_coverage(lake, dataset, session, owed_universe(lake, config, dataset, session))
-        manifest = known.manifest
-        if config.source(dataset).required and (manifest is None or known.blocking):
-            run_id = manifest.run_id if manifest else None
-            lacking.append(Lacking(dataset, session, known.state, tuple(known.blocking), run_id))
-        elif manifest is not None:
-            revisions[dataset], read[dataset] = manifest.revision, manifest
-    revisions |= _told(read)
+    read, lacking = _standing(lake, config, session)
+    stood_for: dict[str, Manifest] = {}
+    if streamed and lacking:
+        stood_for = standing_in(lake, session, [each for each in READ if each not in read], streamed)
+    read |= stood_for
+    revisions = {manifest.dataset: manifest.revision for manifest in read.values()}
+    revisions |= heard_inputs(stood_for, streamed or {}) | _told(lake, config, read)
     for earlier in sessions_before(session, config.settings.consolidation.warmup_sessions):
         for dataset in WARMED_UP:
             if (manifest := lake.manifest(dataset, earlier)) is not None:
@@ -135,22 +152,47 @@ def published_inputs(lake: Lake, config: Config, session: date) -> Inputs:
     return Inputs(session, revisions, tuple(lacking))
 
 
+def _standing(lake: Lake, config: Config, session: date) -> tuple[dict[str, Manifest], list[Lacking]]:
+    read: dict[str, Manifest] = {}
+    lacking: list[Lacking] = []
+    for dataset in READ:
+        known = session_coverage(lake, dataset, session, owed_universe(lake, config, dataset, session))
+        manifest = known.manifest
+        if config.source(dataset).required and (manifest is None or known.blocking):
+            run_id = manifest.run_id if manifest else None
+            lacking.append(Lacking(dataset, session, known.state, tuple(known.blocking), run_id))
+        elif manifest is not None:
+            read[dataset] = manifest
+    return read, lacking
+
+
+def streamed_tickers(lake: Lake, config: Config, session: date, heard: set[str]) -> set[str]:
+    """Return whose minutes are built of those heard on a stream of equities, which may be one of all there are.
+
+    Of a list, its tickers. A rule's are not known before the daily pull: until then those of the session before, and
+    everybody where there is none.
+    """
+    owed = owed_universe(lake, config, "equities", session)
+    for day in (session, *sessions_before(session, 1)):
+        if tickers := session_coverage(lake, "equities", day, owed).universe.tickers:
+            return heard & set(tickers)
+    return heard
+
+
 def told_of(dataset: str, coverage: Mapping[str, TickerCoverage]) -> set[str]:
     """Return the tickers that one of `TELLING` tells of: no rows of them mean that there was nothing."""
     return {ticker for ticker, known in coverage.items() if known.state in TELLING[dataset]}
 
 
-def dataset_of(name: str) -> str:
-    """Return the dataset of an input."""
-    return re.split("[@#]", name)[0]
-
-
-def _told(read: Mapping[str, Manifest]) -> dict[str, str]:
+def _told(lake: Lake, config: Config, read: Mapping[str, Manifest]) -> dict[str, str]:
     """Return whom the partitions tell of, as inputs, as far as there are minutes of them."""
     told = {dataset: told_of(dataset, read[dataset].coverage) for dataset in TELLING if dataset in read}
+    equities = read.get("equities")
+    if equities is not None and equities.is_provisional:
+        told["equities"] = streamed_tickers(lake, config, equities.session, told["equities"])
     asked = {WHOLE, *told.get("equities", ())}
     return {
-        f"{dataset}#told": hashlib.sha256("\n".join(sorted(tickers & asked)).encode()).hexdigest()
+        f"{read[dataset].dataset}#told": hashlib.sha256("\n".join(sorted(tickers & asked)).encode()).hexdigest()
         for dataset, tickers in told.items()
     }
 

@@ -1,7 +1,7 @@
 """What was built is judged before it is published: the suite's rules, and the checks of the chain, counted."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import msgspec
 import pyarrow as pa
@@ -11,6 +11,7 @@ from bellwether.config import Config
 from bellwether.consolidate.checks import check_chain, count_by_expiration
 from bellwether.consolidate.greeks.status import IvStatus
 from bellwether.consolidate.pinned import Pinned
+from bellwether.consolidate.streamed import until_of
 from bellwether.errors import QualityError
 from bellwether.faultpoints import reach
 from bellwether.lake import Lake, paths
@@ -48,15 +49,15 @@ def judge(
     InputsChanged
         The snapshot it is compared with was published anew.
     """
-    checked = None
+    checked, span = None, _span(config, dataset, session, until_of(inputs))
     if dataset == "chain":
         checked = check_chain(table, Pinned(lake, session, inputs).table("options_snapshot"))
     verdict = judge_gold(
         table,
         dataset=dataset,
         session=session,
-        span=_span(config, dataset, session),
-        rows_expected=sum(known.rows for known in record.coverage.values()),
+        span=span,
+        rows_expected=_rows_expected(dataset, span, record),
         checked=checked,
     )
     if checked is not None:
@@ -70,14 +71,23 @@ def judge(
     return verdict
 
 
-def _span(config: Config, dataset: str, session: date) -> tuple[datetime, datetime]:
+def _span(config: Config, dataset: str, session: date, until: datetime | None) -> tuple[datetime, datetime]:
+    """Return between which instants minutes start; those of a session that goes on are over by `until`."""
     hours = get_calendar().hours(session)
-    if dataset == "minutes" and config.settings.consolidation.extended_hours:
-        return hours.pre_open, hours.post_close
     if dataset == "minutes":
-        return hours.open, hours.close
-    # Some options trade after the close, and late reports come after it.
-    return hours.open, hours.post_close
+        is_extended = config.settings.consolidation.extended_hours
+        start, end = (hours.pre_open, hours.post_close) if is_extended else (hours.open, hours.close)
+    else:
+        # Some options trade after the close, and late reports come after it.
+        start, end = hours.open, hours.post_close
+    return start, end if until is None else max(start, min(end, until))
+
+
+def _rows_expected(dataset: str, span: tuple[datetime, datetime], record: BatchRecord) -> int:
+    """Return how many rows there must be: of every equity one in each minute."""
+    if dataset == "minutes":
+        return len(record.coverage) * int((span[1] - span[0]) / timedelta(minutes=1))
+    return sum(known.rows for known in record.coverage.values())
 
 
 def _unsolved(chain: pa.Table) -> dict[str, int]:

@@ -5,7 +5,7 @@ Puts the columns of the features beside the bars; knows tables, not the lake.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +40,8 @@ class MinuteInputs:
         Rows of `news`; None where there is no such dataset.
     chains
         Rows of `chain` by the ticker that its contracts are on.
+    until
+        When the last minute to build is over, of a session that goes on; by default the session is whole.
     """
 
     tickers: Sequence[str]
@@ -48,6 +50,7 @@ class MinuteInputs:
     vix: pa.Table
     news: pa.Table | None
     chains: Mapping[str, pa.Table]
+    until: datetime | None = None
 
 
 def build_minutes(session: date, inputs: MinuteInputs, settings: ConsolidationSettings) -> pa.Table:
@@ -58,7 +61,9 @@ def build_minutes(session: date, inputs: MinuteInputs, settings: ConsolidationSe
     QualityError
         Two different bars are of one ticker and minute.
     """
-    grid = session_grid(session, warmup_sessions=settings.warmup_sessions, extended=settings.extended_hours)
+    grid = session_grid(
+        session, warmup_sessions=settings.warmup_sessions, extended=settings.extended_hours, until=inputs.until
+    )
     here = grid.last_session
     tickers = list(inputs.tickers)
     own = rows_on_grid(inputs.bars, tickers, grid)

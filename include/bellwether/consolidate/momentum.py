@@ -58,7 +58,9 @@ def momentum(trades: Trades, grid: MinuteGrid, windows: Sequence[int]) -> Moment
         returns[number][:, reached] = logs[:, minutes[reached]] - logs[:, minutes[reached] - window]
     opening, close = int(grid.opens[-1]), int(grid.closes[-1])
     since_open = np.full((len(logs), len(minutes)), np.nan)
-    since_open[:, opening - here.start :] = logs[:, opening : here.stop] - _opening_logs(trades.open[:, opening:close])
+    if opening < close:
+        opened = _opening_logs(trades.open[:, opening:close])
+        since_open[:, opening - here.start :] = logs[:, opening : here.stop] - opened
     return Momentum(
         pa.FixedSizeListArray.from_arrays(_nullable(np.moveaxis(returns, 0, -1)), len(windows)),
         _nullable(since_open),

@@ -24,7 +24,7 @@ class Readiness:
     announce
         Whether to announce the session.
     state
-        Of its gold: `complete` if it records exactly these inputs, else `stale` or `missing`.
+        Of its gold: `complete` if it records exactly these inputs, else `stale`, as provisional gold is, or `missing`.
     why
         The reason, for people.
     inputs
@@ -45,6 +45,8 @@ def readiness(lake: Lake, config: Config, session: date) -> Readiness:
         why = "gold already records exactly these inputs"
         return Readiness(session, announce=False, state=Coverage.COMPLETE, why=why, inputs=inputs.revisions)
     why = "there is no gold yet" if gold is None else "inputs changed since gold was built"
+    if gold is not None and gold.is_provisional:
+        why = "gold is provisional: it was built from streams"
     return Readiness(
         session,
         announce=not inputs.lacking,

@@ -16,6 +16,7 @@ from bellwether.quality.drift.reader import Reader
 from bellwether.quality.gate import check_batch
 from bellwether.schemas import FORMS
 from bellwether.sources.source import Source
+from bellwether.streaming.compact import compact
 from bellwether.tickers import WHOLE
 
 
@@ -57,10 +58,10 @@ def audit_session(lake: Lake, config: Config, dataset: str, session: date) -> di
 def _audit_versions(
     lake: Lake, source: Source, manifest: Manifest, hours: SessionHours, reader: Reader
 ) -> dict[str, str]:
-    """Return whether all answers together come to what is published."""
+    """Return whether all answers together, and what was seen live, come to what is published."""
     rounds, problems = one_by_one(lake, source, manifest.session, manifest, recorded_only=True)
     schema = FORMS[source.dataset].schema
-    merged = schema.empty_table()
+    merged = compact(lake, source.dataset, manifest.session).table
     for subject, [stored] in (item for each in rounds for item in each.answers.items()):
         try:
             found = source.rows(subject, answers_in(source, stored, hours, reader.take), hours)

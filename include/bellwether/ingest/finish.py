@@ -19,14 +19,21 @@ from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import Publication, Submission, publish
 from bellwether.lake.stage import BatchRecord, Stage, ValidatedRecord
 from bellwether.logging import get_logger
+from bellwether.news.versions import merge_versions
 from bellwether.quality.drift.change import Change
 from bellwether.quality.drift.judging import Held, compare
 from bellwether.quality.drift.report import publish_drift
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import staged_schema
 from bellwether.quality.validate import validate_session
+from bellwether.schemas import FORMS
+from bellwether.streaming.compact import compact
+from bellwether.tickers import WHOLE
 
 log = get_logger(__name__)
+
+_READ = frozenset({Coverage.COMPLETE, Coverage.PARTIAL, Coverage.EMPTY})
+"""In which states an answer was read: to it what was seen before is added."""
 
 
 def validate_stage(lake: Lake, config: Config, batches: Sequence[Batch]) -> ValidatedRecord:
@@ -111,12 +118,15 @@ def publish_stage(
         msg = f"stage {stage_id} of {dataset} {session} is not there; clear the whole run to fetch again"
         raise LakeError(msg)
     table, record = staged
+    coverage = record.coverage
+    if FORMS[dataset].keeps_versions:
+        table, coverage = _with_first_sights(lake, dataset, session, table, coverage)
     hours = get_calendar().hours(session)
     submission = Submission(
         dataset=dataset,
         session=session,
         table=table,
-        coverage=record.coverage,
+        coverage=coverage,
         stage_id=stage_id,
         run_id=run_id,
         config_hash=config.hash,
@@ -132,6 +142,18 @@ def publish_stage(
     except NothingProven:
         record_failures(lake, dataset, session, record.coverage)
         raise
+
+
+def _with_first_sights(
+    lake: Lake, dataset: str, session: date, table: pa.Table, coverage: dict[str, TickerCoverage]
+) -> tuple[pa.Table, dict[str, TickerCoverage]]:
+    """Add what was seen while the session went on: when each version was first seen, and versions changed since."""
+    known, seen = coverage[WHOLE], compact(lake, dataset, session).table
+    if known.state not in _READ or not seen.num_rows:
+        return table, coverage
+    merged = merge_versions(seen, table.cast(seen.schema))
+    state, reason = (Coverage.COMPLETE, "") if known.state is Coverage.EMPTY else (known.state, known.reason)
+    return merged, {WHOLE: msgspec.structs.replace(known, state=state, rows=merged.num_rows, reason=reason)}
 
 
 def failed_tickers(lake: Lake, batches: Sequence[Batch]) -> dict[str, str]:

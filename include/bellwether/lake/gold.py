@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
+from msgspec import structs
 
 from bellwether import __version__
 from bellwether.errors import InputsChanged, LakeError
@@ -42,8 +43,6 @@ class GoldSubmission:
         Counted oddities, by name.
     stage_id, run_id, config_hash, timings_s
         For the manifest.
-    is_provisional
-        Whether it comes from streams alone, and the daily pull may say otherwise.
     """
 
     dataset: str
@@ -56,13 +55,19 @@ class GoldSubmission:
     run_id: str
     config_hash: str
     timings_s: dict[str, float]
-    is_provisional: bool = False
 
 
 def publish_gold(
-    lake: Lake, submission: GoldSubmission, layout: FileLayout, inputs_now: Callable[[], dict[str, str]]
+    lake: Lake,
+    submission: GoldSubmission,
+    layout: FileLayout,
+    inputs_now: Callable[[], dict[str, str]],
+    *,
+    may_replace: Callable[[Manifest], bool] = lambda _: True,
 ) -> Publication:
     """Put a session of gold in force, or leave what is in force if that says the same.
+
+    What comes from streams has the provenance `provisional`, except in a simulated lake.
 
     Parameters
     ----------
@@ -74,6 +79,8 @@ def publish_gold(
         How the file is encoded.
     inputs_now
         Returns what is published of the session's inputs at that moment.
+    may_replace
+        Whether this may take the place of a publication; one whose place it may not take stays in force.
 
     Raises
     ------
@@ -87,6 +94,8 @@ def publish_gold(
         # First what gold there is, then its inputs: whoever publishes newer ones in between makes the swap fail, or
         # announces the session after it.
         current = lake.partition(submission.dataset, submission.session, columns=())
+        if current is not None and not may_replace(current.manifest):
+            return Publication(current.manifest, changed=False, refused={})
         if inputs_now() != submission.inputs:
             msg = f"{submission.dataset} {submission.session}: inputs changed while gold was being built"
             raise InputsChanged(msg)
@@ -110,12 +119,14 @@ def publish_gold(
             schema_version=SCHEMA_VERSION,
             code_version=__version__,
             config_hash=submission.config_hash,
-            provenance="provisional" if submission.is_provisional and not lake.simulated else lake.provenance,
+            provenance=lake.provenance,
             replaces=paths.revision(current.manifest).name if current else None,
             inputs=submission.inputs,
             warnings=submission.warnings,
             timings_s=submission.timings_s,
         )
+        if manifest.is_provisional and not lake.simulated:
+            manifest = structs.replace(manifest, provenance="provisional")
         reach("gold.composed", submission.session)
         if put_in_force(lake, submission.table, manifest, current, layout):
             log.info(

@@ -21,7 +21,7 @@ from bellwether.lake.storage import Entry
 
 
 class PruneRecord(msgspec.Struct, frozen=True):
-    """When revisions of a session were last deleted on purpose, and up to which instant its history then went back."""
+    """When revisions of a session were last deleted or not kept, and up to which instant its history then went back."""
 
     pruned_utc: datetime
     horizon_utc: datetime
@@ -143,10 +143,23 @@ def prunable(lake: Lake, dataset: str, session: date, horizon_utc: datetime) -> 
 def prune(lake: Lake, what: Prunable) -> None:
     """Delete revisions, and record since when they are gone."""
     if what.entries:
-        record = PruneRecord(lake.clock.now(), what.horizon_utc)
-        lake.storage.write(paths.pruned(what.dataset, what.session), encode(record))
+        shorten(lake, what.dataset, what.session, what.horizon_utc)
     for entry in what.entries:
         lake.storage.delete(entry.key)
+
+
+def shorten(lake: Lake, dataset: str, session: date, horizon_utc: datetime) -> None:
+    """Record, before it is so, that the history of a session goes back to an instant and no further."""
+    record = _prune_record(lake, dataset, session)
+    if record is not None:
+        horizon_utc = max(horizon_utc, record.horizon_utc)
+    content = encode(PruneRecord(lake.clock.now(), horizon_utc))
+    lake.storage.write(paths.pruned(dataset, session), content)
+
+
+def _prune_record(lake: Lake, dataset: str, session: date) -> PruneRecord | None:
+    stored = lake.storage.read(paths.pruned(dataset, session))
+    return msgspec.json.decode(stored.content, type=PruneRecord) if stored else None
 
 
 def _publication_id(lake: Lake, key: PurePosixPath) -> str | None:
@@ -154,8 +167,7 @@ def _publication_id(lake: Lake, key: PurePosixPath) -> str | None:
 
 
 def _why_gone(lake: Lake, later: Manifest, as_of: datetime) -> str:
-    stored = lake.storage.read(paths.pruned(later.dataset, later.session))
-    record = msgspec.json.decode(stored.content, type=PruneRecord) if stored else None
+    record = _prune_record(lake, later.dataset, later.session)
     what = (
         f"{later.dataset} {later.session}: revision {later.replaces}, in force until {_text(later.published_utc)} and "
         f"needed for what was known at {_text(as_of)},"

@@ -3,11 +3,14 @@
 One rename therefore commits data and manifest together. This room knows the words, not the files.
 """
 
+import re
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
 import msgspec
+
+from bellwether.schemas import LIVE
 
 METADATA_KEY = b"bellwether"
 
@@ -163,6 +166,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     universe: Universe | None = None
 
     @property
+    def is_provisional(self) -> bool:
+        """Whether it comes from streams, or was computed from what does: the daily pull has the last word.
+
+        Told by what it is and was made of, so of a simulated lake, too, whose provenance is `simulated` throughout.
+        """
+        return any(dataset_of(name) in LIVE for name in (self.dataset, *self.inputs))
+
+    @property
     def quarantined_rows(self) -> int:
         """Rows of this session that were refused."""
         return sum(ticker.quarantined_rows for ticker in self.coverage.values())
@@ -171,6 +182,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     def blocking(self) -> list[str]:
         """Tickers that keep the session from being announced, sorted."""
         return sorted(ticker for ticker, known in self.coverage.items() if known.state.blocks)
+
+
+def dataset_of(name: str) -> str:
+    """Return the dataset of an input of gold, which is named after it: see `bellwether.consolidate.inputs`."""
+    return re.split("[@#]", name)[0]
 
 
 def encode(record: msgspec.Struct) -> bytes:

@@ -88,9 +88,34 @@ def gaps(dataset: str, session: date) -> PurePosixPath:
     return _in_zone("live", "gaps", session) / dataset
 
 
+def heartbeats(session: date) -> PurePosixPath:
+    """Return the folder of the heartbeats that the streams of one session told, a folder for each dataset."""
+    return _in_zone("live", "heartbeats", session)
+
+
+def leases() -> PurePosixPath:
+    """Return the folder of all records of who writes a streamed session."""
+    return _STATE / "streams"
+
+
+def workers() -> PurePosixPath:
+    """Return the folder of the JSON records of backfills that run."""
+    return _STATE / "workers"
+
+
+def worker(name: str) -> PurePosixPath:
+    """Return the JSON record of one backfill."""
+    return workers() / f"{name}.json"
+
+
 def lease(dataset: str, session: date) -> PurePosixPath:
     """Return the JSON record of which recorder writes a streamed session."""
     return _in_state("streams", dataset, session)
+
+
+def rounds(dataset: str, session: date) -> PurePosixPath:
+    """Return the JSON record of the last rounds, all of which failed, of building provisional gold."""
+    return _in_state("rounds", dataset, session)
 
 
 def quality(dataset: str, session: date) -> PurePosixPath:

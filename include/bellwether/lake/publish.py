@@ -18,6 +18,7 @@ from bellwether import __version__
 from bellwether.errors import LakeError, NothingProven
 from bellwether.faultpoints import reach
 from bellwether.lake import paths
+from bellwether.lake.history import shorten
 from bellwether.lake.lake import Lake, Published
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.manifest import METADATA_KEY, Coverage, Manifest, TickerCoverage, Universe, encode
@@ -243,7 +244,14 @@ def _says_the_same(current: Manifest, merged: Manifest) -> bool:
 
 
 def put_in_force(lake: Lake, table: pa.Table, manifest: Manifest, base: Published | None, layout: FileLayout) -> bool:
-    """Put a new file in place of the one it was made from; False if that one is no longer in force."""
+    """Put a new file in place of the one it was made from; False if that one is no longer in force.
+
+    The replaced file is kept, unless both come from streams: one every few minutes would be gigabytes a day. Its
+    history then begins with the new one, as after a pruning.
+    """
+    is_kept = base is not None and not (base.manifest.is_provisional and manifest.is_provisional)
+    if base is not None and not is_kept:
+        shorten(lake, manifest.dataset, manifest.session, manifest.published_utc)
     content = layout.compose(
         table, {METADATA_KEY: encode(manifest)}, base.content if base else None, manifest.published_utc
     )
@@ -251,7 +259,7 @@ def put_in_force(lake: Lake, table: pa.Table, manifest: Manifest, base: Publishe
         paths.partition(manifest.dataset, manifest.session),
         content,
         expected=base.version if base else None,
-        keep_as=paths.revision(base.manifest) if base else None,
+        keep_as=paths.revision(base.manifest) if base and is_kept else None,
         reached=lambda step: reach(f"publish.{step}", manifest.session),
     )
     if is_done:

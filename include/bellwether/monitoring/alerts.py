@@ -5,7 +5,7 @@ errors are quoted, tamed where the task dies; of any other exception its class a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Literal
 
@@ -121,6 +121,19 @@ class Message:
     causes: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """What became of a message, in words, and whether it did not reach people it was to reach."""
+
+    words: str
+    is_lost: bool = False
+
+
+def in_drill(message: Message) -> Message:
+    """Return a message that says that it is only a drill."""
+    return replace(message, subject=f"[drill] {message.subject}")
+
+
 def describe(error: BaseException) -> str:
     """Return what a task died of in one short line, `Class: words`, without anything that might be secret."""
     words = error.message if isinstance(error, VendorError) else str(error)
@@ -183,24 +196,46 @@ def compose(run: FailedRun) -> Message:
     return Message(subject, body, severity, causes)
 
 
-def compose_stall(dataset: str, session: date, state: str, covered_utc: datetime, minutes: int) -> Message:
-    """Put into words that a stream goes on without hearing anything.
+def compose_stall(dataset: str, session: date, state: str, covered_utc: datetime, minutes: float) -> Message:
+    """Put into words that a stream, or the polling of news, goes on without hearing anything.
 
     Parameters
     ----------
     dataset, session
         Of what.
     state, covered_utc
-        What the recorder does instead, and until when it has heard.
+        What it does instead, and until when it has heard.
     minutes
         For how long, of the feed's time.
     """
+    what, misses = "has not listened, or not written,", "What it does not hear is a gap"
+    if dataset == "news":
+        what, misses = "has read nothing", "The first answer brings what came since"
     body = (
-        f"The recorder is alive, but has not listened, or not written, for {minutes} minutes: {_tame(state)}. It has "
-        f"everything until {covered_utc:%H:%M} UTC. What it does not hear is a gap, and it goes on trying; its log "
-        "says what it met."
+        f"The recorder is alive, but {what} for {minutes:g} minutes: {_tame(state)}. It has everything until "
+        f"{covered_utc:%H:%M} UTC. {misses}, and it goes on trying; its log says what it met."
     )
     return Message(f"{dataset}_live {session}: stalled", body, "error", frozenset({STALLED}))
+
+
+def compose_failing_rounds(session: date, rounds: int, why: str) -> Message:
+    """Put into words that provisional gold is no longer built.
+
+    Parameters
+    ----------
+    session
+        Of which.
+    rounds
+        How many failed, one after the other.
+    why
+        Of the last one.
+    """
+    body = (
+        f"{rounds} rounds in a row failed to build the gold of the session so far: {_tame(why)}. What was published "
+        "before stands and grows old. The streams go on, and so do the rounds; the log of the task gold.intraday says "
+        "what they meet. Final gold does not depend on it."
+    )
+    return Message(f"minutes {session}: provisional gold stands still", body, "error", frozenset({STALLED}))
 
 
 def why_quiet(message: Message, settings: Alerts, dag_id: str, today: date) -> str | None:

@@ -1,4 +1,7 @@
-"""The health of a lake: of the sessions looked back on, what stands, what is fresh, which gold is to be built anew."""
+"""The health of a lake: of the sessions looked back on, what stands, what is fresh, which gold is to be built anew.
+
+What is unhealthy is said here alone (`problems`), for whoever looks and for the daily look back.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +22,11 @@ from bellwether.lake.coverage import session_coverage
 from bellwether.lake.gold import GoldSubmission, publish_gold
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import Publication
-from bellwether.schemas import HEALTH
+from bellwether.monitoring.workers import Worker
+from bellwether.schemas import HEALTH, LIVE
+from bellwether.streaming.assignment import STREAMS
+from bellwether.streaming.closing import in_words, is_recorded, overdue
+from bellwether.streaming.live import live
 from bellwether.tickers import WHOLE
 from bellwether.universe.spec import shown
 
@@ -35,7 +42,7 @@ class Standing:
     Attributes
     ----------
     dataset
-        A captured one, or `minutes` for gold.
+        A captured one, `minutes` for gold, or what a stream had, `equities_live`, where one was recorded.
     is_required
         Whether gold waits for it; gold itself is.
     why
@@ -56,6 +63,27 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Problem:
+    """Something unhealthy: of a dataset of a session its state, or of its stream the condition, and why in words."""
+
+    session: date
+    dataset: str
+    state: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How the sessions of one dataset stand together; `newest` is the newest published, None where none is."""
+
+    dataset: str
+    is_required: bool
+    newest: Standing | None
+    sessions_behind: int
+    states: str
+
+
+@dataclass(frozen=True)
 class Health:
     """How the sessions up to one stand, by session and dataset."""
 
@@ -72,12 +100,18 @@ class Health:
         """Return how a dataset stands, by session."""
         return [each for each in self.standings if each.dataset == dataset]
 
+    def fresh(self) -> list[Freshness]:
+        """Return how fresh and complete each dataset is, then gold, then what was streamed."""
+        return [_freshness(found) for dataset in (*CAPTURED, RECORDER, *LIVE) if (found := self.of(dataset))]
+
 
 def look_back(lake: Lake, config: Config, last: date, sessions: int) -> Health:
     """Look back on so many sessions, the last one included."""
     looked_at = sessions_until(last, sessions)
     standings = [
-        _standing(lake, config, dataset, session) for session in looked_at for dataset in (*CAPTURED, RECORDER)
+        _standing(lake, config, dataset, session)
+        for session in looked_at
+        for dataset in (*CAPTURED, RECORDER, *_streamed(lake, config, session))
     ]
     return Health(last, lake.clock.now(), tuple(standings))
 
@@ -91,12 +125,18 @@ def sessions_until(last: date, sessions: int) -> list[date]:
     return looked_at
 
 
+def _streamed(lake: Lake, config: Config, session: date) -> list[str]:
+    return [live(dataset) for dataset in STREAMS if is_recorded(lake, config, dataset, session)]
+
+
 def _standing(lake: Lake, config: Config, dataset: str, session: date) -> Standing:
     """Return how it stands: failed where its file cannot be read, which holds up no other."""
     try:
+        if dataset in LIVE:
+            return _stream(lake, dataset, session)
         return _gold(lake, config, session) if dataset == RECORDER else _captured(lake, config, dataset, session)
     except LakeError as error:
-        is_required = dataset == RECORDER or config.source(dataset).required
+        is_required = dataset == RECORDER or (dataset not in LIVE and config.source(dataset).required)
         return Standing(session, dataset, is_required, Coverage.FAILED, str(error), None)
 
 
@@ -115,20 +155,58 @@ def _gold(lake: Lake, config: Config, session: date) -> Standing:
     return Standing(session, RECORDER, True, found.state, why, manifest, is_announced=found.announce)
 
 
-def as_markdown(health: Health) -> str:
+def _stream(lake: Lake, dataset: str, session: date) -> Standing:
+    """Return how a stream stands: complete when no gap is open, and nobody's concern before the deadline of gaps."""
+    manifest = lake.manifest(dataset, session)
+    gaps = overdue(lake, dataset.removesuffix("_live"), session, lake.clock.now())
+    why = f"gaps open after their deadline: {shown(map(in_words, gaps))}" if gaps else ""
+    if manifest is None:
+        return Standing(session, dataset, False, Coverage.MISSING if gaps else Coverage.NOT_YET_DUE, why, None)
+    is_open = bool(gaps) or manifest.warnings.get("gaps", 0) > 0
+    return Standing(session, dataset, False, Coverage.PARTIAL if is_open else Coverage.COMPLETE, why, manifest)
+
+
+def problems(health: Health, at_work: Sequence[Worker]) -> list[Problem]:
+    """Return what is unhealthy.
+
+    A session is where a required dataset of it, or its gold, is not what it is to be, or a gap of its streams is open
+    after its deadline. A stream that runs is while nobody hears of it, it hears nothing, or a gap of it is open. A
+    backfill never is: the ledger knows what it lacks.
+    """
+    lacking = [
+        Problem(each.session, each.dataset, each.state.value, each.why)
+        for each in health.standings
+        if each.why and (each.is_required or each.dataset in LIVE)
+    ]
+    return lacking + [
+        Problem(each.session, each.dataset, condition, f"{each.writer}, {each.age_s:.0f} s ago: {each.state}")
+        for each in at_work
+        if each.session is not None and (condition := _unhealthy(each))
+    ]
+
+
+def _unhealthy(stream: Worker) -> str:
+    if stream.is_dead or stream.is_stalled:
+        return f"stream {stream.condition}"
+    return f"{stream.open_gaps} gaps open" if stream.open_gaps else ""
+
+
+def as_markdown(health: Health, at_work: Sequence[Worker]) -> str:
     """Return the summary for people: gold first, then how fresh and how complete each dataset is, then what lacks."""
     first, gold = health.standings[0].session, health.of(RECORDER)
+    late = shown(f"{each.dataset} {each.session}" for each in health.standings if each.dataset in LIVE and each.why)
     announced = shown(session.isoformat() for session in health.to_announce) or "none"
     lines = [
         f"### Sessions {first} to {health.session}, looked at on {health.looked_utc:%Y-%m-%d %H:%M} UTC",
         "",
         f"Gold of {len(gold)} sessions: {_counted(gold)}. Announced to be built: {announced}.",
+        *([f"Streams with gaps that are open after their deadline: {late}."] if late else []),
         "",
         "| dataset | newest session | published, UTC | sessions behind | states |",
         "| --- | --- | --- | ---: | --- |",
-        *(_freshness(health.of(dataset)) for dataset in (*CAPTURED, RECORDER)),
+        *(_row(each) for each in health.fresh()),
     ]
-    lacking = [each for each in health.standings if each.is_required and each.why]
+    lacking = problems(health, at_work)
     if lacking:
         lines += ["", "| session | dataset | state | why |", "| --- | --- | --- | --- |"]
         lines += [
@@ -140,15 +218,23 @@ def as_markdown(health: Health) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _freshness(standings: Sequence[Standing]) -> str:
-    name = standings[0].dataset + (" (required)" if standings[0].is_required else "")
-    standing = [number for number, each in enumerate(standings) if each.manifest is not None]
-    if not standing:
-        return f"| {name} | - | - | {len(standings)} | {_counted(standings)} |"
-    newest = standings[standing[-1]]
-    published = f"{newest.manifest.published_utc:%Y-%m-%d %H:%M}" if newest.manifest else "-"
-    behind = len(standings) - 1 - standing[-1]
-    return f"| {name} | {newest.session} | {published} | {behind} | {_counted(standings)} |"
+def _freshness(standings: Sequence[Standing]) -> Freshness:
+    behind = next((n for n, each in enumerate(reversed(standings)) if each.manifest is not None), len(standings))
+    return Freshness(
+        standings[0].dataset,
+        standings[0].is_required,
+        standings[-1 - behind] if behind < len(standings) else None,
+        behind,
+        _counted(standings),
+    )
+
+
+def _row(found: Freshness) -> str:
+    name = found.dataset + (" (required)" if found.is_required else "")
+    if found.newest is None or found.newest.manifest is None:
+        return f"| {name} | - | - | {found.sessions_behind} | {found.states} |"
+    published = f"{found.newest.manifest.published_utc:%Y-%m-%d %H:%M}"
+    return f"| {name} | {found.newest.session} | {published} | {found.sessions_behind} | {found.states} |"
 
 
 def _in_a_cell(text: str) -> str:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import date
 
 from bellwether.config import Config
-from bellwether.consolidate.inputs import RECORDER, dataset_of, published_inputs
+from bellwether.consolidate.inputs import RECORDER, published_inputs
 from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Coverage, Lake
 from bellwether.lake.coverage import session_coverage
+from bellwether.lake.manifest import dataset_of
 
 _AT_ONCE = 8  # a session is a few small reads, each of which a bucket lets wait
 

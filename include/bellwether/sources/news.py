@@ -45,8 +45,7 @@ class NewsFeed:
     def ask(self, rest: PolygonRest, subject: str, hours: SessionHours, page_log: PageLog) -> Iterator[Answer]:
         """Ask for the feed between both closes, both included: `gte` is a bound no vendor understands otherwise."""
         del subject
-        first, last = SPANS[self.dataset](hours)
-        yield rest.listing(endpoints.NEWS, {_FROM: first, _TO: last}, page_log=page_log)
+        yield listed(rest, *SPANS[self.dataset](hours), page_log)
 
     def subject_of(self, request: Request) -> str:
         """Return `WHOLE`; `ValueError` for what asks for no news."""
@@ -70,6 +69,11 @@ class NewsFeed:
         return pa.concat_tables([NEWS.empty_table(), *pages]).sort_by(
             [(name, "ascending") for name in FORMS["news"].key]
         )
+
+
+def listed(rest: PolygonRest, first: datetime, last: datetime, page_log: PageLog | None = None) -> Listing[Article]:
+    """Return every article published from one instant to another, both included, in that order; `VendorError`."""
+    return rest.listing(endpoints.NEWS, {_FROM: first, _TO: last}, page_log=page_log)
 
 
 def left_out(answers: Sequence[Answer], hours: SessionHours) -> dict[str, int]:

@@ -7,6 +7,9 @@ from bellwether.calendar import get_calendar
 from bellwether.due import SPANS
 from bellwether.streaming.gaps import LATE
 
+NEWS = "news"
+"""Of all that is recorded the one dataset that is polled, not broadcast."""
+
 STREAMS = ("equities", "options", "indices")
 """The datasets that are broadcast."""
 
@@ -30,6 +33,9 @@ class Assignment:
 
 
 def whole_session(dataset: str, session: date) -> Assignment:
-    """Return the assignment of a session from its first minute until its last one can no longer change."""
+    """Return the assignment of a session from its first minute until its last one can no longer change.
+
+    That of news ends with its span: what is listed later is the next session's, or the daily pull's.
+    """
     start, end = SPANS[dataset](get_calendar().hours(session))
-    return Assignment(dataset=dataset, session=session, start=start, until=end + LATE)
+    return Assignment(dataset=dataset, session=session, start=start, until=end if dataset == NEWS else end + LATE)

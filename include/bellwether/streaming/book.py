@@ -20,7 +20,7 @@ from bellwether.streaming.watchdog import Quiet, least_lag_s
 
 log = get_logger(__name__)
 
-_ORDER_SLACK_MS = 60_000
+ORDER_SLACK_MS = 60_000
 """The vendor promises no order: a broadcast may come after one that is due a minute later, but no more."""
 
 _TAKEN_UP_MS = 60_000
@@ -219,7 +219,7 @@ class Book:
         log.warning("gap opened", cause=gap.cause, start=gap.start_utc.isoformat(), evidence=gap.evidence)
 
     def _gap_start(self) -> datetime:
-        return max(self._assignment.start, from_ms(self._covered_ms - _ORDER_SLACK_MS))
+        return max(self._assignment.start, from_ms(self._covered_ms - ORDER_SLACK_MS))
 
     def _end_gaps(self, end_ms: int) -> None:
         counted = ", ".join(f"{count} {cause}" for cause, count in self._failures.items())

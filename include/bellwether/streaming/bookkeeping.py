@@ -1,16 +1,20 @@
-"""What is told of a session's streams as datasets: their gaps, and how they compare with the daily pull.
+"""What is told of a session's streams as datasets: their gaps, their heartbeats, how they compare with the daily pull.
 
-Both are made of what stands in the lake, of all streams at once, whoever asks for it; so there is nothing to merge.
+All are made of what stands in the lake, of all streams at once, whoever asks for it; so there is nothing to merge.
 """
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
+from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bellwether.calendar import get_calendar
 from bellwether.config import Config
+from bellwether.due import DUE
 from bellwether.errors import InputsChanged, LakeError
 from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.lake.gold import GoldSubmission, publish_gold
@@ -18,14 +22,19 @@ from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import MOST_ROUNDS, Publication
 from bellwether.lake.revisions import revision_of
 from bellwether.schemas import OPERATIONAL, RECONCILIATION
-from bellwether.streaming.assignment import STREAMS
+from bellwether.streaming.assignment import STREAMS, whole_session
 from bellwether.streaming.gaps import GapLog
+from bellwether.streaming.heartbeats import as_table, kept_of
 from bellwether.streaming.lease import read_lease
 from bellwether.streaming.live import live, publish_live
 from bellwether.streaming.reconcile import Reconciliation, reconcile
+from bellwether.streaming.rounds import Again
 from bellwether.tickers import WHOLE
 
-GAPS_DATASET, RECONCILIATION_DATASET = "gaps", "reconciliation"
+GAPS_DATASET, HEARTBEATS_DATASET, RECONCILIATION_DATASET = "gaps", "heartbeats", "reconciliation"
+
+_DAILY_WITHIN = timedelta(hours=20)  # of the end of a stream; what is not there will not come by itself
+_LOOK_AGAIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ class Reconciled:
 
 
 def publish_streamed(lake: Lake, config: Config, dataset: str, session: date, *, run_id: str) -> Publication | None:
-    """Publish what was recorded of a session, and with it the session's gaps and what there is to reconcile.
+    """Publish what was recorded of a session, and with it the session's gaps, heartbeats and what is to reconcile.
 
     Returns
     -------
@@ -52,6 +61,7 @@ def publish_streamed(lake: Lake, config: Config, dataset: str, session: date, *,
     """
     published = publish_live(lake, config, dataset, session, run_id=run_id)
     publish_gaps(lake, config, session, run_id=run_id)
+    publish_heartbeats(lake, config, session, run_id=run_id)
     publish_reconciliation(lake, config, session, run_id=run_id)
     return published
 
@@ -80,6 +90,24 @@ def publish_gaps(lake: Lake, config: Config, session: date, *, run_id: str) -> P
         return {dataset: revision_of(log.table()) for dataset, log in logs.items()}
 
     return _publish(lake, config, compose, inputs_now)
+
+
+def publish_heartbeats(lake: Lake, config: Config, session: date, *, run_id: str) -> Publication | None:
+    """Publish the heartbeats that were kept of a session, of all its streams and of news; None where none were."""
+
+    def inputs_now() -> dict[str, str]:
+        return _listed(kept_of(lake, session))
+
+    def compose() -> GoldSubmission:
+        keys = kept_of(lake, session)
+        table = as_table(lake, keys)
+        return _submission(HEARTBEATS_DATASET, config, session, run_id, table, inputs=_listed(keys), warnings={})
+
+    return _publish(lake, config, compose, inputs_now) if kept_of(lake, session) else None
+
+
+def _listed(keys: Sequence[PurePosixPath]) -> dict[str, str]:
+    return {HEARTBEATS_DATASET: hashlib.sha256("\n".join(map(str, keys)).encode()).hexdigest()}
 
 
 def publish_reconciliation(lake: Lake, config: Config, session: date, *, run_id: str) -> Reconciled | None:
@@ -113,7 +141,11 @@ def publish_reconciliation(lake: Lake, config: Config, session: date, *, run_id:
             for dataset, each in totals.items()
         ]
         table = pa.concat_tables(part.select(RECONCILIATION.names).cast(RECONCILIATION) for part in parts)
-        warnings = {f"{dataset}_{name}": n for dataset, each in totals.items() for name, n in counts(each).items()}
+        warnings = {
+            f"{dataset}_{name}": round(number)
+            for dataset, each in totals.items()
+            for name, number in each.summary.items()
+        }
         return _submission(RECONCILIATION_DATASET, config, session, run_id, table, inputs=inputs, warnings=warnings)
 
     if not both():
@@ -121,9 +153,12 @@ def publish_reconciliation(lake: Lake, config: Config, session: date, *, run_id:
     return Reconciled(_publish(lake, config, compose, inputs_now), totals)
 
 
-def counts(reconciliation: Reconciliation) -> dict[str, int]:
-    """Return the counts of a comparison by name."""
-    return {name: getattr(reconciliation, name) for name in ("minutes", "missing", "extra", "changed")}
+def wait_for_daily(dataset: str, session: date, now: datetime) -> Again | None:
+    """Return when to look for a session's daily pull again; None once nobody need wait for it any more."""
+    if now >= whole_session(dataset, session).until + _DAILY_WITHIN:
+        return None
+    due = DUE[dataset](get_calendar().hours(session))
+    return Again(max(due - now, _LOOK_AGAIN), f"{dataset} of {session} are not published yet")
 
 
 def _reconcile(lake: Lake, dataset: str, session: date) -> Reconciliation:

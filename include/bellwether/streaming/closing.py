@@ -17,10 +17,17 @@ from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.gaps import ALL, Gap, GapLog
 from bellwether.streaming.lease import Lease, read_lease
 from bellwether.streaming.repair import own_writer
+from bellwether.streaming.rounds import Again
 from bellwether.universe.spec import shown
 
 DEADLINE = timedelta(minutes=30)
 """How long after the end of a stream, by the feed's time, its gaps may be open."""
+
+_LEAST_S = 120.0  # of the machine's time: however fast the feed runs, a recorder may be tried again, and gaps be filled
+
+_LOOK_AGAIN = timedelta(minutes=5)
+_LOOK_SELDOM = timedelta(minutes=30)
+_MOMENT = timedelta(minutes=1)
 
 
 def is_recorded(lake: Lake, config: Config, dataset: str, session: date) -> bool:
@@ -66,12 +73,35 @@ def overdue(lake: Lake, dataset: str, session: date, now: datetime) -> list[Gap]
     return [gap for gap in GapLog(lake, dataset, session, "").read() if gap.closed_utc is None]
 
 
-def check_deadline(assignment: Assignment, left: Iterable[tuple[Gap, str]], now: datetime) -> None:
-    """Refuse gaps, each with what keeps it open, once the deadline is over; `GapsLeft`."""
+def next_look(assignment: Assignment, feed: FeedTime, *, is_recorded: bool, left: Iterable[tuple[Gap, str]]) -> Again:
+    """Return when to look at a session's gaps again.
+
+    Parameters
+    ----------
+    assignment, feed
+        Of what, and its time.
+    is_recorded
+        Whether there is anything to repair yet.
+    left
+        Gaps that are open, each with the reason.
+
+    Raises
+    ------
+    GapsLeft
+        The deadline is over, and gaps are open or the session is still being recorded.
+    """
     lines = [in_words(gap, why) for gap, why in left]
-    if lines and now >= assignment.until + DEADLINE:
-        msg = f"{assignment.dataset} of {assignment.session}: {len(lines)} gaps are open: {shown(lines)}"
-        raise GapsLeft(msg)
+    now, deadline = feed.now(), assignment.until + DEADLINE
+    what = f"{len(lines)} gaps are open: {shown(lines)}" if lines else "no gap is open"
+    if now < assignment.start:
+        return Again(assignment.start - now, f"{assignment.dataset} of {assignment.session} are not broadcast yet")
+    if now < assignment.until:
+        # What ends a recording does so at its end, a moment later.
+        return Again(min(_LOOK_AGAIN if is_recorded else _LOOK_SELDOM, assignment.until + _MOMENT - now), what)
+    if now < deadline or feed.real_s((now - assignment.until).total_seconds()) < _LEAST_S:
+        return Again(max(min(_LOOK_AGAIN, deadline - now), _MOMENT), what if lines else "somebody still records")
+    msg = f"{assignment.dataset} of {assignment.session}: {what if lines else 'somebody still records it'}"
+    raise GapsLeft(msg)
 
 
 def in_words(gap: Gap, why: str = "") -> str:

@@ -2,7 +2,8 @@
 
 Whoever wrote, however often, and however two writers overlapped, the same broadcasts give the same table: what arrived
 last wins, and of what arrived in the same millisecond the one with more volume, since late prints add to it. A minute
-of an index that was broadcast as values only is folded from them.
+of an index that was broadcast as values only is folded from them. Of news, which are no minutes, every version stands,
+from when it was first seen.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ import pyarrow.compute as pc
 
 from bellwether.calendar import midnight
 from bellwether.lake import Lake
-from bellwether.schemas import EQUITIES, INDEX_BARS, LIVE_BARS
+from bellwether.news.versions import number_versions
+from bellwether.schemas import EQUITIES, FORMS, INDEX_BARS, LIVE_BARS
+from bellwether.streaming.assignment import NEWS
 from bellwether.streaming.batches import Batches
 from bellwether.streaming.values import with_values_folded
 
@@ -30,19 +33,16 @@ class Compacted:
     ----------
     table
         Schema `EQUITIES` for stocks and options (`transactions` null: they are not broadcast), `INDEX_BARS` for
-        indices, sorted by ticker and time.
-    arrived_utc
-        When each of its rows came, by the feed's time.
+        indices, `NEWS` for news, sorted by ticker and time.
     arrivals
         Minutes that were recorded, of those folded from values one each.
     repeated
         Of those, such that say what the row before of the same minute says: the vendor's repetitions, or two writers'.
     changed
-        Of those, such that changed a minute.
+        Of those, such that changed a minute, or an article.
     """
 
     table: pa.Table
-    arrived_utc: pa.ChunkedArray
     arrivals: int
     repeated: int
     changed: int
@@ -56,6 +56,8 @@ def compact(lake: Lake, dataset: str, session: date) -> Compacted:
     lake, dataset, session
         Of what.
     """
+    if dataset == NEWS:
+        return _compact_news([table for _, table in Batches(lake, dataset, session).read()])
     schema = INDEX_BARS if dataset == "indices" else EQUITIES
     return compact_rows(recorded(lake, dataset, session), schema, session)
 
@@ -83,27 +85,46 @@ def compact_rows(rows: pa.Table, schema: pa.Schema, session: date) -> Compacted:
     session
         Rows of other New York days are left out.
     """
+    own = _in_order(rows, session)
+    follows = _equals_row_before(own, ("ticker", "ts"))
+    repeated = follows & _equals_row_before(own, _VALUES)
+    chosen = own.filter(_is_last(follows))
+    for field in schema:
+        if field.name not in LIVE_BARS.names:
+            chosen = chosen.append_column(field, pa.nulls(len(chosen), field.type))
+    return Compacted(
+        table=chosen.select(schema.names).cast(schema),
+        arrivals=len(own),
+        repeated=int(repeated.sum()),
+        changed=int((follows & ~repeated).sum()),
+    )
+
+
+def standing(rows: pa.Table, session: date) -> pa.Table:
+    """Return of recorded rows, as `compact_rows` takes them, those that it chooses: the last arrival of each minute."""
+    own = _in_order(rows, session)
+    return own.filter(_is_last(_equals_row_before(own, ("ticker", "ts"))))
+
+
+def _in_order(rows: pa.Table, session: date) -> pa.Table:
     if "value_utc" in rows.column_names:
         rows = with_values_folded(rows)
     start, end = (
         pa.scalar(midnight(day), LIVE_BARS.field("ts").type) for day in (session, session + timedelta(days=1))
     )
     own = rows.filter(pc.and_(pc.greater_equal(rows["ts"], start), pc.less(rows["ts"], end)))
-    own = own.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
-    follows = _equals_row_before(own, ("ticker", "ts"))
-    repeated = follows & _equals_row_before(own, _VALUES)
-    is_last = np.append(~follows[1:], True)[: len(own)]
-    chosen = own.filter(pa.array(is_last))
-    for field in schema:
-        if field.name not in LIVE_BARS.names:
-            chosen = chosen.append_column(field, pa.nulls(len(chosen), field.type))
-    return Compacted(
-        table=chosen.select(schema.names).cast(schema),
-        arrived_utc=chosen["arrived_utc"],
-        arrivals=len(own),
-        repeated=int(repeated.sum()),
-        changed=int((follows & ~repeated).sum()),
-    )
+    return own.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
+
+
+def _is_last(follows: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> pa.Array:
+    return pa.array(np.append(~follows[1:], True)[: len(follows)])
+
+
+def _compact_news(recorded: list[pa.Table]) -> Compacted:
+    arrivals = sum(map(len, recorded))
+    table = number_versions(pa.concat_tables([FORMS[NEWS].schema.empty_table(), *recorded]))
+    changed = int(pc.sum(pc.greater(table["version"], 1)).as_py() or 0)
+    return Compacted(table, arrivals, repeated=arrivals - len(table), changed=changed)
 
 
 def _equals_row_before(table: pa.Table, names: tuple[str, ...]) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":

@@ -10,11 +10,35 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from bellwether.clock import Clock, SystemClock
+from bellwether.errors import ConfigError
 
 DELAY = timedelta(minutes=15)
 """How far the vendor's delayed feeds are behind (https://massive.com/docs/websocket/stocks/overview)."""
 
+FEEDS = ("realtime", "delayed")
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def is_delayed(feed: object, where: str) -> bool:
+    """Return whether streams are 15 minutes behind, as a Connection has it.
+
+    Parameters
+    ----------
+    feed
+        One of `FEEDS`; empty is the first.
+    where
+        Names the place it comes from in an error.
+
+    Raises
+    ------
+    ConfigError
+        It is none of them.
+    """
+    if feed and feed not in FEEDS:
+        msg = f"{where} is {feed!r}, not {' or '.join(FEEDS)}"
+        raise ConfigError(msg)
+    return feed == "delayed"
 
 
 def to_ms(moment: datetime) -> int:
@@ -38,16 +62,26 @@ class FeedTime:
         Seconds of the feed per second of this machine. Of a clock that is driven: as fast as waits shall be over.
     grace_s
         Seconds of this machine that no deadline undercuts.
+    behind
+        How far the feed is behind what the vendor knows.
     """
 
-    def __init__(self, clock: Clock | None = None, *, speed: float = 1.0, grace_s: float = 0.5) -> None:
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        *,
+        speed: float = 1.0,
+        grace_s: float = 0.5,
+        behind: timedelta = timedelta(0),
+    ) -> None:
         self._clock = clock or SystemClock()
         self._speed = speed
         self._grace_s = grace_s
+        self.behind = behind
 
     def delayed(self) -> "FeedTime":
         """Return the time of a feed that tells everything 15 minutes later."""
-        return FeedTime(_Behind(self._clock), speed=self._speed, grace_s=self._grace_s)
+        return FeedTime(_Behind(self._clock), speed=self._speed, grace_s=self._grace_s, behind=DELAY)
 
     def now(self) -> datetime:
         """Return the feed's now, aware, in UTC."""

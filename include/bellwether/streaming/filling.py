@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.schemas import TIMESTAMP
-from bellwether.streaming.compact import Compacted
 from bellwether.streaming.gaps import Filled, Gap
 from bellwether.streaming.reconcile import reconcile
 
@@ -53,10 +52,10 @@ class Share:
 
     @classmethod
     def of(cls, gap: Gap, end: datetime, span: tuple[datetime, datetime], tickers: Collection[str]) -> "Share":
-        """Return the share of some tickers in a gap that ended, as far as it lies in the session's span."""
-        first, until = gap.minutes_at_risk(end)
+        """Return the share of some tickers in a gap, until some end, as far as it lies in the session's span."""
+        first, _ = gap.minutes_at_risk(end)
         first = max(first.replace(second=0, microsecond=0), span[0])
-        return cls(frozenset(tickers), first, min(until, span[1]) - _MINUTE)
+        return cls(frozenset(tickers), first, min(end, span[1]) - _MINUTE)
 
     def rows_of(self, table: pa.Table) -> pa.Table:
         """Return the rows of a table of minutes that belong to it."""
@@ -66,13 +65,13 @@ class Share:
         return table.filter(pc.and_(of_time, of_tickers))
 
 
-def differences(compacted: Compacted, answers: Answers, share: Share) -> pa.Table:
+def differences(recorded: pa.Table, answers: Answers, share: Share) -> pa.Table:
     """Return where recordings differ from answers, what was heard since left aside.
 
     Parameters
     ----------
-    compacted
-        What was recorded.
+    recorded
+        As `compact.standing` has it.
     answers
         Of all tickers of the share, at least.
     share
@@ -83,7 +82,7 @@ def differences(compacted: Compacted, answers: Answers, share: Share) -> pa.Tabl
     pyarrow.Table
         As `Reconciliation.differences`: `missing` are minutes that the recordings lack.
     """
-    held = share.rows_of(compacted.table.append_column("arrived_utc", compacted.arrived_utc))
+    held = share.rows_of(recorded)
     said = share.rows_of(answers.rows)
     is_newer = pc.greater(held["arrived_utc"], answers.known_at(held))
     if pc.any(is_newer).as_py():
@@ -99,13 +98,13 @@ def lacking(differing: pa.Table, answers: Answers) -> pa.Table:
     return answers.rows.join(keys, KEY, join_type="left semi")
 
 
-def filled(heard: Compacted, answers: Answers, share: Share) -> dict[str, Filled]:
+def filled(heard: pa.Table, answers: Answers, share: Share) -> dict[str, Filled]:
     """Return what answers have of each ticker of a share, and what of that nobody had heard so.
 
     Parameters
     ----------
     heard
-        What was recorded of the stream alone.
+        What was recorded of the stream alone, as `compact.standing` has it.
     """
     said = share.rows_of(answers.rows)
     volumes: dict[str, float] = {}

@@ -50,8 +50,23 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     quiet: int
 
 
+class StopRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody wants the writer to end: who, and since when by the machine's time."""
+
+    by: str
+    asked_utc: datetime
+
+
 class LeaseRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The lease as it stands in the lake; `stamped_utc` is the machine's time, all others are the feed's."""
+    """The lease as it stands in the lake; `stamped_utc` is the machine's time, all others are the feed's.
+
+    Attributes
+    ----------
+    expires_after_s
+        Seconds without renewal after which another run may take it.
+    stop
+        What the writer is to see at its next renewal; it concerns this try alone.
+    """
 
     writer: str
     run: str
@@ -60,18 +75,42 @@ class LeaseRecord(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: Heartbeat | None = None
     renewed_utc: datetime
     stamped_utc: datetime
+    expires_after_s: float = EXPIRES_AFTER.total_seconds()
     is_released: bool = False
+    stop: StopRequest | None = None
 
 
 class Lease:
-    """The right to record one (dataset, session); `now` is always the feed's time."""
+    """The right to record one (dataset, session); `now` is always the feed's time.
 
-    def __init__(self, lake: Lake, dataset: str, session: date, writer: Writer) -> None:
+    Parameters
+    ----------
+    lake, dataset, session, writer
+        Of what, and whose.
+    expires_after
+        For how long it is good without renewal, of the feed's time.
+    """
+
+    def __init__(
+        self, lake: Lake, dataset: str, session: date, writer: Writer, expires_after: timedelta = EXPIRES_AFTER
+    ) -> None:
         self._storage = lake.storage
         self._machine = lake.clock
         self._key = paths.lease(dataset, session)
         self._what = f"{dataset} of {session}"
         self._writer = writer
+        self._expires_after_s = expires_after.total_seconds()
+        self._record: LeaseRecord | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it was taken; another may have taken it since."""
+        return self._record is not None
+
+    @property
+    def stop(self) -> StopRequest | None:
+        """What was asked of this writer by its last renewal."""
+        return self._record.stop if self._record else None
 
     def take(self, now: datetime) -> Heartbeat | None:
         """Become the writer.
@@ -99,7 +138,9 @@ class Lease:
                 taken_utc=now,
                 renewed_utc=now,
                 stamped_utc=self._machine.now(),
+                expires_after_s=self._expires_after_s,
                 heartbeat=before.heartbeat if before else None,
+                stop=before.stop if before and self._is_this_try(before) else None,
             )
             if self._storage.swap(self._key, encode(mine), expected=stored.version if stored else None):
                 self._record = mine
@@ -113,25 +154,35 @@ class Lease:
         LeaseHeld
             Another has taken over.
         """
-        self._replace(msgspec.structs.replace(self._record, renewed_utc=now, heartbeat=heartbeat))
+        self._replace(msgspec.structs.replace(self._held, renewed_utc=now, heartbeat=heartbeat))
 
     def release(self, now: datetime, heartbeat: Heartbeat) -> None:
         """Let others record; of a lease that another has taken, nothing changes."""
         try:
-            self._replace(msgspec.structs.replace(self._record, renewed_utc=now, heartbeat=heartbeat, is_released=True))
+            self._replace(msgspec.structs.replace(self._held, renewed_utc=now, heartbeat=heartbeat, is_released=True))
         except LeaseHeld:
             return
 
+    @property
+    def _held(self) -> LeaseRecord:
+        assert self._record is not None, "only what was taken is renewed"  # noqa: S101 - a caller's mistake
+        return self._record
+
+    def _is_this_try(self, holder: LeaseRecord) -> bool:
+        is_of_this_try = (holder.run, holder.attempt) == (self._writer.run, self._writer.attempt)
+        return is_of_this_try and not holder.is_released
+
     def _replace(self, record: LeaseRecord) -> None:
         record = msgspec.structs.replace(record, stamped_utc=self._machine.now())
-        stored = self._storage.read(self._key)
-        holder = msgspec.json.decode(stored.content, type=LeaseRecord) if stored else None
-        if holder is not None and holder.writer != self._writer.name:
-            raise self._held_by(holder)
-        expected = stored.version if stored else None
-        if not self._storage.swap(self._key, encode(record), expected=expected):
-            self._replace(record)  # another took it just now, and the next look says who
-        self._record = record
+        while True:  # as long as another took it, or asked for something, just now
+            stored = self._storage.read(self._key)
+            holder = msgspec.json.decode(stored.content, type=LeaseRecord) if stored else None
+            if holder is not None and holder.writer != self._writer.name:
+                raise self._held_by(holder)
+            record = msgspec.structs.replace(record, stop=holder.stop if holder else None)
+            if self._storage.swap(self._key, encode(record), expected=stored.version if stored else None):
+                self._record = record
+                return
 
     def _check(self, holder: LeaseRecord, now: datetime) -> None:
         if holder.is_released or holder.writer == self._writer.name:
@@ -141,7 +192,7 @@ class Lease:
                 raise self._held_by(holder)
             return
         # A clock behind the lease's is another clock: a rehearsal began anew.
-        is_stale = abs(now - holder.renewed_utc) >= EXPIRES_AFTER
+        is_stale = abs(now - holder.renewed_utc).total_seconds() >= holder.expires_after_s
         if not (is_stale and self._machine.now() - holder.stamped_utc >= _GRACE):
             raise self._held_by(holder)
 
@@ -154,3 +205,22 @@ def read_lease(lake: Lake, dataset: str, session: date) -> LeaseRecord | None:
     """Return who records, or last recorded, a session; None where nobody did."""
     stored = lake.storage.read(paths.lease(dataset, session))
     return msgspec.json.decode(stored.content, type=LeaseRecord) if stored else None
+
+
+def ask_to_stop(lake: Lake, dataset: str, session: date, by: str) -> LeaseRecord | None:
+    """Ask whoever records a session to end; it sees so at its next renewal.
+
+    Returns
+    -------
+    LeaseRecord or None
+        Who was asked, or, released, who had ended before; None where nobody ever recorded.
+    """
+    key = paths.lease(dataset, session)
+    while (stored := lake.storage.read(key)) is not None:
+        record = msgspec.json.decode(stored.content, type=LeaseRecord)
+        if record.is_released:
+            return record
+        asked = msgspec.structs.replace(record, stop=StopRequest(by=by, asked_utc=lake.clock.now()))
+        if lake.storage.swap(key, encode(asked), expected=stored.version):
+            return asked
+    return None

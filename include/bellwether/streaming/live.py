@@ -3,24 +3,29 @@
 It says of each ticker whether a gap may hide something of it, and is provisional: the daily pull has the last word.
 """
 
-from collections.abc import Sequence
-from datetime import date
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
 from functools import partial
+from itertools import chain
 
 import pyarrow.compute as pc
 
 from bellwether.config import Config
 from bellwether.errors import InputsChanged, LakeError
-from bellwether.lake import Coverage, Lake, TickerCoverage
+from bellwether.ingest.universe import known_universe
+from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.lake.gold import GoldSubmission, publish_gold
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import MOST_ROUNDS, Publication
-from bellwether.lake.revisions import revision_of
+from bellwether.streaming.assignment import NEWS, whole_session
 from bellwether.streaming.compact import compact
 from bellwether.streaming.gaps import ALL, Gap, GapLog
+from bellwether.streaming.lease import read_lease
+from bellwether.tickers import WHOLE
 
 _READER = "reader"
-_ARRIVALS = "arrivals"  # nothing that was recorded is taken away: who has more of them has read later
+_ARRIVALS = "arrivals"
 
 
 def live(dataset: str) -> str:
@@ -56,8 +61,14 @@ def publish_live(lake: Lake, config: Config, dataset: str, session: date, *, run
             return None
         layout = FileLayout(config.sinks.of(dataset), config.settings.lake.compression)
         try:
-            return publish_gold(lake, made, layout, partial(_inputs_now, lake, dataset, session, made))
-        except InputsChanged:  # a gap was closed, or more was recorded and published, since the files were read
+            return publish_gold(
+                lake,
+                made,
+                layout,
+                partial(_inputs_now, lake, dataset, session),
+                may_replace=partial(_saw_no_more_than, made),
+            )
+        except InputsChanged:  # a gap was opened, ended or closed since it was read
             continue
     msg = f"{live(dataset)} {session}: {MOST_ROUNDS} times there was something new; try again"
     raise LakeError(msg)
@@ -65,39 +76,93 @@ def publish_live(lake: Lake, config: Config, dataset: str, session: date, *, run
 
 def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: str) -> GoldSubmission | None:
     # The gaps first: one that is closed meanwhile is then still told of.
-    gaps = GapLog(lake, dataset, session, _READER)
-    inputs = {"gaps": revision_of(gaps.table())}
-    still_open = [gap for gap in gaps.read() if gap.closed_utc is None]
+    gaps = GapLog(lake, dataset, session, _READER).read()
+    inputs = _inputs_of(gaps) if dataset != NEWS else _inputs_now(lake, dataset, session)
     compacted = compact(lake, dataset, session)
     if not compacted.arrivals:
         return None
-    counts = pc.value_counts(compacted.table["ticker"]).to_pylist()
+    if dataset == NEWS:
+        coverage = {WHOLE: _coverage_of_news(_polled_until(lake, session), session, compacted.table.num_rows)}
+    else:
+        counts = pc.value_counts(compacted.table["ticker"]).to_pylist()
+        rows = {count["values"]: count["counts"] for count in counts}
+        universe = known_universe(lake, config, dataset, session)
+        named = {*(universe.tickers if universe else ()), *chain.from_iterable(gap.symbols for gap in gaps)} - {*ALL}
+        coverage = _coverage(rows, gaps, named - rows.keys())
     return GoldSubmission(
         dataset=live(dataset),
         session=session,
         table=compacted.table,
-        coverage={count["values"]: _coverage(count["values"], count["counts"], still_open) for count in counts},
-        inputs=inputs | {_ARRIVALS: str(compacted.arrivals)},
-        warnings={"changed_later": compacted.changed, "gaps": len(still_open)},
+        coverage=coverage,
+        inputs=inputs,
+        warnings={
+            _ARRIVALS: compacted.arrivals,
+            "changed_later": compacted.changed,
+            "gaps": sum(gap.closed_utc is None for gap in gaps),
+        },
         stage_id="",
         run_id=run_id,
         config_hash=config.hash,
         timings_s={},
-        is_provisional=True,
     )
 
 
-def _inputs_now(lake: Lake, dataset: str, session: date, made: GoldSubmission) -> dict[str, str]:
-    """Return the inputs, except that less was recorded than now: only what is in force must not have more."""
-    in_force = lake.manifest(live(dataset), session)
-    arrivals = made.inputs[_ARRIVALS]
-    if in_force is not None:
-        arrivals = max(arrivals, in_force.inputs.get(_ARRIVALS, "0"), key=int)
-    return {"gaps": revision_of(GapLog(lake, dataset, session, _READER).table()), _ARRIVALS: arrivals}
+def _inputs_now(lake: Lake, dataset: str, session: date) -> dict[str, str]:
+    if dataset == NEWS:
+        return {"polled": str(_polled_until(lake, session))}
+    return _inputs_of(GapLog(lake, dataset, session, _READER).read())
 
 
-def _coverage(ticker: str, rows: int, gaps: Sequence[Gap]) -> TickerCoverage:
-    causes = sorted({gap.cause for gap in gaps if gap.symbols == ALL or ticker in gap.symbols})
-    if not causes:
+def _inputs_of(gaps: Sequence[Gap]) -> dict[str, str]:
+    states = [f"{gap.gap_id} {gap.end_utc} {gap.closed_utc} {len(gap.filled)}" for gap in gaps]
+    return {"gaps": hashlib.sha256("\n".join(states).encode()).hexdigest()}
+
+
+def _saw_no_more_than(made: GoldSubmission, published: Manifest) -> bool:
+    """Return whether a compaction may be replaced: nothing that was recorded is ever taken away."""
+    return published.warnings.get(_ARRIVALS, 0) <= made.warnings[_ARRIVALS]
+
+
+def _coverage(rows: Mapping[str, int], gaps: Sequence[Gap], without_rows: Collection[str]) -> dict[str, TickerCoverage]:
+    """Return what is known of everyone who has rows, and of whom a gap may have hidden wholly."""
+    known = {ticker: _hidden(ticker, count, gaps) for ticker, count in rows.items()}
+    found = {ticker: known or TickerCoverage(Coverage.COMPLETE, rows=rows[ticker]) for ticker, known in known.items()}
+    return found | {ticker: hidden for ticker in sorted(without_rows) if (hidden := _hidden(ticker, 0, gaps))}
+
+
+def _hidden(ticker: str, rows: int, gaps: Sequence[Gap]) -> TickerCoverage | None:
+    """Return what is known of a ticker of which gaps may hide something; None where none does."""
+    hiding = [gap for gap in gaps if _hides(gap, ticker, is_heard=rows > 0)]
+    if not hiding:
+        return None
+    reason = f"gaps that are not filled: {', '.join(sorted({gap.cause for gap in hiding}))}"
+    refused = {gap.filled[ticker].refused if ticker in gap.filled else "" for gap in hiding}
+    without_rows = Coverage(min(refused)) if all(refused) else Coverage.MISSING
+    said = sorted(filter(None, refused))
+    return TickerCoverage(
+        Coverage.PARTIAL if rows else without_rows,
+        rows=rows,
+        reason=f"{reason}; REST says {', '.join(said)}" if said else reason,
+    )
+
+
+def _hides(gap: Gap, ticker: str, *, is_heard: bool) -> bool:
+    """Return whether a gap may hide something of a ticker; closed, also of who was first heard afterwards."""
+    if ticker in gap.filled:
+        return bool(gap.filled[ticker].refused)
+    if gap.symbols == ALL:
+        return is_heard or gap.closed_utc is None
+    return ticker in gap.symbols and gap.closed_utc is None
+
+
+def _polled_until(lake: Lake, session: date) -> datetime | None:
+    lease = read_lease(lake, NEWS, session)
+    return lease.heartbeat.covered_utc if lease and lease.heartbeat else None
+
+
+def _coverage_of_news(polled: datetime | None, session: date, rows: int) -> TickerCoverage:
+    """Return how far polling came: it leaves no gaps, and what it did not reach the daily pull brings."""
+    if polled is not None and polled >= whole_session(NEWS, session).until:
         return TickerCoverage(Coverage.COMPLETE, rows=rows)
-    return TickerCoverage(Coverage.PARTIAL, rows=rows, reason=f"gaps that are not closed: {', '.join(causes)}")
+    reason = f"polled until {polled:%Y-%m-%d %H:%M} UTC" if polled else "nobody says how far polling came"
+    return TickerCoverage(Coverage.PARTIAL, rows=rows, reason=reason)

@@ -1,16 +1,20 @@
 """What of a recorder's heartbeats is worth telling: one now and then, and that nothing has been heard for long.
 
-Measured in the feed's time, so that a rehearsal at 60x tells 60 times as often.
+Measured in the feed's time, so that a rehearsal at 60x tells 60 times as often. How often, and what long is, stand in
+`settings.yaml`.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bellwether.config.settings import StreamingSettings
 from bellwether.streaming.lease import Heartbeat
 
-_TELL_EVERY = timedelta(minutes=5)
-STALLED_AFTER_MIN = 15
-_STALLED_AFTER = timedelta(minutes=STALLED_AFTER_MIN)
+LISTENING, WAITING = "listening", "waiting"
+"""States in which nothing is the matter: of what is broadcast, and of what is polled."""
+
+FAILING, STALLED = "failing", "stalled"
+"""How the state of polling begins that gets no answer: not for long, or for as long as is told of to people."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,8 @@ class Told:
     is_due
         It is time to tell of one.
     has_stalled
-        With this one the recorder has not listened, or not written, for 15 minutes of the session; said once, until it
-        does again.
+        With this one the recorder has not listened, or not written, for `stalled_after_min` of the session; said once,
+        until it does again.
     """
 
     is_due: bool
@@ -37,21 +41,33 @@ class Pulse:
     ----------
     start
         The session's: before it, nothing can be missed.
+    settings
+        How often to tell, and after how long something has stalled.
     """
 
-    def __init__(self, start: datetime) -> None:
+    def __init__(self, start: datetime, settings: StreamingSettings) -> None:
         self._well_utc = start
+        self._every = timedelta(minutes=settings.heartbeat_every_min)
+        self._stalled_after = timedelta(minutes=settings.stalled_after_min)
         self._told_utc: datetime | None = None
         self._is_stalled = False
 
     def take(self, heartbeat: Heartbeat) -> Told:
         """Return what the next heartbeat means."""
         now = heartbeat.at_utc
-        if heartbeat.state == "listening":
+        if heartbeat.state == LISTENING:
             self._well_utc, self._is_stalled = max(now, self._well_utc), False
-        has_stalled = not self._is_stalled and now - self._well_utc >= _STALLED_AFTER
+        has_stalled = not self._is_stalled and now - self._well_utc >= self._stalled_after
         self._is_stalled |= has_stalled
-        is_due = self._told_utc is None or now - self._told_utc >= _TELL_EVERY
+        is_due = self._told_utc is None or now - self._told_utc >= self._every
         if is_due:
             self._told_utc = now
         return Told(is_due, has_stalled)
+
+
+def is_stalled(last: Heartbeat, settings: StreamingSettings) -> bool:
+    """Return whether a recording that lives has stalled, by its last heartbeat alone."""
+    if last.state.startswith(STALLED):
+        return True
+    is_well = last.state in (LISTENING, WAITING) or last.state.startswith(FAILING)
+    return not is_well and last.at_utc - last.covered_utc >= timedelta(minutes=settings.stalled_after_min)

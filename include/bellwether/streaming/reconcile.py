@@ -47,6 +47,12 @@ class Reconciliation:
         """Streamed volume less that of the daily pull."""
         return self.streamed_volume - self.daily_volume
 
+    @property
+    def summary(self) -> dict[str, float]:
+        """All numbers, by name."""
+        names = ("minutes", "missing", "extra", "changed", "max_move_bp", "streamed_volume", "daily_volume")
+        return {name: getattr(self, name) for name in (*names, "volume_difference")}
+
 
 def reconcile(streamed: pa.Table, daily: pa.Table) -> Reconciliation:
     """Compare two tables of minutes.

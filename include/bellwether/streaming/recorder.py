@@ -21,8 +21,9 @@ from bellwether.streaming.book import Book
 from bellwether.streaming.client import ANSWER_S, MINUTES, VALUES, Connection, Endpoint
 from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.inbox import Added, Inbox, Lost, stretches
-from bellwether.streaming.lease import Heartbeat, Lease
+from bellwether.streaming.lease import Heartbeat, Lease, StopRequest
 from bellwether.streaming.protocol import ConnectionLost
+from bellwether.streaming.pulse import LISTENING
 
 log = get_logger(__name__)
 
@@ -91,6 +92,11 @@ class Recorder:
         self._is_superseded = False
 
     @property
+    def stop_request(self) -> StopRequest | None:
+        """Who asked for it to end by way of the lake; None where nobody did."""
+        return self._lease.stop
+
+    @property
     def _is_over(self) -> bool:
         return self._book.is_complete or self._feed.now() >= self._assignment.until
 
@@ -144,7 +150,7 @@ class Recorder:
         finally:
             streaming.cancel()
             if not (self._is_over or self._is_superseded):
-                self._inbox.note(_why(streaming))
+                self._inbox.note(_why(streaming, self.stop_request))
             last = await self._end()
             await asyncio.wait({streaming})
         if not streaming.cancelled() and (error := streaming.exception()):
@@ -225,8 +231,10 @@ class Recorder:
 
     async def _beat(self) -> None:
         is_listening = self._connection is not None and self._connection.is_listening
-        heartbeat = self._book.heartbeat("listening" if is_listening else "connecting")
+        heartbeat = self._book.heartbeat(LISTENING if is_listening else "connecting")
         await self._in_thread(self._lease.renew, self._feed.now(), heartbeat)
+        if self.stop_request is not None:
+            self.stop()
         self._tell(heartbeat)
 
     def _tell(self, heartbeat: Heartbeat) -> None:
@@ -251,11 +259,11 @@ class Recorder:
         return last
 
 
-def _why(streaming: asyncio.Task[None]) -> Lost:
+def _why(streaming: asyncio.Task[None], asked: StopRequest | None) -> Lost:
     """Return why a recording ends before its time; called while it does."""
     error = sys.exception()
     if error is None and streaming.done() and not streaming.cancelled():
         error = streaming.exception()
     if error is None:
-        return Lost("stopped", "told to stop")
+        return Lost("stopped", f"told to stop by {asked.by}" if asked else "told to stop")
     return Lost("refused" if isinstance(error, StreamRefused) else "failed", redact(str(error)))

@@ -30,13 +30,13 @@ from bellwether.logging import redact, register_secret
 from bellwether.sources.limit_stores import redis_url
 from bellwether.sources.limits import open_limit, requests_per_minute
 from bellwether.sources.rest import PolygonRest
+from bellwether.streaming.assignment import NEWS
 from bellwether.streaming.client import Endpoint, stream_url
-from bellwether.streaming.feedtime import FeedTime
+from bellwether.streaming.feedtime import FeedTime, is_delayed
 from bellwether.streaming.simulated import simulated_time
 
 _REDIS_CONN_ID: Final = "rate_limit"
 _ENVIRONMENTS: Final = ("production", "simulated")
-_FEEDS: Final = ("realtime", "delayed")
 _TEST_ONCE: Final = RetryPolicies(default=RetryRule(attempts=1), errors={})
 
 
@@ -84,11 +84,7 @@ class PolygonHook(HttpHook):
         ConfigError
             The connection's extra says something else than `realtime` or `delayed`.
         """
-        feed = self._extra().get("feed", _FEEDS[0])
-        if feed not in _FEEDS:
-            msg = f"connection {self.polygon_conn_id}: feed is {feed!r}, not {' or '.join(_FEEDS)}"
-            raise ConfigError(msg)
-        return bool(feed == "delayed")
+        return is_delayed(self._extra().get("feed"), f"connection {self.polygon_conn_id}: feed")
 
     @property
     def requests_per_minute(self) -> int | None:
@@ -141,8 +137,13 @@ class PolygonHook(HttpHook):
         self._set_base_url(connection)
         return Endpoint(stream_url(self.base_url, dataset, delayed=self.is_delayed), self._key(connection))
 
-    def get_feed_time(self) -> FeedTime:
+    def get_feed_time(self, dataset: str | None = None) -> FeedTime:
         """Return the time of the streams: the machine's, or that of a simulator; 15 minutes behind it where they are.
+
+        Parameters
+        ----------
+        dataset
+            Of news, which is no stream, the time is never behind.
 
         Raises
         ------
@@ -156,7 +157,7 @@ class PolygonHook(HttpHook):
             feed = simulated_time(self.base_url.rstrip("/"))
         else:
             feed = FeedTime()
-        return feed.delayed() if self.is_delayed else feed
+        return feed.delayed() if self.is_delayed and dataset != NEWS else feed
 
     def get_conn(self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None) -> Session:
         """Return a session that authenticates as the vendor expects; `run` uses it."""

@@ -1,13 +1,16 @@
 """Where the command line finds the vendor, its key and its rate limit."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from bellwether.cli.options import vendor_access
+from bellwether.cli import options
+from bellwether.cli.options import feed_of, vendor_access
 from bellwether.config import Config
 from bellwether.errors import ConfigError
+from bellwether.streaming.feedtime import FeedTime
 
 # Long and odd: whatever is used as a key is masked in every later message of the process.
 KEY = "options-test-key-0123"
@@ -53,3 +56,43 @@ def test_the_transport_waits_in_the_configured_folder(tmp_path: Path) -> None:
     with rest._wire._client.client._limit.slot():
         pass
     assert len(list((tmp_path / "limits").iterdir())) == 1
+
+
+def test_streams_that_are_behind_are_recorded_by_a_time_that_is() -> None:
+    env = connection(feed="delayed")
+    assert vendor_access(None, env).is_delayed
+    behind = datetime.now(UTC) - feed_of(None, env).now()
+    assert timedelta(minutes=14, seconds=59) < behind < timedelta(minutes=15, seconds=1)
+
+
+def test_streams_that_are_neither_are_refused() -> None:
+    with pytest.raises(ConfigError, match="feed of AIRFLOW_CONN_POLYGON_DEFAULT is 'late', not realtime or delayed"):
+        vendor_access(None, connection(feed="late"))
+
+
+@pytest.mark.parametrize(
+    ("url", "env", "asked"),
+    [
+        (None, {}, None),
+        (None, connection(environment="production"), None),
+        ("http://127.0.0.1:1/", {}, "http://127.0.0.1:1"),
+        (
+            None,
+            {CONNECTION: json.dumps({"host": "http://127.0.0.1:2", "extra": {"environment": "simulated"}})},
+            "http://127.0.0.1:2",
+        ),
+    ],
+    ids=["no connection", "the vendor", "a simulator by its address", "a simulator by the connection"],
+)
+def test_the_time_of_the_streams_is_the_simulators_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, url: str | None, env: dict[str, str], asked: str | None
+) -> None:
+    simulators: list[str] = []
+
+    def simulated(address: str) -> FeedTime:
+        simulators.append(address)
+        return FeedTime()
+
+    monkeypatch.setattr(options, "simulated_time", simulated)
+    assert isinstance(feed_of(url, env), FeedTime)
+    assert simulators == ([asked] if asked else [])

@@ -1,9 +1,10 @@
 """A lake with all of a session's inputs, as small as can be, for the tests of consolidation's steps."""
 
 from collections import Counter
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config, SinkSettings
@@ -12,8 +13,19 @@ from bellwether.consolidate.grid import session_grid
 from bellwether.lake import Coverage, Lake, TickerCoverage
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import Publication, publish
-from bellwether.schemas import CONTRACTS, DIVIDENDS, EQUITIES, FORMS, INDICES, NEWS, RATES, SPLITS
+from bellwether.schemas import (
+    CONTRACTS,
+    DIVIDENDS,
+    EQUITIES,
+    FORMS,
+    INDICES,
+    NEWS,
+    RATES,
+    SPLITS,
+    TIMESTAMP,
+)
 from bellwether.tickers import WHOLE
+from tests import recordings
 from tests.builders import submission
 from tests.unit.consolidate.market import DAY, walk
 from tests.unit.consolidate.prints import CALL, PUT
@@ -114,3 +126,9 @@ def consolidate(lake: Lake, config: Config, **options: bool) -> dict[str, Public
     plan = planned(lake, config, **options)
     stage(lake, config, plan)
     return publish_session(lake, config, plan, run_id="r1")
+
+
+def record(lake: Lake, dataset: str, table: pa.Table, covered: datetime, number: int = 1) -> None:
+    """Record the minutes of `DAY` that are over by an instant, as a stream would, in one batch."""
+    over = table.filter(pc.less_equal(table["ts"], pa.scalar(covered - timedelta(minutes=1), TIMESTAMP)))
+    recordings.record(lake, over, covered, dataset=dataset, session=DAY, seq=number)

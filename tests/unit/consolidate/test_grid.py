@@ -1,4 +1,4 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,31 @@ def test_extended_hours_open_twice_and_nothing_is_carried_from_the_first_opening
 def test_the_warm_up_may_lie_in_winter_time() -> None:
     grid = session_grid(date(2025, 3, 10), warmup_sessions=1)
     assert clocks(grid.starts_ms[grid.begins[:-1]]) == ["07 09:30", "10 09:30"]
+
+
+@pytest.mark.parametrize(
+    ("day", "extended", "until", "minutes", "opens", "closes"),
+    [
+        (DAY, False, "09:30:59", 0, 0, 0),
+        (DAY, False, "09:31:00", 1, 0, 1),
+        (DAY, False, "12:00:30", 150, 0, 150),
+        (DAY, False, "18:00:00", 390, 0, 390),
+        (DAY, True, "08:00:00", 240, 240, 240),
+        (DAY, True, "12:00:00", 480, 330, 480),
+        (DAY, True, "18:00:00", 840, 330, 720),
+        (HALF_DAY, False, "12:59:00", 209, 0, 209),
+        (HALF_DAY, False, "15:00:00", 210, 0, 210),
+    ],
+)
+def test_of_a_session_that_goes_on_there_are_the_minutes_that_are_over_and_all_of_its_warm_up(
+    day: date, extended: bool, until: str, minutes: int, opens: int, closes: int
+) -> None:
+    now = datetime.combine(day, time.fromisoformat(until), NEW_YORK)
+    grid = session_grid(day, warmup_sessions=1, extended=extended, until=now)
+    before = 960 if extended else 390
+    assert (grid.begins.tolist(), len(grid)) == ([0, before, before + minutes], before + minutes)
+    assert (grid.opens[-1] - before, grid.closes[-1] - before) == (opens, closes)
+    assert (grid.stretches[before:] >= before).all()
 
 
 def test_a_holiday_has_no_grid() -> None:

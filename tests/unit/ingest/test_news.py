@@ -13,6 +13,8 @@ import pytest
 
 from bellwether.calendar import SessionHours
 from bellwether.config import Config
+from bellwether.config.settings import StreamingSettings
+from bellwether.consolidate.news_features import known_ms
 from bellwether.errors import ConfigError, NotEntitled, ServerError, VendorError
 from bellwether.ingest.audit import audit_session
 from bellwether.ingest.fetch import fetch_batch
@@ -29,9 +31,13 @@ from bellwether.schemas import NEWS
 from bellwether.sources.endpoints import NEWS as ENDPOINT
 from bellwether.sources.listing import Listing, ListingChain
 from bellwether.sources.raw import RawPage
+from bellwether.streaming.batches import Writer
+from bellwether.streaming.feedtime import FeedTime, to_ms
+from bellwether.streaming.news import NewsPoller
 from bellwether.tickers import WHOLE
 from tests.unit.news.articles import Fixed
 from tests.unit.sources.test_news import article
+from tests.unit.streaming.feeds import Hand
 
 DAY = date(2025, 7, 7)
 PUBLISHED = datetime(2025, 7, 5, 12, tzinfo=UTC)  # a Saturday
@@ -233,6 +239,70 @@ def test_no_tickers_can_be_named(runs: Runs) -> None:
     with pytest.raises(ConfigError, match="news are asked for all at once"):
         runs.fetch(tickers=["SPY"])
     assert runs.vendor.asked == 0
+
+
+class TestSeenLive:
+    """What was polled while the session went on."""
+
+    @pytest.fixture
+    def sights(self, runs: Runs) -> dict[str, datetime]:
+        """Poll twice, a title changes in between and once more before the daily pull; return when that was."""
+        hand = Hand()
+        seen = {"first": PUBLISHED + timedelta(minutes=10), "second": PUBLISHED + timedelta(minutes=15)}
+        for hand.moment, title in zip(seen.values(), (TITLE, "Halverton misses estimates"), strict=True):
+            runs.vendor.articles[0]["title"] = title
+            NewsPoller(
+                runs.lake,
+                DAY,
+                Writer("run", 1, 1),
+                runs.vendor,
+                feed=FeedTime(hand),
+                settings=StreamingSettings(),
+                extractor=sentiment.LexiconExtractor(),
+            ).poll()
+        runs.vendor.articles = [article("a1", PUBLISHED, title="Halverton restates estimates"), runs.vendor.articles[1]]
+        return seen | {"daily": FIRST_ASKED + timedelta(hours=3)}
+
+    def test_the_daily_pull_keeps_every_version_and_when_it_was_first_seen(
+        self, runs: Runs, sights: dict[str, datetime]
+    ) -> None:
+        manifest = runs.publish().manifest
+        assert (manifest.rows, manifest.coverage[WHOLE].rows) == (5, 5)
+        table = read("news", DAY, DAY, root=runs.lake.root)
+        found = {(row["article_id"], row["ticker"], row["version"]): row["first_seen_utc"] for row in table.to_pylist()}
+        assert found == {
+            ("a1", "SPY", 1): sights["first"],
+            ("a1", "SPY", 2): sights["second"],
+            ("a1", "SPY", 3): sights["daily"],
+            ("a2", "A", 1): sights["first"],
+            ("a2", "SPY", 1): sights["first"],
+        }
+        # For gold they were known from then on, not from some time after their publication.
+        known = dict(zip(found, known_ms(table, 60).tolist(), strict=True))
+        assert {key: to_ms(seen) for key, seen in found.items()} == known
+
+    def test_fetched_again_or_from_raw_alone_it_comes_to_the_same(
+        self, runs: Runs, sights: dict[str, datetime]
+    ) -> None:
+        runs.publish()
+        before, published = runs.manifest, read("news", DAY, DAY, root=runs.lake.root)
+        assert not runs.publish().changed
+        assert audit_session(runs.lake, runs.config, "news", DAY) == {}
+        runs.lake.storage.delete_folder(PurePosixPath("clean"))
+        assert replay_session(runs.lake, runs.config, "news", DAY).problems == {}
+        assert runs.manifest.revision == before.revision
+        assert read("news", DAY, DAY, root=runs.lake.root).equals(published)
+
+    def test_what_is_gone_when_the_daily_pull_comes_stays(self, runs: Runs, sights: dict[str, datetime]) -> None:
+        runs.vendor.articles = []
+        runs.publish()
+        known = runs.manifest.coverage[WHOLE]
+        assert (known.state, known.rows, runs.manifest.rows) == (Coverage.COMPLETE, 4, 4)
+
+    def test_a_plan_without_news_is_told_as_such(self, runs: Runs, sights: dict[str, datetime]) -> None:
+        runs.vendor.error = NotEntitled("not in your plan", url="http://v", status=403)
+        runs.publish()
+        assert (runs.manifest.rows, runs.manifest.coverage[WHOLE].state) == (0, Coverage.NOT_ENTITLED)
 
 
 class TestReplay:

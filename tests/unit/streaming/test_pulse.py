@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from bellwether.config.settings import StreamingSettings
 from bellwether.streaming.lease import Heartbeat
 from bellwether.streaming.pulse import Pulse
 from tests.unit.streaming.feeds import NOON
@@ -9,7 +10,7 @@ from tests.unit.streaming.feeds import NOON
 
 def beats(*told: tuple[float, str]) -> list[tuple[bool, bool]]:
     """Return of each heartbeat, so many minutes after the session's start, whether it is due and has stalled."""
-    pulse = Pulse(NOON)
+    pulse = Pulse(NOON, StreamingSettings())
 
     def take(minutes: float, state: str) -> tuple[bool, bool]:
         at = NOON + timedelta(minutes=minutes)
