@@ -18,8 +18,7 @@ from bellwether.ingest.pages import StagedPages
 from bellwether.lake import Lake, Universe, paths
 from bellwether.lake.coverage import store_universe, stored_universe
 from bellwether.logging import get_logger
-from bellwether.quality.drift.ledger import contracts_in_force
-from bellwether.quality.drift.reader import Reader
+from bellwether.quality.drift.reader import by_contracts
 from bellwether.schemas import FORMS
 from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
@@ -81,7 +80,7 @@ def session_universe(
     # A plan that is tried again asks on where the last one broke off, whichever run it belongs to.
     page_log = StagedPages(lake, paths.stage(dataset, session, _STAGE), session)
     if not isinstance(spec, TickerList | WholeFeed):
-        rest = rest.reading(Reader(contracts_in_force(lake, config), goes_on=False).take)
+        rest = by_contracts(rest, lake, config)
     universe, pages = resolve(spec, rest, session, lake.clock.now(), page_log)
     raw = rawfiles.keep(lake, _RAW_FOLDER, session, stage_id, pages, prefix=dataset)
     universe = structs.replace(universe, raw=raw)

@@ -13,13 +13,16 @@ from typing import Any, Final
 
 import msgspec
 
-from bellwether.config.contracts import Contract
+from bellwether.config import Config, Contract
 from bellwether.errors import BadResponse, Drifted, DriftError, Truncated
+from bellwether.lake import Lake
 from bellwether.quality.drift.change import Change, accepted, why_held
+from bellwether.quality.drift.ledger import contracts_in_force
 from bellwether.quality.drift.shape import changes_rows, differences, fit, names_in, names_known, rows_of
 from bellwether.sources.aggregates import NAME
 from bellwether.sources.chain import Chain, take
 from bellwether.sources.raw import RawPage, Request
+from bellwether.sources.rest import PolygonRest
 
 _FEW_BYTES = 4096
 _LONGEST_ROW = 1 << 16
@@ -41,6 +44,11 @@ def dataset_of(request: Request) -> str:
     if ticker[1:2] != ":":
         return "equities"
     return "indices" if ticker[0] == "I" else "options"
+
+
+def by_contracts(rest: PolygonRest, lake: Lake, config: Config) -> PolygonRest:
+    """Return the same access, whose answers are read by the contracts in force and refused where they break them."""
+    return rest.reading(Reader(contracts_in_force(lake, config), goes_on=False).take)
 
 
 class Reader:
