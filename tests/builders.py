@@ -122,6 +122,9 @@ class FakeReference:
     traded: Mapping[date, Sequence[Any]] = field(default_factory=dict)
     asked: list[tuple[str, object]] = field(default_factory=list)
 
+    def reading(self, _take: object) -> "FakeReference":
+        return self
+
     def listing(self, endpoint: Endpoint[Any], filters: Mapping[str, Any], *, page_log: PageLog | None) -> Listing[Any]:
         self.asked.append((filters["type"], filters["date"]))
         assert endpoint is TICKERS

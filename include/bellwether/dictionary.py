@@ -32,6 +32,7 @@ ROWS: Final[Mapping[str, str]] = {
     "heartbeats": "a heartbeat of a stream that was told of: how it was getting on; times are the feed's",
     "gaps": "an interval whose broadcasts a recorder may not have heard",
     "reconciliation": "a minute in which what was streamed and what the daily pull brought differ",
+    "drift": "a way in which the session's answers differed from their dataset's contract: docs/drift.md",
 }
 """What one row is."""
 
@@ -187,6 +188,22 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "kind": "`missing`: the daily pull alone has it; `extra`: the stream alone; `changed`: they differ in it",
         "move_bp": "largest difference of a price, basis points of the daily one; null unless changed",
         "volume_difference": "streamed less daily, shares or contracts; null unless changed",
+    },
+    "drift": {
+        "dataset": "whose answers",
+        "change_id": "by which `bellwether drift` knows it",
+        "field": "name on the wire",
+        "kind": "`added`, `moved`; breaking: `removed`, `renamed`, `retyped`, `rescaled`, `words`, `nulls`",
+        "detail": "the new name, the type, the factor that undoes it, the words, the share: by kind",
+        "is_breaking": "what shows it is held back in quarantine until it is approved",
+        "state": "`noted` of what is not breaking; `open`, `approved`, `rejected`",
+        "subjects": "whose answers or rows show it",
+        "evidence": "what was seen",
+        "contract_version": "by which the answers were read",
+        "seen_utc": "when it was noticed",
+        "decided_by": "who decided; null before",
+        "decided_utc": "when; null before",
+        "reason": "why; null before",
     },
     "chain": {
         "ticker": "the contract",

@@ -76,6 +76,12 @@ class QualityError(BellwetherError):
     advice = "a table rule refused the session, what was published stands; see state/quality in the lake"
 
 
+class DriftError(BellwetherError):
+    """A change of what the vendor sends cannot be decided like that; the message says why, and what can be done."""
+
+    advice = "decide otherwise, or mend what the text names; until then the sessions stay in quarantine"
+
+
 class SnapshotMissed(BellwetherError):
     """A session of what the vendor shows of the present alone was not captured in time; it is `missing` for ever."""
 
@@ -243,6 +249,12 @@ class BadResponse(VendorError):
 
 class Truncated(BadResponse):
     """HTTP 200 whose body was cut short or holds fewer rows than it declares."""
+
+
+class Drifted(BadResponse):
+    """HTTP 200 whose rows are, as a rule, not what the dataset's contract says; `pages` holds them as they came."""
+
+    advice = "the vendor changed what it sends; see `bellwether drift list`, and docs/drift.md"
 
 
 class CursorRefused(BadResponse):

@@ -317,6 +317,26 @@ RECONCILIATION = pa.schema(
 )
 """Minutes in which what was streamed and what the daily pull brought differ; those that agree have no row."""
 
+DRIFT = pa.schema(
+    [
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("change_id", pa.string(), nullable=False),
+        pa.field("field", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("detail", pa.string(), nullable=False),
+        pa.field("is_breaking", pa.bool_(), nullable=False),
+        pa.field("state", pa.string(), nullable=False),
+        pa.field("subjects", pa.list_(pa.string()), nullable=False),
+        pa.field("evidence", pa.string(), nullable=False),
+        pa.field("contract_version", pa.int32(), nullable=False),
+        pa.field("seen_utc", TIMESTAMP, nullable=False),
+        pa.field("decided_by", pa.string(), nullable=True),
+        pa.field("decided_utc", TIMESTAMP, nullable=True),
+        pa.field("reason", pa.string(), nullable=True),
+    ]
+)
+"""Ways in which a session's answers differed from the contract of their dataset, and what was decided about them."""
+
 KEYWORD_SEPARATOR = "|"
 
 
@@ -369,6 +389,7 @@ OPERATIONAL: dict[str, Form] = {
     "heartbeats": Form(HEARTBEATS, ("dataset", "at_utc", "writer"), subject=None),
     "gaps": Form(GAPS, ("dataset", "gap_id"), subject=None),
     "reconciliation": Form(RECONCILIATION, ("dataset", "ticker", "ts"), subject=None),
+    "drift": Form(DRIFT, ("dataset", "change_id"), subject=None),
 }
 """What is written down of the datasets themselves."""
 

@@ -1,6 +1,7 @@
 """The look back on the last sessions: a summary for people, a dataset, and what consolidation has not heard of.
 
     look -> announce
+    drift -> ask (mapped over changes that wait for a decision)
 
 An announcement is lost to a consumer that is paused, and with the metadata database; the lake is not. So gold that is
 missing or stale although its inputs stand is announced again from here.
@@ -16,6 +17,7 @@ from bellwether.due import LOOKED_AT, LOOKED_BACK
 from bellwether.logging import get_logger
 from bellwether_airflow import connections
 from bellwether_airflow.announcing import announce
+from bellwether_airflow.drift import ask_about
 from bellwether_airflow.notifiers.alert import Alert
 from bellwether_airflow.runs import TASK_DEFAULTS, refuse_unknown_params, session_of
 from bellwether_airflow.timetables import SessionTimetable
@@ -58,6 +60,7 @@ def health_check(dag_id: str, doc_md: str) -> DAG:
     ) as dag:
         missed: Any = look()
         announce(missed)
+        ask_about(drift())
     return dag
 
 
@@ -76,3 +79,21 @@ def look() -> list[str]:
     context["ti"].xcom_push("summary", summary)
     publish_health(lake, config, health, run_id=context["run_id"])
     return [session.isoformat() for session in health.to_announce]
+
+
+@task
+def drift() -> list[str]:
+    """Tell how the last sessions differed from their contracts; return the ids of the changes that wait."""
+    from bellwether.monitoring.health import sessions_until
+    from bellwether.quality.drift.ledger import known_changes
+    from bellwether.quality.drift.report import digest, publish_drift, sessions_seen, waiting
+
+    context = get_current_context()
+    lake, config = connections.lake(), Config.load()
+    looked_at = sessions_until(session_of(context["dag_run"]), context["params"]["sessions"])
+    changes = known_changes(lake, looked_at)
+    told = digest(changes, looked_at)
+    log.info(told or "every answer kept its contract")
+    context["ti"].xcom_push("digest", told)
+    publish_drift(lake, config, sessions_seen(changes, looked_at), run_id=context["run_id"])
+    return waiting(changes)

@@ -32,16 +32,18 @@ _RETRIES: Final = 40
 def poll() -> "Again | dict[str, int]":
     """Ask for what is new, until the session's close; return how much there is."""
     from bellwether.news.sentiment import LexiconExtractor
+    from bellwether.quality.drift.reader import by_contracts
     from bellwether.streaming.batches import Writer
     from bellwether.streaming.news import NewsPoller
 
     context = get_current_context()
     config, session = Config.load(), session_of(context["dag_run"])
+    lake = connections.lake()
     poller = NewsPoller(
-        connections.lake(),
+        lake,
         session,
         Writer(context["run_id"], context["ti"].try_number, os.getpid()),
-        connections.vendor(),
+        by_contracts(connections.vendor(), lake, config),
         feed=connections.feed_time(NEWS),
         settings=config.settings.streaming,
         extractor=LexiconExtractor(),

@@ -221,7 +221,7 @@ def validate(batches: list[dict[str, Any]] | None) -> str:
     if not batches:
         msg = "nothing was fetched: every ticker asked for is proven already, or the plan failed"
         raise AirflowSkipException(msg)
-    validate_stage(connections.lake(), _batches(batches))
+    validate_stage(connections.lake(), Config.load(), _batches(batches))
     return str(batches[0]["stage_id"])
 
 

@@ -86,7 +86,7 @@ def _fetch(folder: str, url: str, batches: Sequence[Batch]) -> float:
 
 
 def _validate(folder: str, batches: Sequence[Batch]) -> float:
-    validate_stage(Lake.open(folder, simulated=True), batches)
+    validate_stage(Lake.open(folder, simulated=True), Config(), batches)
     return peak_memory_mb()
 
 

@@ -74,7 +74,7 @@ def _fetch(folder: str, url: str, config: Config, batches: Sequence[Batch]) -> f
 
 def _publish(folder: str, config: Config, batches: Sequence[Batch]) -> float:
     lake = Lake.open(folder, simulated=True)
-    validate_stage(lake, batches)
+    validate_stage(lake, config, batches)
     publish_stage(lake, config, "options", SESSION, stage_id="s1", run_id="bench")
     return peak_memory_mb()
 

@@ -94,7 +94,7 @@ def plan(lake: Lake, config: Config, rest: PolygonRest, **options: bool) -> list
 
 
 def publish(lake: Lake, config: Config, batches: list[Batch]) -> Manifest:
-    validate_stage(lake, batches)
+    validate_stage(lake, config, batches)
     stage_id = batches[0].stage_id
     return publish_stage(lake, config, "options_snapshot", SESSION, stage_id=stage_id, run_id="run").manifest
 

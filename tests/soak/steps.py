@@ -52,7 +52,7 @@ def _vendor(url: str, config: Config) -> PolygonRest:
 
 def validate(lake: Lake, batches: Sequence[Batch]) -> None:
     """Validate the stage."""
-    validate_stage(lake, batches)
+    validate_stage(lake, Config.load(), batches)
 
 
 def publish(lake: Lake, plan: Batch, run_id: str) -> bool:

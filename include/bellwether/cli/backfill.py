@@ -173,7 +173,7 @@ class _SessionJob:
                     progress.console.print(line, style="yellow", highlight=False)
             progress.advance(task)
         progress.remove_task(task)
-        validate_stage(self.lake, batches)
+        validate_stage(self.lake, self.config, batches)
         publication = publish_stage(
             self.lake,
             self.config,

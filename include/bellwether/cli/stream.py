@@ -20,6 +20,7 @@ from bellwether.config import Config
 from bellwether.errors import ConfigError, NotASession
 from bellwether.lake import Lake
 from bellwether.news.sentiment import LexiconExtractor
+from bellwether.quality.drift.reader import by_contracts
 from bellwether.streaming.assignment import NEWS, Assignment, whole_session
 from bellwether.streaming.batches import Writer
 from bellwether.streaming.client import CLUSTERS, Endpoint, stream_url
@@ -155,7 +156,7 @@ class _Job:
             self._lake,
             self._assignment.session,
             self._writer,
-            self._access.connect(self._config),
+            by_contracts(self._access.connect(self._config), self._lake, self._config),
             feed=self._feed,
             settings=self._settings,
             extractor=LexiconExtractor(),

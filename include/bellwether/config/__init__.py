@@ -6,6 +6,7 @@ are Airflow Connections. Nothing is read at import; callers load inside a task o
 
 from bellwether.config.alerts import Alerts, Mute
 from bellwether.config.config import Config
+from bellwether.config.contracts import Contract, FieldContract
 from bellwether.config.retry_policy import MOST_AIRFLOW_RETRIES, RetryPolicies, RetryRule
 from bellwether.config.settings import IngestSettings
 from bellwether.config.sinks import SinkSettings
@@ -14,6 +15,8 @@ __all__ = [
     "MOST_AIRFLOW_RETRIES",
     "Alerts",
     "Config",
+    "Contract",
+    "FieldContract",
     "IngestSettings",
     "Mute",
     "RetryPolicies",

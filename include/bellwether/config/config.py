@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self, cast
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from bellwether.config.alerts import Alerts
-from bellwether.config.files import explain, override, read, resolve
+from bellwether.config.contracts import Contract
+from bellwether.config.files import explain, override, read, read_folder, resolve
 from bellwether.config.model import Model
 from bellwether.config.retry_policy import RetryPolicies
 from bellwether.config.settings import LakeSettings, LimitSettings, Settings
@@ -30,6 +31,7 @@ class Config(Model):
     sinks: Sinks = Sinks()
     retry_policy: RetryPolicies = RetryPolicies()
     alerts: Alerts = Alerts()
+    contracts: dict[str, Contract] = Field(default_factory=dict)
 
     def source(self, dataset: str) -> AnySource:
         """Return what is captured of one dataset."""
@@ -45,7 +47,11 @@ class Config(Model):
         """SHA-256 of all that shapes data, to tell under which configuration a partition was made."""
         shaping = self.model_dump(
             mode="json",
-            exclude={"settings": {"lake": {"root"}, "limits": True, "logging": True}, "alerts": True},
+            exclude={
+                "settings": {"lake": {"root"}, "limits": True, "logging": True},
+                "alerts": True,
+                "contracts": True,  # they say what is refused; which version read an answer stands in the lake
+            },
         )
         return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
@@ -70,7 +76,8 @@ class Config(Model):
             Names the file, the key and the value that is wrong.
         """
         folder = folder or Path(env.get("BELLWETHER_CONFIG_DIR") or _PROJECT / "config")
-        content = {name: read(folder / f"{name}.yaml") for name in cls.model_fields}
+        content = {name: read(folder / f"{name}.yaml") for name in cls.model_fields if name != "contracts"}
+        content["contracts"] = read_folder(folder / "contracts")
         override(content, env)
         resolve(content["settings"], "lake", "root", LakeSettings().root, folder)
         resolve(content["settings"], "limits", "folder", LimitSettings().folder, folder)

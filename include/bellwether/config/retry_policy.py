@@ -24,11 +24,11 @@ class RetryRule(Model):
 _NEVER = {"attempts": 1, "airflow_retries": 0}
 # Someone must act first.
 _FATAL = (
-    *("ConfigError", "DrillFailed", "GapsLeft", "InputsMissing", "NotASession", "NotBroadcast", "NothingProven"),
-    *("NotRecovered", "QualityError", "SnapshotMissed", "StreamRefused"),
+    *("ConfigError", "DriftError", "DrillFailed", "GapsLeft", "InputsMissing", "NotASession", "NotBroadcast"),
+    *("NothingProven", "NotRecovered", "QualityError", "SnapshotMissed", "StreamRefused"),
 )
 _OVERTAKEN = ("InputsChanged",)
-_REFUSED = ("BadRequest", "Unauthorized", "NotEntitled", "NotFound")
+_REFUSED = ("BadRequest", "Unauthorized", "NotEntitled", "NotFound", "Drifted")
 
 
 class RetryPolicies(Model):

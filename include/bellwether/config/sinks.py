@@ -52,6 +52,7 @@ class Sinks(Model):
     heartbeats: SinkSettings = SinkSettings(dictionary_columns=("dataset", "writer", "state"))
     gaps: SinkSettings = SinkSettings(dictionary_columns=("dataset", "session", "cause"))
     reconciliation: SinkSettings = SinkSettings(dictionary_columns=("dataset", "ticker", "ts", "kind"))
+    drift: SinkSettings = SinkSettings(dictionary_columns=("dataset", "kind", "state"))
 
     def of(self, dataset: str) -> SinkSettings:
         """Return the layout of a dataset; what is streamed has that of the daily one."""

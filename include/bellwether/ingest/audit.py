@@ -10,6 +10,9 @@ from bellwether.ingest.haul import overlaps
 from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake, Manifest
 from bellwether.news.versions import merge_versions
+from bellwether.quality.drift.change import why_held
+from bellwether.quality.drift.ledger import contracts_in_force
+from bellwether.quality.drift.reader import Reader
 from bellwether.quality.gate import check_batch
 from bellwether.schemas import FORMS
 from bellwether.sources.source import Source
@@ -29,16 +32,18 @@ def audit_session(lake: Lake, config: Config, dataset: str, session: date) -> di
     if manifest is None:
         return {}
     hours = get_calendar().hours(session)
-    source = source_of(config, dataset)
+    source, reader = source_of(config, dataset), Reader(contracts_in_force(lake, config), goes_on=True)
     if FORMS[dataset].keeps_versions:
-        return _audit_versions(lake, source, manifest, hours)
+        return _audit_versions(lake, source, manifest, hours, reader)
     recorded, problems = of_manifest(lake, source, manifest)
     for ticker, [stored] in recorded.answers.items():
         known = manifest.coverage[ticker]
         claimed = known.rows + known.quarantined_rows + known.duplicates_dropped
         is_known = True
         try:
-            answers = answers_in(source, stored, hours)
+            answers = answers_in(source, stored, hours, reader.take)
+            if why_held(reader.drain()) and known.state is Coverage.QUARANTINED:
+                continue  # nothing is published of it, and raw is kept until somebody decides
             found = source.rows(ticker, answers, hours).num_rows + overlaps(answers)
         except NotFound:
             is_known, found = False, 0
@@ -50,14 +55,16 @@ def audit_session(lake: Lake, config: Config, dataset: str, session: date) -> di
     return dict(sorted(problems.items()))
 
 
-def _audit_versions(lake: Lake, source: Source, manifest: Manifest, hours: SessionHours) -> dict[str, str]:
+def _audit_versions(
+    lake: Lake, source: Source, manifest: Manifest, hours: SessionHours, reader: Reader
+) -> dict[str, str]:
     """Return whether all answers together, and what was seen live, come to what is published."""
     rounds, problems = one_by_one(lake, source, manifest.session, manifest, recorded_only=True)
     schema = FORMS[source.dataset].schema
     merged = compact(lake, source.dataset, manifest.session).table
     for subject, [stored] in (item for each in rounds for item in each.answers.items()):
         try:
-            found = source.rows(subject, answers_in(source, stored, hours), hours)
+            found = source.rows(subject, answers_in(source, stored, hours, reader.take), hours)
         except UNREADABLE as error:
             problems[subject] = why_unreadable(stored, error)
             continue

@@ -81,7 +81,7 @@ def discover(
         except VendorError as error:
             errors.append(error)
     try:
-        validate_stage(lake, batches)
+        validate_stage(lake, config, batches)
         publication = publish_stage(lake, config, _CONTRACTS, session, stage_id=stage_id, run_id=run_id)
     except NothingProven:
         if errors:

@@ -14,6 +14,7 @@ from bellwether.errors import LakeError, NotFound, SnapshotMissed, VendorError
 from bellwether.ingest import rawfiles
 from bellwether.ingest.rawfiles import RawFile, StoredAnswer
 from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage, paths
+from bellwether.sources.chain import Take
 from bellwether.sources.replay import replay
 from bellwether.sources.source import Answer, Source
 from bellwether.tickers import WHOLE
@@ -122,8 +123,8 @@ def has_raw(known: TickerCoverage) -> bool:
     return proves or known.state is Coverage.QUARANTINED
 
 
-def answers_in(source: Source, stored: StoredAnswer, hours: SessionHours) -> list[Answer]:
-    """Return what pages say.
+def answers_in(source: Source, stored: StoredAnswer, hours: SessionHours, take: Take) -> list[Answer]:
+    """Return what pages say, added to their chains by `take`.
 
     Raises
     ------
@@ -136,7 +137,7 @@ def answers_in(source: Source, stored: StoredAnswer, hours: SessionHours) -> lis
     for pages in stored.chains:
         source.check_asked(pages[0].request, hours)
         try:
-            answers.append(replay(pages))
+            answers.append(replay(pages, take))
         except NotFound as error:
             error.pages = tuple(pages)
             answers.append(error)

@@ -19,6 +19,7 @@ from bellwether.config import Config, RetryPolicies
 from bellwether.due import check_in_time
 from bellwether.errors import (
     ConnectionFailed,
+    Drifted,
     NotEntitled,
     NotPublishedYet,
     OutsideHistory,
@@ -36,6 +37,8 @@ from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake, TickerCoverage
 from bellwether.lake.stage import BatchRecord, Stage
 from bellwether.logging import get_logger
+from bellwether.quality.drift.ledger import contracts_in_force
+from bellwether.quality.drift.reader import Reader
 from bellwether.schemas import FORMS
 from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
@@ -67,6 +70,7 @@ class _Try:
     batch: Batch
     clock: Clock
     haul: Haul
+    reader: Reader
     is_required: bool
     pages: list[RawPage] = field(default_factory=list)
     errors: dict[str, VendorError | SnapshotMissed] = field(default_factory=dict)
@@ -126,11 +130,14 @@ def fetch_batch(lake: Lake, rest: PolygonRest, config: Config, batch: Batch) -> 
         earlier = None
         page_log.clear()
     haul = Haul(source_of(config, batch.dataset), hours)
-    attempt = _Try(batch, lake.clock, haul, config.source(batch.dataset).required)
+    reader = Reader(contracts_in_force(lake, config), goes_on=True)
+    attempt = _Try(batch, lake.clock, haul, reader, config.source(batch.dataset).required)
     if earlier is not None:
         haul.tables.append(earlier[0])
         haul.left_out |= earlier[1].left_out
         haul.coverage |= {t: known for t, known in earlier[1].coverage.items() if known.state.is_proven}
+        haul.drift |= {t: changes for t, changes in earlier[1].drift.items() if t in haul.coverage}
+    rest = rest.reading(reader.take)
     for ticker in batch.tickers:
         if ticker not in haul.coverage:
             _fetch_ticker(rest, ticker, page_log, attempt)
@@ -145,6 +152,7 @@ def fetch_batch(lake: Lake, rest: PolygonRest, config: Config, batch: Batch) -> 
         seconds=time.perf_counter() - started_s + (earlier[1].seconds if earlier else 0.0),
         raw=raw | (earlier[1].raw if earlier else {}),
         left_out=haul.left_out,
+        drift=haul.drift,
     )
     stage.write_batch(batch.index, table, record)
     reach("fetch.staged", batch.session)
@@ -174,7 +182,11 @@ def _fetch_ticker(rest: PolygonRest, ticker: str, page_log: PageLog, attempt: _T
         if attempt.stopped is not None:
             raise attempt.stopped  # too late for one is too late for all
         attempt.check_in_time()
-        haul.take(ticker, _ask(rest, ticker, page_log, attempt), batch.stage_id)
+        answers = _ask(rest, ticker, page_log, attempt)
+        haul.take(ticker, answers, batch.stage_id, attempt.reader.drain())
+    except Drifted as error:
+        attempt.pages += error.pages
+        haul.holds_back(ticker, attempt.reader.drain(), batch.stage_id, min(p.received_utc for p in error.pages))
     except (VendorError, SnapshotMissed) as error:
         log.warning("ticker failed", batch=batch.name, ticker=ticker, error=str(error))
         if stops_the_batch(error):
@@ -196,6 +208,7 @@ def _ask(rest: PolygonRest, ticker: str, page_log: PageLog, attempt: _Try) -> li
         It asks to wait for longer than the session can be captured.
     """
     answers: list[Answer] = []
+    attempt.reader.drain()  # of a ticker that failed
     try:
         for answer in attempt.haul.source.ask(rest, ticker, attempt.haul.hours, page_log):
             answers.append(answer)

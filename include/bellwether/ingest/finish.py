@@ -20,6 +20,9 @@ from bellwether.lake.publish import Publication, Submission, publish
 from bellwether.lake.stage import BatchRecord, Stage, ValidatedRecord
 from bellwether.logging import get_logger
 from bellwether.news.versions import merge_versions
+from bellwether.quality.drift.change import Change
+from bellwether.quality.drift.judging import Held, compare
+from bellwether.quality.drift.report import publish_drift
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import staged_schema
 from bellwether.quality.validate import validate_session
@@ -33,11 +36,13 @@ _READ = frozenset({Coverage.COMPLETE, Coverage.PARTIAL, Coverage.EMPTY})
 """In which states an answer was read: to it what was seen before is added."""
 
 
-def validate_stage(lake: Lake, batches: Sequence[Batch]) -> ValidatedRecord:
+def validate_stage(lake: Lake, config: Config, batches: Sequence[Batch]) -> ValidatedRecord:
     """Validate everything one run has staged, and stage what may be published.
 
     Parameters
     ----------
+    lake, config
+        Where it is staged, and by which contracts its values are judged.
     batches
         The whole plan, at least one batch; tickers of a batch that staged nothing count as failed.
 
@@ -64,10 +69,13 @@ def validate_stage(lake: Lake, batches: Sequence[Batch]) -> ValidatedRecord:
     )
     reach("validate.judged", plan.session)
     lake.storage.write(paths.quality(plan.dataset, plan.session), msgspec.json.encode(verdict.result))
-    if verdict.quarantined.num_rows:
+    held = compare(lake, config, plan.dataset, plan.session, record, verdict)
+    if held.is_seen:
+        publish_drift(lake, config, [plan.session], run_id=plan.stage_id)
+    if held.quarantined.num_rows:
         key = paths.quarantine(plan.dataset, plan.session, plan.stage_id)
-        lake.write_parquet(key, verdict.quarantined)
-        log.warning("quarantined", rows=verdict.quarantined.num_rows, file=lake.storage.url(key))
+        lake.write_parquet(key, held.quarantined)
+        log.warning("quarantined", rows=held.quarantined.num_rows, file=lake.storage.url(key))
     if not verdict.passed:
         reason = f"quality: {'; '.join(verdict.failures)}"
         refused = TickerCoverage(Coverage.FAILED, stage_id=plan.stage_id, reason=reason)
@@ -75,13 +83,13 @@ def validate_stage(lake: Lake, batches: Sequence[Batch]) -> ValidatedRecord:
         msg = f"{plan.dataset} {plan.session}: {reason}; nothing was published"
         raise QualityError(msg)
     validated = ValidatedRecord(
-        coverage=_after_quarantine(plan.dataset, record.coverage, verdict.good, verdict.quarantined),
+        coverage=_after_quarantine(plan.dataset, record.coverage, held),
         api_calls=record.api_calls,
         raw=record.raw,
         timings_s={"fetch_s": round(record.seconds, 3), "validate_s": round(verdict.seconds, 3)},
         left_out=record.left_out,
     )
-    stage.write_validated(verdict.good, validated)
+    stage.write_validated(held.good, validated)
     reach("validate.staged", plan.session)
     return validated
 
@@ -170,6 +178,7 @@ def _collect(stage: Stage, batches: Sequence[Batch]) -> tuple[pa.Table, BatchRec
     coverage: dict[str, TickerCoverage] = {}
     raw: dict[str, str] = {}
     left_out: dict[str, int] = {}
+    drift: dict[str, tuple[Change, ...]] = {}
     api_calls, seconds = 0, 0.0
     for batch in batches:
         staged = stage.read_batch(batch.index)
@@ -183,16 +192,17 @@ def _collect(stage: Stage, batches: Sequence[Batch]) -> tuple[pa.Table, BatchRec
         coverage |= record.coverage
         raw |= record.raw
         left_out = summed(left_out, record.left_out)
+        drift |= record.drift
         api_calls += record.api_calls
         seconds += record.seconds
-    record = BatchRecord(coverage=coverage, api_calls=api_calls, seconds=seconds, raw=raw, left_out=left_out)
+    record = BatchRecord(
+        coverage=coverage, api_calls=api_calls, seconds=seconds, raw=raw, left_out=left_out, drift=drift
+    )
     return pa.concat_tables(tables), record
 
 
-def _after_quarantine(
-    dataset: str, coverage: dict[str, TickerCoverage], good: pa.Table, quarantined: pa.Table
-) -> dict[str, TickerCoverage]:
-    kept, refused = rows_by_subject(good, dataset), rows_by_subject(quarantined, dataset)
+def _after_quarantine(dataset: str, coverage: dict[str, TickerCoverage], held: Held) -> dict[str, TickerCoverage]:
+    kept, refused = rows_by_subject(held.good, dataset), rows_by_subject(held.quarantined, dataset)
     return {
         ticker: TickerCoverage(
             Coverage.PARTIAL if ticker in kept else Coverage.QUARANTINED,
@@ -201,7 +211,7 @@ def _after_quarantine(
             duplicates_dropped=known.duplicates_dropped,
             stage_id=known.stage_id,
             fetched_utc=known.fetched_utc,
-            reason=f"{refused[ticker]} rows in quarantine",
+            reason="; ".join(filter(None, (f"{refused[ticker]} rows in quarantine", held.why))),
         )
         if ticker in refused
         else known

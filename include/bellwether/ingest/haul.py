@@ -16,6 +16,7 @@ from bellwether.due import check_in_time
 from bellwether.errors import NotFound, QualityError
 from bellwether.ingest.sources import LEFT_OUT
 from bellwether.lake import Coverage, TickerCoverage
+from bellwether.quality.drift.change import Change, why_held
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import staged_schema
 from bellwether.sources.listing import Listing
@@ -34,6 +35,8 @@ class Haul:
         Rows past the gate, with the staged schema.
     left_out
         What of the answers became no row, counted by `WarningName`.
+    drift
+        How the answers about each subject differ from their contracts.
     """
 
     source: Source
@@ -41,16 +44,18 @@ class Haul:
     tables: list[pa.Table] = field(default_factory=list)
     coverage: dict[str, TickerCoverage] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    drift: dict[str, tuple[Change, ...]] = field(default_factory=dict)
 
     @property
     def table(self) -> pa.Table:
         """All rows."""
         return pa.concat_tables([staged_schema(self.source.dataset).empty_table(), *self.tables])
 
-    def take(self, subject: str, answers: Sequence[Answer], stage_id: str) -> None:
+    def take(self, subject: str, answers: Sequence[Answer], stage_id: str, changes: tuple[Change, ...] = ()) -> None:
         """Pass the rows of all answers about a subject through the gate and note what they prove.
 
-        Answers that contradict each other prove nothing; the other subjects are not held up.
+        Answers that contradict each other prove nothing, and those that break their contract are held back; the other
+        subjects are not held up.
 
         Raises
         ------
@@ -64,6 +69,8 @@ class Haul:
         last_utc = max(page.received_utc for answer in answers for page in answer.pages)
         check_in_time(self.source.dataset, self.hours, last_utc)
         fetched_utc = fetched(answers)
+        if self.holds_back(subject, changes, stage_id, fetched_utc):
+            return
         try:
             table = self.source.rows(subject, answers, self.hours)
         except NotFound as error:
@@ -95,6 +102,19 @@ class Haul:
             fetched_utc=fetched_utc,
             reason="" if rows else _why_empty(table),
         )
+
+    def holds_back(
+        self, subject: str, changes: tuple[Change, ...], stage_id: str, fetched_utc: datetime | None
+    ) -> bool:
+        """Note how the answers about a subject differ; return whether they are held back, which is noted, too."""
+        if changes:
+            self.drift[subject] = changes
+        why = why_held(changes)
+        if why:
+            self.coverage[subject] = TickerCoverage(
+                Coverage.QUARANTINED, stage_id=stage_id, fetched_utc=fetched_utc, reason=why
+            )
+        return bool(why)
 
 
 def _why_empty(table: pa.Table) -> str:

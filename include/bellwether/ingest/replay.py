@@ -7,6 +7,7 @@ then every run's, oldest first, as they were once published; what was refused th
 
 import secrets
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -31,6 +32,8 @@ from bellwether.ingest.rawfiles import StoredAnswer
 from bellwether.ingest.sources import source_of
 from bellwether.lake import Lake, TickerCoverage, paths
 from bellwether.lake.stage import BatchRecord, Stage
+from bellwether.quality.drift.ledger import contracts_in_force
+from bellwether.quality.drift.reader import Reader
 from bellwether.schemas import FORMS
 from bellwether.sources.source import Source
 
@@ -90,6 +93,18 @@ def replay_session(lake: Lake, config: Config, dataset: str, session: date, *, a
         return Replayed(job.changed, dict(sorted((job.problems | lacking).items())))
 
 
+def replay_evidence(lake: Lake, config: Config, dataset: str, session: date, rounds: Sequence[Evidence]) -> Replayed:
+    """Publish these answers of a session, round by round; those older than what is published and proven are left."""
+    with lake.storage.locked(paths.stages(dataset, session)):
+        job = _Job(lake, config, source_of(config, dataset), session, accept_loss=False)
+        published = lake.manifest(dataset, session)
+        if published is not None:
+            job.begin_after(published.coverage)
+        for each in rounds:
+            job.publish(each)
+        return Replayed(job.changed, dict(sorted(job.problems.items())))
+
+
 class _Job:
     """The replay of one session, round by round."""
 
@@ -100,9 +115,14 @@ class _Job:
         self._dataset = source.dataset
         self._session = session
         self._accept_loss = accept_loss
-        self._settled: dict[str, TickerCoverage] = {}
+        self._reader = Reader(contracts_in_force(lake, config), goes_on=True)
+        self._settled: Mapping[str, TickerCoverage] = {}
         self.changed = False
         self.problems: dict[str, str] = {}
+
+    def begin_after(self, coverage: Mapping[str, TickerCoverage]) -> None:
+        """Pass over what is no news to those who know this."""
+        self._settled = {ticker: known for ticker, known in coverage.items() if known.state.is_proven}
 
     def publish(self, each: Evidence) -> None:
         """Pass a round's answers through gate, suite and publication; note what went wrong."""
@@ -119,6 +139,7 @@ class _Job:
             seconds=time.perf_counter() - started_s,
             raw=each.inputs,
             left_out=haul.left_out,
+            drift=haul.drift,
         )
         stage = Stage(self._lake, self._dataset, self._session, _STAGE_PREFIX + secrets.token_hex(4))
         try:
@@ -141,14 +162,15 @@ class _Job:
         self.problems.pop(ticker, None)
         for stored in answers:
             try:
-                haul.take(ticker, answers_in(self._source, stored, haul.hours), stored.stage_id)
+                said = answers_in(self._source, stored, haul.hours, self._reader.take)
+                haul.take(ticker, said, stored.stage_id, self._reader.drain())
             except UNREADABLE as error:
                 self.problems.setdefault(ticker, why_unreadable(stored, error))
                 continue
             return
 
     def _finish(self, stage: Stage, tickers: tuple[str, ...]) -> None:
-        validate_stage(self._lake, [Batch(self._dataset, self._session, stage.stage_id, 0, tickers)])
+        validate_stage(self._lake, self._config, [Batch(self._dataset, self._session, stage.stage_id, 0, tickers)])
         publication = publish_stage(
             self._lake,
             self._config,

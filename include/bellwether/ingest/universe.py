@@ -18,6 +18,7 @@ from bellwether.ingest.pages import StagedPages
 from bellwether.lake import Lake, Universe, paths
 from bellwether.lake.coverage import store_universe, stored_universe
 from bellwether.logging import get_logger
+from bellwether.quality.drift.reader import by_contracts
 from bellwether.schemas import FORMS
 from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
@@ -78,6 +79,8 @@ def session_universe(
         return stored
     # A plan that is tried again asks on where the last one broke off, whichever run it belongs to.
     page_log = StagedPages(lake, paths.stage(dataset, session, _STAGE), session)
+    if not isinstance(spec, TickerList | WholeFeed):
+        rest = by_contracts(rest, lake, config)
     universe, pages = resolve(spec, rest, session, lake.clock.now(), page_log)
     raw = rawfiles.keep(lake, _RAW_FOLDER, session, stage_id, pages, prefix=dataset)
     universe = structs.replace(universe, raw=raw)

@@ -148,6 +148,25 @@ def universe(dataset: str, session: date) -> PurePosixPath:
     return _in_state("universe", dataset, session)
 
 
+def statistics(dataset: str, session: date) -> PurePosixPath:
+    """Return the JSON summary of a published session's values: made anew from the partition when lost."""
+    return _in_state("statistics", dataset, session)
+
+
+DRIFT = PurePosixPath("drift")
+"""What differed from contracts, and what people decided: outside `state/`, since no partition tells it again."""
+
+
+def contract(dataset: str, version: int) -> PurePosixPath:
+    """Return the JSON of a version of a contract that was approved."""
+    return DRIFT / "contracts" / dataset / f"v{version:04d}.json"
+
+
+def change(dataset: str, change_id: str) -> PurePosixPath:
+    """Return the folder of a change: of each session that shows it a file, and the decision."""
+    return DRIFT / "changes" / dataset / change_id
+
+
 def lock(key: PurePosixPath) -> PurePosixPath:
     """Return the lock file of whatever `key` names: outside `state/`, which may be deleted at any time."""
     return PurePosixPath("locks") / key.with_name(f"{key.name}.lock")

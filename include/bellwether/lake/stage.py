@@ -13,6 +13,7 @@ import pyarrow as pa
 from bellwether.lake import paths
 from bellwether.lake.lake import Lake
 from bellwether.lake.manifest import METADATA_KEY, TickerCoverage, encode
+from bellwether.quality.drift.change import Change
 
 _VALIDATED = "validated.parquet"
 
@@ -30,6 +31,8 @@ class BatchRecord(msgspec.Struct, frozen=True, kw_only=True):
         Hash of each raw response file written, by name.
     left_out
         What of the answers became no row, counted by `WarningName`.
+    drift
+        How the answers about each ticker differ from their contracts.
     """
 
     coverage: dict[str, TickerCoverage]
@@ -37,6 +40,7 @@ class BatchRecord(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     raw: dict[str, str]
     left_out: dict[str, int] = msgspec.field(default_factory=dict)
+    drift: dict[str, tuple[Change, ...]] = msgspec.field(default_factory=dict)
 
     @property
     def failed(self) -> list[str]:

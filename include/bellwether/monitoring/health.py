@@ -107,16 +107,22 @@ class Health:
 
 def look_back(lake: Lake, config: Config, last: date, sessions: int) -> Health:
     """Look back on so many sessions, the last one included."""
-    calendar = get_calendar()
-    looked_at = [last]
-    while len(looked_at) < sessions and looked_at[0] > calendar.first:
-        looked_at.insert(0, calendar.previous(looked_at[0]))
+    looked_at = sessions_until(last, sessions)
     standings = [
         _standing(lake, config, dataset, session)
         for session in looked_at
         for dataset in (*CAPTURED, RECORDER, *_streamed(lake, config, session))
     ]
     return Health(last, lake.clock.now(), tuple(standings))
+
+
+def sessions_until(last: date, sessions: int) -> list[date]:
+    """Return so many sessions, ascending, the last one included; fewer where the calendar begins."""
+    calendar = get_calendar()
+    looked_at = [last]
+    while len(looked_at) < sessions and looked_at[0] > calendar.first:
+        looked_at.insert(0, calendar.previous(looked_at[0]))
+    return looked_at
 
 
 def _streamed(lake: Lake, config: Config, session: date) -> list[str]:

@@ -18,6 +18,7 @@ import yaml
 
 from bellwether.errors import ConfigError
 from bellwether.simulator.answers import REFUSALS
+from bellwether.simulator.driftfaults import DRIFT_FAULTS
 from bellwether.simulator.feed.points import CLOSE_CODES, FEED_FAULTS
 from bellwether.simulator.pagefaults import BAR_FAULTS, CURSOR_LOOP, LIST_FAULTS, PAGE_FAULTS, STATUS_FAULTS
 
@@ -68,7 +69,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Attributes
     ----------
     kind
-        What happens; one of KINDS or LIST_FAULTS for requests, of FEED_FAULTS for streams.
+        What happens; one of KINDS, LIST_FAULTS or DRIFT_FAULTS for requests, of FEED_FAULTS for streams.
     path
         Prefix of the request's path; of a stream, `/stocks`, `/options` or `/indices`.
     ticker, session, key
@@ -90,6 +91,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Pause between the pieces of `drip`; simulated seconds of `stall` and `late_auth`.
     code
         What `close` closes with, one of CLOSE_CODES.
+    field, to, factor
+        Of DRIFT_FAULTS: the field changed (`details.strike_price` of an object in a row), its new name or value, what
+        its numbers are multiplied by.
     """
 
     kind: str
@@ -105,9 +109,12 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     retry_after_s: int | None = None
     pause_s: float = 0.5
     code: int = 1011
+    field: str | None = None
+    to: str | None = None
+    factor: float = 1.0
 
     def __post_init__(self) -> None:
-        known = KINDS | LIST_FAULTS.keys() | FEED_FAULTS.keys()
+        known = KINDS | LIST_FAULTS.keys() | DRIFT_FAULTS.keys() | FEED_FAULTS.keys()
         points = FEED_FAULTS.get(self.kind, ())
         problems = [
             (self.kind not in known, f"unknown kind {self.kind!r}; known: {', '.join(sorted(known))}"),
@@ -117,6 +124,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             (
                 self.at is not None and self.at not in points,
                 f"{self.kind} strikes at {', '.join(points) or 'no point of a stream'}, not at {self.at!r}",
+            ),
+            (
+                (self.kind in DRIFT_FAULTS) != (self.field is not None),
+                "field is named with kinds of drift, and only there",
             ),
             (bool(points) and self.ticker is not None, "a stream has no ticker; name path, key, session or since_utc"),
             (self.code not in CLOSE_CODES, f"code is one of {', '.join(map(str, CLOSE_CODES))}, got {self.code}"),
@@ -254,4 +265,4 @@ def load_faults(file: Path) -> FaultPlan:
 
 
 KINDS = frozenset({*REFUSALS, *DELIVERY_FAULTS, *STATUS_FAULTS, *PAGE_FAULTS, *BAR_FAULTS, CURSOR_LOOP})
-"""Kinds that strike pages of bars; a `Fault` may also be of one of LIST_FAULTS."""
+"""Kinds that strike pages of bars; a `Fault` may also be of one of LIST_FAULTS or DRIFT_FAULTS."""

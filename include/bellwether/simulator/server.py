@@ -24,6 +24,7 @@ from bellwether.simulator.answers import REFUSALS, Refused
 from bellwether.simulator.control import Control
 from bellwether.simulator.cursors import FOREIGN_HOST
 from bellwether.simulator.delivery import Answer, answer_instead, deliver
+from bellwether.simulator.driftfaults import drift
 from bellwether.simulator.faults import Fault, FaultPlan, Happening
 from bellwether.simulator.feed.feed import Feed, FeedConfig, FeedDriver
 from bellwether.simulator.feed.topics import CLUSTERS
@@ -198,7 +199,7 @@ class _Server:
         url = request.rel_url.without_query_params("apiKey")
         body = endpoint(Asked(request.path, request.match_info, dict(url.query), request_id, plan))
         if fault is not None:
-            body = spoil(fault.kind, body, FOREIGN_HOST + str(url))
+            body = drift(fault, spoil(fault.kind, body, FOREIGN_HOST + str(url)))
         return Answer(body)
 
     def _plan(self, key: str) -> Plan:

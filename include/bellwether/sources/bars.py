@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from struct import Struct as Packer
 from struct import error as PackError  # noqa: N812 - an exception class under a lower-case name
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -43,6 +43,13 @@ class _IndexBar(msgspec.Struct, gc=False, kw_only=True):
     h: float
     l: float  # noqa: E741 - the vendor's name
     t: int
+
+
+TRADED_ROW: Final[type[msgspec.Struct]] = _Bar
+"""A bar of what is traded, as the vendor writes it."""
+
+INDEX_ROW: Final[type[msgspec.Struct]] = _IndexBar
+"""A bar of an index."""
 
 
 class Envelope(msgspec.Struct, kw_only=True, rename={"query_count": "queryCount", "results_count": "resultsCount"}):

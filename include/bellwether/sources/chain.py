@@ -6,11 +6,15 @@ pages pass through it exactly as live ones do: resuming and replaying are the sa
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from bellwether.sources.body import refusal
 from bellwether.sources.raw import RawPage, Request
+
+type Take = Callable[["Chain[Any]", RawPage], tuple[str | None, str | None]]
+"""Adds a page to a chain, as `Chain.take` does with its body."""
 
 
 class Chain[Answer](ABC):
@@ -89,3 +93,8 @@ class Chain[Answer](ABC):
             message = "next_url leads to a page that was taken before"
             raise refusal(message, url, request_id)
         return next_path
+
+
+def take(chain: Chain[Any], page: RawPage) -> tuple[str | None, str | None]:
+    """Add a page as it came: a `Take`."""
+    return chain.take(page.body, url=page.url, request_id=page.request_id)

@@ -9,6 +9,7 @@ from typing import Any
 from bellwether.errors import Truncated
 from bellwether.sources import aggregates
 from bellwether.sources.aggregates import Aggregates, BarChain
+from bellwether.sources.chain import Take, take
 from bellwether.sources.listing import Listing, ListingChain
 from bellwether.sources.raw import RawPage, Request
 from bellwether.sources.retry import error_from_response
@@ -22,13 +23,15 @@ def chains(pages: Iterable[RawPage]) -> list[list[RawPage]]:
     return [sorted(chain, key=lambda page: page.number) for chain in by_id.values()]
 
 
-def replay(pages: list[RawPage]) -> Aggregates | Listing[Any]:
+def replay(pages: list[RawPage], take: Take = take) -> Aggregates | Listing[Any]:
     """Return the answer that pages were, as the transport returned it.
 
     Parameters
     ----------
     pages
         All pages of one answer, as `chains` returns them.
+    take
+        Adds a page to its chain.
 
     Raises
     ------
@@ -50,7 +53,7 @@ def replay(pages: list[RawPage]) -> Aggregates | Listing[Any]:
         if page.number != number or next_path is None:
             message = f"stored page {number} of answer {first.chain_id} is missing"
             raise Truncated(message, url=page.url, status=200, request_id=page.request_id)
-        _, next_path = chain.take(page.body, url=page.url, request_id=page.request_id)
+        _, next_path = take(chain, page)
     if next_path is not None:
         message = f"the stored pages of answer {first.chain_id} end before the answer does"
         raise Truncated(message, url=last.url, status=200, request_id=last.request_id)

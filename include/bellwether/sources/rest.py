@@ -9,13 +9,15 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping
+from copy import copy
 from datetime import date
+from typing import Self
 
 from bellwether.clock import Clock, SystemClock
 from bellwether.config import RetryPolicies
 from bellwether.sources import endpoints
 from bellwether.sources.aggregates import Aggregates, BarChain
-from bellwether.sources.chain import Chain
+from bellwether.sources.chain import Chain, Take, take
 from bellwether.sources.endpoints import Endpoint
 from bellwether.sources.filters import Value
 from bellwether.sources.limits import RateLimit
@@ -78,6 +80,13 @@ class PolygonRest:
         self._wire = Wire(base_url, api_key, sdk, timeouts or Timeouts(), clock or SystemClock(), limit)
         jitter = rng or random.Random()  # noqa: S311 - no secret
         self._retrier = Retrier(retries or RetryPolicies(), sleep, jitter, patience_s)
+        self._take: Take = take
+
+    def reading(self, take: Take) -> Self:
+        """Return the same access, whose answers are read in another way."""
+        other = copy(self)
+        other._take = take
+        return other
 
     def aggregates(self, ticker: str, from_ms: int, to_ms: int, *, page_log: PageLog | None = None) -> Aggregates:
         """Return every one-minute bar of a stock, option or index in a window, unadjusted and in ascending order.
@@ -143,4 +152,4 @@ class PolygonRest:
         return self.listing(endpoints.MARKET_HOLIDAYS, {})
 
     def _walk[Answer](self, begin: Callable[[], Chain[Answer]], page_log: PageLog | None) -> Answer:
-        return Walk(begin, self._wire.get, self._retrier, page_log).run()
+        return Walk(begin, self._wire.get, self._retrier, page_log, self._take).run()

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from bellwether.errors import BadRequest, BadResponse, CursorRefused, NotFound, VendorError
 from bellwether.logging import get_logger
-from bellwether.sources.chain import Chain
+from bellwether.sources.chain import Chain, Take, take
 from bellwether.sources.raw import RawPage, Request
 from bellwether.sources.retry import Retrier, error_from_response
 from bellwether.sources.wire import Refused, Reply
@@ -52,6 +52,8 @@ class Walk[Answer]:
         Tries a page again.
     page_log
         Where to resume from; without it a walk begins at the first page and keeps nothing.
+    take
+        Adds a page to the chain.
 
     Attributes
     ----------
@@ -67,11 +69,13 @@ class Walk[Answer]:
         get: Callable[[str, Mapping[str, str] | None], Reply],
         retrier: Retrier,
         page_log: PageLog | None,
+        take: Take = take,
     ) -> None:
         self._begin = begin
         self._get = get
         self._retrier = retrier
         self._log = page_log
+        self._add = take
         self.api_calls = 0
         self._start()
 
@@ -142,7 +146,7 @@ class Walk[Answer]:
         self._take(self._page(reply))
 
     def _take(self, page: RawPage) -> None:
-        request_id, next_path = self.chain.take(page.body, url=page.url, request_id=page.request_id)
+        request_id, next_path = self._add(self.chain, page)
         self.pages.append(replace(page, request_id=request_id))
         self._next = None if next_path is None else (next_path, None)
 

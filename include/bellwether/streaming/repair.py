@@ -27,6 +27,7 @@ from bellwether.ingest.fetch import stops_the_batch
 from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake
 from bellwether.logging import get_logger
+from bellwether.quality.drift.reader import by_contracts
 from bellwether.quality.prepare import normalise
 from bellwether.schemas import LIVE, LIVE_BARS
 from bellwether.sources.raw import RawPage
@@ -144,7 +145,7 @@ class _Work:
         self._assignment = assignment
         self._dataset, self._session = assignment.dataset, assignment.session
         self._hours = get_calendar().hours(assignment.session)
-        self._rest = rest
+        self._rest = by_contracts(rest, lake, config)
         self._feed = feed
         self._source = source_of(config, assignment.dataset)
         self._schema = pa.schema([field.with_nullable(True) for field in LIVE[live(assignment.dataset)].schema])

@@ -39,6 +39,9 @@ class FakeVendor:
         self.asked: Counter[str] = Counter()
         self.on_ask: Callable[[Any], object] = lambda _page_log: None
 
+    def reading(self, _take: object) -> "FakeVendor":
+        return self
+
     def aggregates(self, ticker: str, from_ms: int, to_ms: int, *, page_log: PageLog | None) -> Aggregates:
         self.on_ask(page_log)
         self.asked[ticker] += 1

@@ -132,7 +132,7 @@ def test_no_contracts_are_published_as_no_bars_and_settled(lake: Lake, config: C
     batches = plan_session(lake, config, rest, "options", SESSION, stage_id="s1")
     assert [batch.name for batch in batches] == ["b000 none"]
     assert fetch_batch(lake, rest, config, batches[0]).rows == 0
-    validate_stage(lake, batches)
+    validate_stage(lake, config, batches)
     publication = publish_stage(lake, config, "options", SESSION, stage_id="s1", run_id="r")
     assert (publication.changed, publication.manifest.rows) == (True, 0)
     assert failed_tickers(lake, batches) == {}

@@ -31,7 +31,7 @@ def capture(lake: Lake, config: Config, vendor: FakeVendor, stage_id: str = "s1"
 
 
 def finish(lake: Lake, config: Config, batches: list[Batch]) -> Publication:
-    validate_stage(lake, batches)
+    validate_stage(lake, config, batches)
     return publish_stage(lake, config, "equities", SESSION, stage_id=batches[0].stage_id, run_id="run")
 
 
@@ -83,7 +83,7 @@ def test_a_failed_table_rule_leaves_the_published_partition_untouched(
     vendor.tables["SPY"] = broken("SPY", rows=50)
     batches = capture(lake, config, vendor, stage_id="s2", force=True)
     with pytest.raises(QualityError, match="nothing was published"):
-        validate_stage(lake, batches)
+        validate_stage(lake, config, batches)
     assert lake.manifest("equities", SESSION) == before
 
 
@@ -92,7 +92,7 @@ def test_a_session_refused_before_anything_was_published_says_why_in_the_ledger(
 ) -> None:
     vendor.tables["SPY"] = broken("SPY", rows=50)
     with pytest.raises(QualityError):
-        validate_stage(lake, capture(lake, config, vendor))
+        validate_stage(lake, config, capture(lake, config, vendor))
     known = session_coverage(lake, "equities", SESSION, None)
     assert known.state is Coverage.FAILED
     assert "quality:" in known.tickers["AAPL"].reason

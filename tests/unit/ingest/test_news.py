@@ -52,6 +52,9 @@ class NewsVendor:
         self.error: VendorError | None = None
         self.asked = 0
 
+    def reading(self, _take: object) -> "NewsVendor":
+        return self
+
     def listing(self, endpoint: Any, filters: Mapping[str, Any], *, page_log: object) -> Listing[Any]:
         assert endpoint is ENDPOINT
         self.asked += 1
@@ -103,7 +106,7 @@ class Runs:
         [batch] = batches
         assert batch.tickers == (WHOLE,)
         fetch_batch(self.lake, self.vendor, self.config, batch)
-        validate_stage(self.lake, batches)
+        validate_stage(self.lake, self.config, batches)
         return stage_id
 
     def publish(self, stage_id: str | None = None) -> Publication:

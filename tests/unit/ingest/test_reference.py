@@ -36,6 +36,9 @@ class Lists:
     rows: Mapping[str | None, tuple[Any, ...]] = field(default_factory=dict)
     error: Exception | None = None
 
+    def reading(self, _take: object) -> "Lists":
+        return self
+
     def listing(self, endpoint: Endpoint[Any], filters: Mapping[str, Any], *, page_log: object) -> Listing[Any]:
         request = ListingChain.asking(endpoint, filters).request
         if self.error is not None:
@@ -62,7 +65,7 @@ def captured(lake: Lake, config: Config, dataset: str, lists: Lists) -> Publicat
     batches = planned(lake, config, dataset, lists)
     for batch in batches:
         fetch_batch(lake, lists, config, batch)  # type: ignore[arg-type]
-    validate_stage(lake, batches)
+    validate_stage(lake, config, batches)
     return publish_stage(lake, config, dataset, SESSION, stage_id="s1", run_id="r1")
 
 

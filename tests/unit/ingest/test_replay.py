@@ -221,7 +221,7 @@ def test_a_run_that_quality_refused_is_refused_again_and_the_one_before_it_stand
     before = publish()
     vendor.tables["SPY"] = broken("SPY", rows=50)
     with pytest.raises(QualityError):
-        validate_stage(lake, capture(lake, config, vendor, stage_id="s2", force=True))
+        validate_stage(lake, config, capture(lake, config, vendor, stage_id="s2", force=True))
     lose(lake, "clean", "state")
     done = again(lake, config)
     assert done.changed

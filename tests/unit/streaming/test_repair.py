@@ -43,6 +43,9 @@ class Rest:
     asked: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def reading(self, _take: object) -> "Rest":
+        return self
+
     def aggregates(self, ticker: str, from_ms: int, to_ms: int) -> Aggregates:
         with self.lock:
             self.asked.append(ticker)

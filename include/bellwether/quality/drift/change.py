@@ -1,0 +1,156 @@
+"""What may differ from a contract, one change at a time, and what accepting it does to the contract."""
+
+import re
+from collections.abc import Iterable
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from bellwether.config.contracts import Contract, FieldContract, Scale
+from bellwether.errors import DriftError
+
+
+class Kind(StrEnum):
+    """How a field differs."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    RENAMED = "renamed"
+    RETYPED = "retyped"
+    RESCALED = "rescaled"
+    WORDS = "words"
+    NULLS = "nulls"
+    MOVED = "moved"
+
+    @property
+    def is_breaking(self) -> bool:
+        """Whether values would be lost or wrong if it passed."""
+        return self not in _ADDITIVE
+
+
+_ADDITIVE = frozenset({Kind.ADDED, Kind.MOVED})
+
+_OTHERS: Final = re.compile(r"[^A-Za-z0-9_.=-]+")
+
+_SAYS: Final = {
+    Kind.ADDED: "`{field}` is new ({to})",
+    Kind.REMOVED: "`{field}` is gone",
+    Kind.RENAMED: "`{field}` seems to be called `{to}` now",
+    Kind.RETYPED: "`{field}` is of type {to} now",
+    Kind.RESCALED: "`{field}` is in another unit now: times {to} it is what it was",
+    Kind.WORDS: "`{field}` says what it never said: {to}",
+    Kind.NULLS: "`{field}` is empty in a share of {to} of the rows",
+    Kind.MOVED: "`{field}` is {to} times what it was",
+}
+
+
+class Change(msgspec.Struct, frozen=True, order=True):
+    """One way in which answers differ from the contract of their dataset.
+
+    Attributes
+    ----------
+    field
+        Name on the wire, as the contract has it; of an added one, the vendor's.
+    to
+        The new name, the type, the factor that undoes it, the words, the share: by kind.
+    """
+
+    dataset: str
+    field: str
+    kind: Kind
+    to: str = ""
+
+    @property
+    def is_breaking(self) -> bool:
+        """Whether values would be lost or wrong if it passed."""
+        return self.kind.is_breaking
+
+    @property
+    def change_id(self) -> str:
+        """A name that equal changes share; fit for a file and for a run of Airflow's."""
+        # How many nulls there are differs by session; that there are more than usual is one change.
+        parts = (self.dataset, self.field, self.kind, "" if self.kind in {Kind.NULLS, Kind.MOVED} else self.to)
+        return _OTHERS.sub("-", ".".join(part for part in parts if part))
+
+    def __str__(self) -> str:
+        return _SAYS[self.kind].format(field=self.field, to=self.to)
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text may be a change's id, and a place in the lake be named by it."""
+    return not _OTHERS.search(text) and ".." not in text
+
+
+def why_held(changes: Iterable[Change]) -> str:
+    """Return why what shows these changes may not be published; empty where it may."""
+    breaking = [str(change) for change in changes if change.is_breaking]
+    return f"drift: {'; '.join(breaking)}" if breaking else ""
+
+
+def accepted(contract: Contract, change: Change, *, since: date, since_utc: datetime) -> Contract:
+    """Return a contract that lets a change pass, of the same version.
+
+    Parameters
+    ----------
+    since, since_utc
+        The first session of which it was seen, and when the first such answer came.
+
+    Raises
+    ------
+    DriftError
+        No contract can say how to read such answers: the code must learn it.
+    """
+    if change.kind is Kind.ADDED:
+        return contract.model_copy(update={"also": tuple(sorted({*contract.also, change.field}))})
+    field = contract.fields[change.field]
+    if change.kind in {Kind.REMOVED, Kind.WORDS} or (change.kind is Kind.RETYPED and change.to in {"object", "list"}):
+        msg = (
+            f"{change.dataset}: {change}. Nothing says how to read it: where it has another name, add that to "
+            f"fields.{change.field}.aliases in config/contracts/{change.dataset}.yaml; else the decoder must learn it"
+        )
+        raise DriftError(msg)
+    return _with(contract, change.field, _update(field, change, since, since_utc))
+
+
+def compared_anew(contract: Contract, change: Change, since: date) -> Contract:
+    """Return a contract by which a field's values are what they should be, and earlier sessions no measure for them.
+
+    Raises
+    ------
+    DriftError
+        The change is none of values: as it is, nobody can read it.
+    """
+    if change.kind not in {Kind.RESCALED, Kind.NULLS, Kind.MOVED}:
+        msg = f"{change.dataset}: {change}. That cannot be taken as it is, only approved or rejected"
+        raise DriftError(msg)
+    return _with(contract, change.field, {"compared_since": since})
+
+
+def _with(contract: Contract, name: str, update: dict[str, object]) -> Contract:
+    """Return a contract with a field updated, and with it those that become the same column: they share their unit."""
+    column = contract.fields[name].column
+    fields = {
+        each: field.model_copy(update=update) if each == name or (column and field.column == column) else field
+        for each, field in contract.fields.items()
+    }
+    return contract.model_copy(update={"fields": fields})
+
+
+def _update(field: FieldContract, change: Change, since: date, since_utc: datetime) -> dict[str, object]:
+    match change.kind:
+        case Kind.RENAMED:
+            return {"aliases": (*field.aliases, change.to)}
+        case Kind.RETYPED:
+            return {"lenient": True}
+        case Kind.RESCALED:
+            in_force = next((scale.factor for scale in reversed(field.scales) if scale.since_utc <= since_utc), 1.0)
+            factor = float(f"{in_force * float(change.to):.12g}")
+            others = [scale for scale in field.scales if scale.since_utc != since_utc]
+            scales = [*others, Scale(since_utc=since_utc, factor=factor)]
+            return {"scales": tuple(sorted(scales, key=lambda scale: scale.since_utc))}
+        case Kind.NULLS:
+            return {"tolerance": field.tolerance.model_copy(update={"nulls": min(1.0, float(change.to) + 0.01)})}
+        case _:
+            return {"compared_since": since}

@@ -1,0 +1,223 @@
+"""A session's values against those of the trailing sessions: how many are null, in which unit, how large.
+
+Medians are compared subject by subject, so that another universe is no drift, and against what truly moves with them,
+so that a busy day is none. Pure: tables and summaries in, findings out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from math import log10
+from statistics import median
+from typing import Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bellwether.config.contracts import Contract, FieldContract
+from bellwether.quality.drift.change import Change, Kind
+from bellwether.tickers import WHOLE
+
+TRAILING: Final = 20
+"""Sessions that a session is compared with."""
+
+_LEAST_SESSIONS = 3
+_LEAST_ROWS = 20
+_LEAST_VALUES = 3
+_SPREADS = 3.0
+"""How many times further than the trailing sessions ever were from their middle a session has to be."""
+
+_HALF = 0.5
+
+_SUBJECTS: Final = {
+    **dict.fromkeys(("equities", "indices", "options"), "ticker"),
+    **dict.fromkeys(("contracts", "options_snapshot"), "underlying"),
+    "rates": "tenor_months",
+}
+"""By which column values are compared with their like; elsewhere all rows of a session together."""
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What is kept of a published session, to compare later ones with.
+
+    Attributes
+    ----------
+    revision
+        Of the partition it was made from.
+    nulls
+        Rows without a value, by column.
+    medians
+        Of all values but 0, without their sign; by column and subject.
+    """
+
+    revision: str
+    rows: int
+    nulls: dict[str, int]
+    medians: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A change, with what shows it."""
+
+    change: Change
+    evidence: str
+
+
+def summarise(dataset: str, table: pa.Table, columns: Sequence[str], revision: str) -> Summary:
+    """Return the summary of some columns of a session's rows."""
+    subjects = _subjects(dataset, table)
+    medians: dict[str, dict[str, float]] = {}
+    for name in columns:
+        sizes = pc.abs(table[name].cast(pa.float64()))
+        sizes = pc.if_else(pc.greater(sizes, 0.0), sizes, pa.scalar(None, pa.float64()))
+        grouped = pa.table({"subject": subjects, "size": sizes}).group_by("subject", use_threads=False)
+        found = grouped.aggregate([("size", "approximate_median"), ("size", "count")])
+        medians[name] = {
+            row["subject"]: row["size_approximate_median"]
+            for row in found.to_pylist()
+            if row["size_count"] >= _LEAST_VALUES
+        }
+    return Summary(revision, len(table), {name: table[name].null_count for name in columns}, medians)
+
+
+def compared_columns(contract: Contract) -> list[str]:
+    """Return the columns whose values are compared."""
+    return list(dict.fromkeys(field.column for field in contract.fields.values() if field.column is not None))
+
+
+def findings(
+    dataset: str,
+    contract: Contract,
+    today: Summary,
+    trailing: Mapping[date, Summary],
+    left_out: frozenset[str] = frozenset(),
+) -> list[Finding]:
+    """Return how a session's values differ from those of the trailing sessions.
+
+    Parameters
+    ----------
+    dataset, contract
+        Whose values, and their tolerances.
+    today
+        The session's summary.
+    trailing
+        Those of the sessions before it.
+    left_out
+        Subjects that say nothing: a split changed their prices.
+    """
+    found = []
+    judged: set[str] = set()
+    for name, field in contract.fields.items():
+        if field.column in judged:
+            continue  # another field becomes the same column, and shares its unit
+        if field.column is not None:
+            judged.add(field.column)
+        since = field.compared_since or date.min
+        before = [summary for session, summary in trailing.items() if session >= since]
+        if field.column is None or len(before) < _LEAST_SESSIONS or today.rows < _LEAST_ROWS:
+            continue
+        other = contract.fields[field.moves_with].column if field.moves_with else None
+        compared = [
+            _nulls(dataset, name, field, today, before),
+            _sizes(dataset, name, field, other, today, before, left_out),
+        ]
+        found += [finding for finding in compared if finding is not None]
+    return found
+
+
+def _nulls(dataset: str, name: str, field: FieldContract, today: Summary, before: Sequence[Summary]) -> Finding | None:
+    column = field.column or name
+
+    def share(summary: Summary) -> float:
+        return summary.nulls.get(column, 0) / summary.rows if summary.rows else 0.0
+
+    usual = median(map(share, before))
+    if share(today) <= max(usual + field.tolerance.null_share, field.tolerance.nulls):
+        return None
+    change = Change(dataset, name, Kind.NULLS, f"{share(today):.2f}")
+    evidence = f"{today.nulls[column]} of {today.rows} rows have no {column}; usual is a share of {usual:.2f}"
+    return Finding(change, evidence)
+
+
+def _sizes(
+    dataset: str,
+    name: str,
+    field: FieldContract,
+    other: str | None,
+    today: Summary,
+    before: Sequence[Summary],
+    left_out: frozenset[str],
+) -> Finding | None:
+    column = field.column or name
+    moves = [
+        _move(subject, column, other, today, before) for subject in today.medians.get(column, {}).keys() - left_out
+    ]
+    known = [move for move in moves if move is not None]
+    if not known:
+        return None
+    tolerance = field.tolerance
+    decades = [round(size) if far and abs(size - round(size)) <= tolerance.unit_decades else 0 for size, far in known]
+    commonest = max(sorted(set(decades)), key=decades.count)
+    typical = median(size for size, _ in known)
+    if commonest and decades.count(commonest) * 2 >= len(decades):
+        evidence = (
+            f"{column} of {decades.count(commonest)} of {len(decades)} subjects is 10^{commonest} times the usual"
+        )
+        return Finding(Change(dataset, name, Kind.RESCALED, f"{10.0**-commonest:g}"), evidence)
+    if abs(typical) > tolerance.shift_decades and sum(far for _, far in known) * 2 >= len(known):
+        times = f"{10.0**typical:.3g}"
+        evidence = f"the median of {column} of {len(known)} subjects is {times} times the usual"
+        return Finding(Change(dataset, name, Kind.MOVED, times), evidence)
+    return None
+
+
+def _move(
+    subject: str, column: str, other: str | None, today: Summary, before: Sequence[Summary]
+) -> tuple[float, bool] | None:
+    """Return by how many decades a subject's median moved, and whether further than it ever was from its middle.
+
+    Where another column is known to move with it, the ratio of both must have moved as much, give or take a half; else
+    it is the other one that moved, or the day that was busy. What is nearer to whole decades speaks for both.
+    """
+    alone = _distance(subject, column, None, today, before)
+    ratio = alone if other is None else _distance(subject, column, other, today, before)
+    if alone is None or ratio is None:
+        return alone
+    if abs(alone[0] - ratio[0]) > _HALF:
+        return 0.0, False
+    return min(alone, ratio, key=lambda move: abs(move[0] - round(move[0])))
+
+
+def _distance(
+    subject: str, column: str, other: str | None, today: Summary, before: Sequence[Summary]
+) -> tuple[float, bool] | None:
+    now, then = _decades(today, subject, column, other), [_decades(each, subject, column, other) for each in before]
+    usual = [size for size in then if size is not None]
+    if now is None or len(usual) < _LEAST_SESSIONS:
+        return None
+    middle = median(usual)
+    spread = max(abs(size - middle) for size in usual)
+    return now - middle, abs(now - middle) > _SPREADS * spread
+
+
+def _decades(summary: Summary, subject: str, column: str, other: str | None) -> float | None:
+    size = summary.medians.get(column, {}).get(subject)
+    by = 1.0 if other is None else summary.medians.get(other, {}).get(subject)
+    return None if size is None or by is None else log10(size / by)
+
+
+def _subjects(dataset: str, table: pa.Table) -> pa.Array:
+    """Return of each row whose values are alike from session to session; contracts come and go, underlyings stay."""
+    column = _SUBJECTS.get(dataset)
+    if column is None:
+        return pa.repeat(WHOLE, len(table))
+    if dataset == "options":
+        return pc.replace_substring_regex(table[column], r"^O:(.+)\d{6}[CP]\d{8}$", r"\1")
+    return table[column].cast(pa.string())
+
+
+def subject_columns(dataset: str) -> tuple[str, ...]:
+    """Return the column that tells subjects apart; none where all rows are of one."""
+    return (_SUBJECTS[dataset],) if dataset in _SUBJECTS else ()
