@@ -56,7 +56,8 @@ class Outages:
         """Let one thing happen after the other."""
         self._wait_for_listener("the stream did not begin")
         self._outlive_tokens()
-        self._lose("scheduler", away_s=0, name="scheduler killed, started at once")
+        # Its tasks are taken for orphans once it has not been heard of for 30 seconds.
+        self._lose("scheduler", away_s=0, name="scheduler killed, started at once", settled_s=75)
         self._lose("api-server", away_s=30, name="api-server away for 30 s")
         self._lose("api-server", away_s=100, name="api-server away for 100 s")
 
@@ -71,7 +72,7 @@ class Outages:
         is_same = self._wait_for_listener("it outlived no token") == pid
         self.note(f"tokens of {TOKEN_S} s outlived by one try", 3, is_well=is_same)
 
-    def _lose(self, component: str, *, away_s: float, name: str) -> None:
+    def _lose(self, component: str, *, away_s: float, name: str, settled_s: float = 15) -> None:
         """Kill a component, start it again after a while, and see who listens then."""
         before, gaps = recorder_pid(self._stack, self._run), len(self._gaps())
         record = next(each for each in reversed(self._stack.state.processes) if each.name == component)
@@ -82,11 +83,11 @@ class Outages:
         wait_until(self._is_healthy, f"the {component} did not come back", timeout_s=120)
         back_s = time.monotonic()
         # A task that is killed for an outage is killed after it, too: let Airflow come to its senses first.
-        wait_until(lambda: time.monotonic() - back_s > 15, "time stands still")
+        wait_until(lambda: time.monotonic() - back_s > settled_s, "time stands still", timeout_s=settled_s + 5)
         after = self._wait_for_listener(f"nobody listens after: {name}")
         listening_s = time.monotonic() - gone_s
         self.note(name, "the same try" if after == before else "another try")
-        self.note("  listening again, or still, after", f"{listening_s:.0f} s", f"< {away_s + 150:.0f}")
+        self.note("  listening again, or still, after", f"{listening_s:.0f} s", f"< {away_s + settled_s + 150:.0f}")
         self.note("  gaps opened meanwhile", len(self._gaps()) - gaps)
 
     def _wait_for_listener(self, otherwise: str) -> int:
