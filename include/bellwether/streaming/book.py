@@ -217,7 +217,7 @@ class Book:
         )
 
     def _take_frames(self, frames: list[Frame]) -> None:
-        decoded = decode(frames, self._arrival + 1)
+        decoded = decode(frames, self._arrival + 1, is_of_indices=self._assignment.dataset == "indices")
         self._tell_unreadable(decoded.unreadable)
         table = decoded.table
         covered_ms = max(self._covered_ms, decoded.newest_ms or 0)
