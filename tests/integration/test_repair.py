@@ -10,16 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from bellwether.calendar import get_calendar
+from bellwether.cli.main import main
 from bellwether.clock import SimulatedClock
 from bellwether.config import Config, RetryPolicies, RetryRule
 from bellwether.config.settings import StreamingSettings
-from bellwether.lake import Lake, Universe, paths
+from bellwether.lake import Coverage, Lake, Universe, paths
 from bellwether.lake.coverage import store_universe, stored_universe
 from bellwether.schemas import LIVE_BARS, LIVE_VALUES
 from bellwether.simulator.faults import Fault
@@ -29,7 +31,7 @@ from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import PLANS
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
 from bellwether.sources.rest import PolygonRest
-from bellwether.streaming.assignment import Assignment
+from bellwether.streaming.assignment import Assignment, whole_session
 from bellwether.streaming.batches import Batches, BatchRecord, Writer
 from bellwether.streaming.client import Endpoint, stream_url
 from bellwether.streaming.compact import compact
@@ -37,6 +39,7 @@ from bellwether.streaming.feedtime import FeedTime, to_ms
 from bellwether.streaming.gaps import ALL, Gap, GapLog
 from bellwether.streaming.recorder import Recorder
 from bellwether.streaming.repair import Round, repair
+from tests.recordings import leave
 
 DAY = date(2024, 7, 3)
 HOURS = get_calendar().hours(DAY)
@@ -193,6 +196,22 @@ async def refused(simulator: RunningSimulator, lake: Lake) -> None:
         await advance(simulator, 41)
 
 
+async def overflown(simulator: RunningSimulator, lake: Lake) -> None:
+    is_room, write = Event(), Batches.write
+
+    def held(*arguments: Any) -> None:
+        is_room.wait(10)
+        write(*arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bellwether.streaming.recorder._MOST_WAITING_BYTES", 2000)
+        patched.setattr(Batches, "write", held)
+        async with recording(simulator, lake):
+            await advance(simulator, 20)
+            is_room.set()
+            await advance(simulator, 41)
+
+
 async def cut(simulator: RunningSimulator, lake: Lake) -> None:
     simulator.faults.add(Fault(kind="cut_frame", nth=4, count=6))
     async with recording(simulator, lake):
@@ -207,6 +226,7 @@ async def cut(simulator: RunningSimulator, lake: Lake) -> None:
         (crashed, "crash"),
         (joined, "not_yet_discovered"),
         (refused, "refused"),
+        (overflown, "overflow"),
         (cut, "unreadable"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
@@ -268,6 +288,22 @@ def test_a_gap_waits_until_rest_knows_all_of_it_and_longer_on_a_delayed_plan(
         assert why(after(15)) == "REST knows all of it from 10:00:00 New York on"
         assert why(after(29.9)) == "REST knows all of it from 10:00:00 New York on"
         assert len(after(30).closed) == 1
+
+
+def test_of_a_stream_as_far_behind_as_rest_nothing_more_is_waited_for(
+    market: GeneratedMarket, lake: Lake, config: Config
+) -> None:
+    clock = SimulatedClock(START, speed=0)
+    with running(SimulatorConfig(market, clock=clock, plan=PLANS["delayed"])) as simulator:
+        log = GapLog(lake, "equities", DAY, "recorder")
+        log.end(log.open(START, ALL, "late_start", START, ""), HOURS.open + timedelta(minutes=5))
+        run(advance(simulator, 30))
+        feed = feed_time(simulator).delayed()
+        assert feed.now() == HOURS.open + timedelta(minutes=15)
+        assert len(repair(lake, config, ASSIGNMENT, rest(simulator), feed).closed) == 1
+        assert live(lake, last=HOURS.open + timedelta(minutes=4)) == archived(
+            simulator, last=HOURS.open + timedelta(minutes=4)
+        )
 
 
 def test_a_gap_that_lasts_is_not_asked_for(simulator: RunningSimulator, lake: Lake, config: Config) -> None:
@@ -406,6 +442,37 @@ def test_what_was_broadcast_while_rest_may_have_been_behind_stands_and_closes_th
     assert len(repaired(simulator, lake, config).closed) == 1
     [now, *_] = live(lake, first=row["ts"])
     assert now["volume"] == row["volume"] + 7
+
+
+def test_the_command_closes_what_it_can_and_lists_the_rest(
+    market: GeneratedMarket, lake: Lake, config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a recorder that was killed nothing but its files is left; the session is over since."""
+    whole = whole_session("equities", DAY)
+    clock = SimulatedClock(whole.until + timedelta(minutes=10), speed=0)
+    with running(SimulatorConfig(market, clock=clock, plan=PLANS["realtime"])) as simulator:
+        command = ["repair", "equities", "--session", str(DAY), "--lake", lake.root, "--url", simulator.url]
+        assert main(command) == 2
+        assert "nobody recorded equities of 2024-07-03" in " ".join(capsys.readouterr().err.split())
+        heard(lake, archived(simulator)[0] | {"arrived_utc": HOURS.open + timedelta(minutes=2)})
+        leave(lake, "equities", DAY, HOURS.open, state="killed")
+        assert main(command) == 1
+        assert "It is still being recorded, or was a moment ago" in " ".join(capsys.readouterr().err.split())
+        leave(lake, "equities", DAY, HOURS.open, state="stopped")
+        simulator.faults.add(Fault(kind="not_found", ticker="AAPL", count=2))
+        assert main(command) == 1
+        told = " ".join(capsys.readouterr().err.split())
+        assert "crash (AAPL: NotFound: Ticker not found)" in told
+        assert "equities 2024-07-03: 0 gaps closed, 1 open" in told
+        simulator.faults.clear()
+        assert main(command) == 0
+        assert "1 gaps closed, 0 open" in capsys.readouterr().err
+        daily = [rest(simulator).aggregates(t, to_ms(HOURS.open), to_ms(HOURS.close)).table for t in TICKERS]
+        assert live(lake, last=HOURS.close) == pa.concat_tables(daily).select(COLUMNS).to_pylist()
+        manifest = lake.manifest("equities_live", DAY)
+        assert manifest is not None
+        assert {known.state for known in manifest.coverage.values()} == {Coverage.COMPLETE}
+        assert lake.sessions("gaps") == [DAY]
 
 
 # --- whom

@@ -21,7 +21,7 @@ from bellwether.calendar import get_calendar
 from bellwether.clock import SimulatedClock
 from bellwether.localstack import LocalStack
 from bellwether.localstack.environment import project_root
-from bellwether.localstack.processes import ProcessRecord, spawn
+from bellwether.localstack.processes import ProcessRecord, end_sessions, spawn
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import PLANS
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
@@ -34,6 +34,7 @@ SPEED = 20.0
 TOKEN_S = 60
 
 _HOURS = get_calendar().hours(SESSION)
+_console = Console(width=None if sys.stdout.isatty() else 100)
 
 
 class Outages:
@@ -60,8 +61,9 @@ class Outages:
         self._lose("api-server", away_s=100, name="api-server away for 100 s")
 
     def note(self, figure: str, value: object, must_be: str = "", *, is_well: bool = True) -> None:
-        """Keep a figure."""
+        """Keep a figure, and show it."""
         self.seen.append((figure, str(value), must_be, is_well))
+        _console.print(f"{figure}: {value}", highlight=False)
 
     def _outlive_tokens(self) -> None:
         pid, began_s = recorder_pid(self._stack, self._run), time.monotonic()
@@ -117,14 +119,16 @@ class Outages:
 
 
 def _kill(record: ProcessRecord) -> Callable[[], ProcessRecord]:
-    """Kill a component's own process; return what starts another such."""
+    """Kill a component, of the scheduler not its workers; return what starts another such."""
     proc = Path("/proc", str(record.pid))
     command = [part.decode() for part in (proc / "cmdline").read_bytes().split(b"\0") if part]
     pairs = (pair.decode().partition("=") for pair in (proc / "environ").read_bytes().split(b"\0") if pair)
     environment = {name: value for name, _, value in pairs}
-    if record.name == "api-server":  # its command line is rewritten by the server
+    if record.name == "api-server":  # its command line is rewritten by the server, whose port its children hold
         command = [str(Path(sys.executable).with_name("airflow")), "api-server"]
-    os.kill(record.pid, signal.SIGKILL)
+        end_sessions([record], grace_s=0.0)
+    else:
+        os.kill(record.pid, signal.SIGKILL)
     return lambda: spawn(record.name, command, env=environment, cwd=project_root(), log=Path(record.log))
 
 
@@ -180,7 +184,7 @@ def _show(outages: Outages, seconds: float) -> None:
     for figure, value, must_be, is_well in outages.seen:
         table.add_row(figure, value, must_be, style="" if is_well else "red")
     table.add_row("seconds", f"{seconds:.0f}", "")
-    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    _console.print(table)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,10 @@ class Batches:
         key = self._folder / f"{writer.name}~{seq:06d}.parquet"
         self._lake.write_parquet(key, table.replace_schema_metadata({METADATA_KEY: encode(record)}))
 
+    def last_number(self) -> int:
+        """Return the highest number of a file, 0 where there is none; no file is opened."""
+        return max((file.seq for file in self._files()), default=0)
+
     def position(self) -> Position | None:
         """Return where the files end; None where there are none."""
         last_of_each = {file.writer: file for file in self._files()}

@@ -36,7 +36,7 @@ from bellwether.streaming.batches import REPAIR, Batches, BatchRecord, Position,
 from bellwether.streaming.compact import recorded, standing
 from bellwether.streaming.concerned import Concerned
 from bellwether.streaming.decode import MINUTE_MS
-from bellwether.streaming.feedtime import FeedTime, from_ms, to_ms
+from bellwether.streaming.feedtime import DELAY, FeedTime, from_ms, to_ms
 from bellwether.streaming.filling import KEY, Answers, Share, differences, filled, lacking, what_differs
 from bellwether.streaming.gaps import ALL, Gap, GapLog
 from bellwether.streaming.live import live
@@ -46,9 +46,6 @@ from bellwether.universe.spec import shown
 _SETTLED = timedelta(minutes=10)
 """What was broadcast so long before a question is in its answer: users saw REST 5 minutes behind the stream
 (https://github.com/polygon-io/client-python/issues/711)."""
-
-_DELAY = timedelta(minutes=15)
-"""By how much the vendor's `DELAYED` answers are behind: https://polygon.io/pricing, of the plans that are delayed."""
 
 _MOST_TICKERS = 500  # whose answers are held at once
 _ASKED_AT_ONCE = 4
@@ -239,11 +236,11 @@ class _Work:
         try:
             answer = self._rest.aggregates(ticker, to_ms(first), to_ms(last))
             if answer.status == "DELAYED":
-                self._delay = _DELAY
+                self._delay = DELAY - self._feed.behind
             rows, _ = normalise(self._source.rows(ticker, [answer], self._hours), self._dataset)
         except VendorError as error:
             log.warning("not repaired", ticker=ticker, error=str(error))
-            self._problems[ticker] = f"{type(error).__name__}: {error.message}"
+            self._problems[ticker] = _in_short(error)
             if refused := self._refusal(ticker, error):
                 return _Answer(self._schema.empty_table(), known_utc - self._delay, error.pages, refused)
             if stops_the_batch(error):
@@ -356,9 +353,11 @@ class _Work:
         if failed:
             more = f", and {len(failed) - 1} more tickers" if len(failed) > 1 else ""
             return f"{failed[0]}: {self._problems[failed[0]]}{more}"
-        return (
-            f"{type(self._stopped).__name__}: {self._stopped.message}" if self._stopped else "it ended during the round"
-        )
+        return _in_short(self._stopped) if self._stopped else "it ended during the round"
+
+
+def _in_short(error: VendorError) -> str:
+    return f"{type(error).__name__}: {error.message.rstrip('.')}"
 
 
 def own_writer() -> Writer:
