@@ -241,7 +241,7 @@ def test_what_was_missed_is_filled_and_its_gap_closed_with_what_rest_has(
     run(missing(simulator, lake))
     run(advance(simulator, 52))
     missed = gaps(lake)
-    assert {gap.cause for gap in missed} == {cause}
+    assert {gap.cause for gap in missed} - {"silent"} == {cause}  # what found no room was not heard
     assert live(lake) != archived(simulator)
     asked_before = len(simulator.requests)
     done = repaired(simulator, lake, config)

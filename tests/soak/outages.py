@@ -76,7 +76,7 @@ class Outages:
         """Kill a component, start it again after a while, and see who listens then."""
         before, gaps = recorder_pid(self._stack, self._run), len(self._gaps())
         record = next(each for each in reversed(self._stack.state.processes) if each.name == component)
-        again = _kill(record)
+        again = _kill(record, self._environment())
         gone_s = time.monotonic()
         wait_until(lambda: time.monotonic() - gone_s >= away_s, "time stands still", timeout_s=away_s + 5)
         self._stack._add(again())
@@ -89,6 +89,14 @@ class Outages:
         self.note(name, "the same try" if after == before else "another try")
         self.note("  listening again, or still, after", f"{listening_s:.0f} s", f"< {away_s + settled_s + 150:.0f}")
         self.note("  gaps opened meanwhile", len(self._gaps()) - gaps)
+
+    def _environment(self) -> dict[str, str]:
+        """Return the environment that all components share, of one whose server does not write its title over it."""
+        [pid] = [each.pid for each in self._stack.state.processes if each.name == "dag-processor"]
+        pairs = (
+            pair.decode().partition("=") for pair in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if pair
+        )
+        return {name: value for name, _, value in pairs}
 
     def _wait_for_listener(self, otherwise: str) -> int:
         """Return the process that Airflow and the lease agree on, when it listens and has just said so."""
@@ -119,16 +127,13 @@ class Outages:
         return list(gaps_of(self._stack, "equities", SESSION))
 
 
-def _kill(record: ProcessRecord) -> Callable[[], ProcessRecord]:
+def _kill(record: ProcessRecord, environment: dict[str, str]) -> Callable[[], ProcessRecord]:
     """Kill a component, of the scheduler not its workers; return what starts another such."""
-    proc = Path("/proc", str(record.pid))
-    command = [part.decode() for part in (proc / "cmdline").read_bytes().split(b"\0") if part]
-    pairs = (pair.decode().partition("=") for pair in (proc / "environ").read_bytes().split(b"\0") if pair)
-    environment = {name: value for name, _, value in pairs}
-    if record.name == "api-server":  # its command line is rewritten by the server, whose port its children hold
-        command = [str(Path(sys.executable).with_name("airflow")), "api-server"]
+    command = [str(Path(sys.executable).with_name("airflow")), record.name]
+    if record.name == "api-server":  # whose children hold its port
         end_sessions([record], grace_s=0.0)
     else:
+        command.append("--skip-serve-logs")
         os.kill(record.pid, signal.SIGKILL)
     return lambda: spawn(record.name, command, env=environment, cwd=project_root(), log=Path(record.log))
 
