@@ -125,16 +125,16 @@ def filled(heard: pa.Table, answers: Answers, share: Share) -> dict[str, Filled]
     }
 
 
-def what_differs(differing: pa.Table, *, is_final: bool) -> dict[str, str]:
+def what_differs(differing: pa.Table, final: Collection[str]) -> dict[str, str]:
     """Return in words how the recordings of each ticker still differ; nothing of those that do not.
 
     Parameters
     ----------
     differing
         As `differences` returns it.
-    is_final
-        Whether a minute that was recorded and REST has not is one that the vendor took back. Until then it is a sign
-        that REST is behind, and may lack others too.
+    final
+        Of whom a minute that was recorded and REST has not is one that the vendor took back. Of others it tells that REST
+        is behind, and may lack more.
     """
     words: dict[str, list[str]] = {}
     for kind, sentence in (
@@ -142,9 +142,9 @@ def what_differs(differing: pa.Table, *, is_final: bool) -> dict[str, str]:
         ("extra", "{} recorded minutes that REST has not"),
         ("changed", "{} minutes are recorded otherwise than REST has them"),
     ):
-        if kind == "extra" and is_final:
-            continue
         for ticker, count in _counts(_of_kind(differing, kind)).items():
+            if kind == "extra" and ticker in final:
+                continue
             words.setdefault(ticker, []).append(sentence.format(count))
     return {ticker: ", ".join(parts) for ticker, parts in words.items()}
 

@@ -280,9 +280,10 @@ class _Work:
         refused = {ticker: answer.refused for ticker, answer in found.items() if answer.refused}
         # What was heard of whom REST tells nothing stands as it is; whom the session has to have, REST has to know.
         exempt = {ticker for ticker in refused if not self._concerned.is_required(ticker)}
-        is_final = self._is_due(self._assignment.until, self._feed.now())
+        is_over = self._is_due(self._assignment.until, self._feed.now())
+        final = found.keys() - refused.keys() if is_over else set()
         for job, share in shares:
-            still = what_differs(differences(now, answers, share), is_final=is_final)
+            still = what_differs(differences(now, answers, share), final)
             still = {ticker: what for ticker, what in still.items() if ticker not in exempt}
             self._problems = still | self._problems
             proven = {
