@@ -133,8 +133,8 @@ def what_differs(differing: pa.Table, final: Collection[str]) -> dict[str, str]:
     differing
         As `differences` returns it.
     final
-        Of whom a minute that was recorded and REST has not is one that the vendor took back. Of others it tells that REST
-        is behind, and may lack more.
+        Of whom a minute that was recorded and REST has not is one that the vendor took back. Of others it tells that
+        REST is behind, and may lack more.
     """
     words: dict[str, list[str]] = {}
     for kind, sentence in (
