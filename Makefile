@@ -37,8 +37,9 @@ unit dags integration e2e:
 bench: dev ## Measure what must be fast, as a table; fails when a target is missed
 	@$(BIN)/python tools/bench.py
 
-soak: dev ## Kill the pipeline's processes a thousand times, count what is lost; ARGS="--kills 200 --seed 2" goes to it
+soak: dev ## Kill the pipeline's processes a thousand times, then parts of an Airflow under a stream; count what is lost
 	@$(BIN)/python -m tests.soak $(ARGS)
+	@$(BIN)/python -m tests.soak.outages
 
 test-live: dev ## Ask the real vendor a handful of questions per dataset; needs POLYGON_API_KEY
 	@$(BIN)/python -m tests.live

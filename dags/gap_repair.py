@@ -8,8 +8,8 @@ each ticker once, writes what the recordings lack beside them, and compares: a g
 REST's minutes and volumes, and these numbers are its evidence. Then `DATASET_live` is published anew. REST is asked
 10 minutes after a gap's end, on delayed plans 25 minutes.
 
-**A gap stays open** while nobody listens, and where REST refuses, fails, knows no such ticker, or lacks a minute that
-was recorded. The log of each round says why.
+**A gap stays open** while nobody listens, while nobody can say whom a rule means, and where REST fails, lacks a minute
+that was recorded, or refuses a required ticker. The log of each round says why.
 
 **The deadline** is 30 minutes after the stream's end (20:46 New York, equities): then the task fails with the list of
 gaps and what keeps them open, and one message goes out. Mend it and clear the task: it does a round whenever it runs.

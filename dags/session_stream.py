@@ -8,15 +8,18 @@ York on every session, half days included. `docs/streaming.md` tells what is rec
 | --- | --- |
 | `wait` | waits without a slot until the broadcasts begin, and until the session's option contracts are published |
 | `stream` | records until 20:16 New York, when the last minute can no longer change; one process, one connection |
+| `poll` | asks for news every 5 minutes until the close, no slot held between; what it saw first when, `news` keeps |
 | `compact` | makes one partition of what was recorded; tickers that a gap may concern are `partial` |
 | `gold.intraday` | every 5 minutes: the same of what there is so far, and provisional `minutes` and `chain` of it |
+| `reconcile` | waits without a slot for the daily pull, 20 hours at most, and compares: the dataset `reconciliation` |
 
 **How it is getting on** stands in the log of `stream` every 5 minutes: until when everything is on disk or in a gap,
 rows, gaps, how many seconds it hears behind. Times are the feed's.
 
 **It breaks off.** Lost connections are made anew by the task itself. A task that is killed, cleared, or stopped by a
-deploy has everything on disk, and its next try goes on within half a minute; what was missed meanwhile is a gap.
-Nothing is to be done. *Mark failed* ends it for good; clear it to go on.
+deploy has everything on disk, and its next try goes on within half a minute; what was missed meanwhile is a gap, which
+`gap_repair` fills. Nothing is to be done. *Mark failed* ends it for good, as `bellwether workers stop` does; clear it
+to go on.
 
 **One message** tells of a recorder that has heard nothing for 15 minutes of the session, and of a failed run.
 
@@ -27,8 +30,8 @@ the log, three in a row are one message; clear `gold.intraday` to go on after it
 by the clock of the simulator where the Connection `polygon_default` is simulated, so any session can be rehearsed. A
 session that is over is refused, unless something was recorded of it: that is compacted again.
 
-**A plan without options or indices** is no failure while they are not `required` in `sources.yaml`: they are skipped.
-Where equities are a rule in `sources.yaml`, all stocks are recorded.
+**A plan without options, indices or news** is no failure while they are not `required` in `sources.yaml`: they are
+skipped. Where equities are a rule in `sources.yaml`, all stocks are recorded.
 
 Two recorders of one session do not run at once: the second waits for the first, and fails in the end. Each `stream`
 holds a slot of the pool `streams` all day.

@@ -47,17 +47,33 @@ def listening(stack: LocalStack, session: date, dataset: str = "equities") -> Le
 
 
 def kill_recorder(stack: LocalStack, run: Run, dataset: str = "equities") -> None:
-    """Kill the process that records a dataset, as the kernel does, once it listens."""
+    """Kill the process that records a dataset, as the kernel does, once it listens and has written something."""
     session = date.fromisoformat(str(run.partition_key))
 
     def listens() -> bool:
         lease = listening(stack, session, dataset)
-        return lease is not None and lease.writer.endswith(f"~p{recorder_pid(stack, run, dataset)}")
+        if lease is None or lease.heartbeat is None or not lease.heartbeat.rows:
+            return False
+        return lease.writer.endswith(f"~p{recorder_pid(stack, run, dataset)}")
 
     wait_until(listens, f"nobody records {dataset}")
     pid = recorder_pid(stack, run, dataset)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
+
+
+def wait_for_success(stack: LocalStack, run: Run, timeout_s: float = 180.0) -> None:
+    """Wait until a run is over; where it failed, show how its tasks are and what those that failed said last."""
+    ended = stack.api.wait_for_run(run.dag_id, run.dag_run_id, timeout_s=timeout_s)
+    if ended.state == "success":
+        return
+    tasks = stack.api.task_instances(run.dag_id, run.dag_run_id)
+    logs = [
+        stack.api.log(run.dag_id, run.dag_run_id, each.task_id, each.map_index, each.try_number)[-3000:]
+        for each in tasks
+        if each.state == "failed"
+    ]
+    raise AssertionError("\n".join([str({each.task_id: each.state for each in tasks}), *logs]))
 
 
 def gaps_of(stack: LocalStack, dataset: str, session: date) -> list[Gap]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from itertools import count
 
 import pyarrow as pa
 
@@ -13,18 +14,19 @@ from bellwether.streaming.gaps import Gap, GapLog
 from bellwether.streaming.lease import Heartbeat, Lease
 
 WRITER = Writer("run", 1, 4711)
+_numbers = count(1)
 
 
 def record(lake: Lake, bars: pa.Table, arrived_utc: datetime, *, dataset: str, session: date, seq: int = 1) -> None:
     """Write bars of any minute schema as one batch of broadcasts that all came at an instant."""
-    count = len(bars)
+    rows = len(bars)
     columns = {name: bars[name] for name in bars.column_names} | {
-        "arrived_utc": [arrived_utc] * count,
-        "arrival": list(range(count)),
+        "arrived_utc": [arrived_utc] * rows,
+        "arrival": list(range(rows)),
     }
-    table = pa.table({each.name: columns.get(each.name, pa.nulls(count, each.type)) for each in LIVE_BARS})
+    table = pa.table({each.name: columns.get(each.name, pa.nulls(rows, each.type)) for each in LIVE_BARS})
     covered_ms = int(arrived_utc.timestamp() * 1000)
-    written = BatchRecord(rows=count, last_arrival=count - 1, covered_ms=covered_ms)
+    written = BatchRecord(rows=rows, last_arrival=rows - 1, covered_ms=covered_ms)
     Batches(lake, dataset, session).write(WRITER, seq, table.cast(LIVE_BARS), written)
 
 
@@ -50,6 +52,6 @@ def miss(
 ) -> Gap:
     """Open a gap from the session's start on, and end it where it has an end."""
     start = whole_session(dataset, session).start
-    log = GapLog(lake, dataset, session, "recorder")
+    log = GapLog(lake, dataset, session, f"recorder{next(_numbers)}")
     gap = log.open(start, list(symbols), cause, start, "seen in a test")
     return gap if end is None else log.end(gap, end)

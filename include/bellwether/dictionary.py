@@ -149,7 +149,7 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "health": {
         "session": "the session looked back on",
-        "dataset": "a captured one; `minutes` stands for gold",
+        "dataset": "a captured one; `minutes` stands for gold, `equities_live` and its like for what streams had",
         "is_required": "gold waits for it; gold itself is",
         "state": "the worst state of the required tickers: docs/architecture.md, coverage",
         "why": "what is the matter with it; empty where nothing is",

@@ -64,6 +64,12 @@ class NotRecovered(BellwetherError):
     advice = "mend what the alerts of the sessions' own runs name, then clear: what is done is not done again"
 
 
+class DrillFailed(BellwetherError):
+    """A drill lost or doubled something, did not recover, or had nobody told."""
+
+    advice = "the report in its log and XCom names what went wrong; the lake was not touched"
+
+
 class QualityError(BellwetherError):
     """A table rule failed: the staged data must not replace the published partition."""
 

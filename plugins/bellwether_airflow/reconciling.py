@@ -1,6 +1,5 @@
 """The task that compares what was streamed of a session with its daily pull, once that is published."""
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow.sdk import get_current_context
@@ -19,7 +18,7 @@ log = get_logger(__name__)
 
 
 # A compaction that another run has made is skipped, and as good.
-@repeating_task(trigger_rule="none_failed", execution_timeout=timedelta(hours=36))
+@repeating_task(trigger_rule="none_failed")
 def reconcile(dataset: str) -> "dict[str, float] | Again":
     """Publish how what was streamed and the daily pull differ, and return the totals."""
     from bellwether.streaming.bookkeeping import publish_reconciliation, wait_for_daily

@@ -3,7 +3,6 @@
 What a round leaves to the next stands in the lake.
 """
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import pendulum
@@ -55,7 +54,7 @@ def repair_dag(dag_id: str, doc_md: str) -> DAG:
     return dag
 
 
-@repeating_task(execution_timeout=timedelta(hours=24))
+@repeating_task()
 def repair(dataset: str) -> "dict[str, int] | Again":
     """Close what gaps can be closed by now; at the end of the session, return how many there were."""
     from bellwether.streaming.assignment import whole_session
@@ -72,14 +71,14 @@ def repair(dataset: str) -> "dict[str, int] | Again":
         if is_over:
             msg = f"nothing of {dataset} was recorded in {assignment.session}"
             raise AirflowSkipException(msg)
-        return next_look(assignment, feed.now(), is_recorded=False, left=())
+        return next_look(assignment, feed, is_recorded=False, left=())
     done = repair_once(lake, config, assignment, connections.vendor(), feed)
     for gap, why in done.left:
         log.info("open", cause=gap.cause, start=gap.start_utc.isoformat(), why=why)
     if done.closed or done.rows:
         publish_streamed(lake, config, dataset, assignment.session, run_id=context["run_id"])
     if done.left or not is_over:
-        return next_look(assignment, feed.now(), is_recorded=True, left=done.left)
+        return next_look(assignment, feed, is_recorded=True, left=done.left)
     published = publish_streamed(lake, config, dataset, assignment.session, run_id=context["run_id"])
     if published is None or published.manifest.run_id != context["run_id"]:
         msg = f"{dataset} of {assignment.session}: nothing was to be filled that is not published by another run"

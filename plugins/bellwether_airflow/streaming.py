@@ -23,11 +23,11 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from bellwether.config import Config
 from bellwether.due import STREAMED
 from bellwether.errors import StreamError, StreamRefused
+from bellwether.lifeline import die_with_parent
 from bellwether.logging import get_logger
 from bellwether_airflow import connections
 from bellwether_airflow.assets import EQUITIES_LIVE, INDICES_LIVE, NEWS_LIVE, OPTIONS_LIVE
 from bellwether_airflow.intraday import intraday
-from bellwether_airflow.lifeline import die_with_supervisor
 from bellwether_airflow.news_polling import NEWS, poll
 from bellwether_airflow.notifiers.alert import Alert
 from bellwether_airflow.reconciling import reconcile
@@ -102,7 +102,7 @@ def stream(dataset: str) -> dict[str, int]:
     from bellwether.streaming.recorder import Recorder
     from bellwether.streaming.symbols import symbols_of
 
-    die_with_supervisor()
+    die_with_parent()
     context = get_current_context()
     lake, config, feed = connections.lake(), Config.load(), connections.feed_time()
     assignment = whole_session(dataset, session_of(context["dag_run"]))

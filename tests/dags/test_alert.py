@@ -13,6 +13,7 @@ import structlog
 from airflow import sdk
 
 from bellwether.errors import RateLimited
+from bellwether.monitoring.alerts import Delivery, Message
 from bellwether_airflow.notifiers import alert
 from bellwether_airflow.notifiers.alert import Alert, note_failure
 from tests.sink import Sink, running_sink
@@ -220,6 +221,22 @@ def test_a_connection_that_makes_no_sense_raises_nothing(
     Alert("equities")(minimal())
     assert "ALERT equities 2025-07-01" in told()
     assert "the config of the Connection for alerts is no list of paths" in told()
+
+
+def test_who_sends_a_message_is_told_what_became_of_it(
+    connect: Callable[..., None], sink: Sink, told: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = Message("stalled", "It is only a drill.", "error", frozenset({"stalled"}))
+    assert alert.tell(message, "ops_drill") == Delivery("in the log only: there is no Connection `alerts`")
+    connect(sink.address)
+    assert alert.tell(message, "ops_drill") == Delivery("sent to 1 sinks")
+    connect(sink.address, DEAD)
+    assert alert.tell(message, "ops_drill") == Delivery(
+        "not taken by sink 2 (json): refused or not reached", is_lost=True
+    )
+    monkeypatch.setenv("AIRFLOW_CONN_ALERTS", json.dumps({"conn_type": "apprise", "extra": '{"config": 3}'}))
+    assert alert.tell(message, "ops_drill").is_lost
+    assert "open-sesame" not in told()
 
 
 def test_a_cause_airflow_cannot_be_asked_for_is_not_called_a_kill(

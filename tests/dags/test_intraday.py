@@ -1,6 +1,6 @@
 """The task that keeps the gold of the session so far: its rounds, when they end, and what of them people hear."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,13 +15,17 @@ from bellwether.consolidate.intraday import SoFar
 from bellwether.errors import InputsChanged, LakeError
 from bellwether.lake import Lake, Manifest
 from bellwether.monitoring.alerts import Message
+from bellwether.simulator.market import GeneratedMarket
+from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
 from bellwether.streaming.batches import Writer
 from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.heard import streams_end
 from bellwether.streaming.lease import EXPIRES_AFTER, Lease
 from bellwether.streaming.rounds import Again
 from bellwether_airflow import connections, intraday
-from tests.dags.support import KEY, SESSION
+from tests.builders import bars
+from tests.dags.support import KEY, SESSION, UNIVERSE, events, states
+from tests.recordings import leave, record
 
 HOURS = get_calendar().hours(SESSION)
 NOON = HOURS.open + timedelta(hours=2, minutes=30)
@@ -149,3 +153,28 @@ def test_a_round_that_is_overtaken_is_no_failure(go: Go, told: list[Message]) ->
 def test_only_the_last_round_fails_the_task(go: Go) -> None:
     with pytest.raises(LakeError):
         go(LakeError("no space left"), OVER)
+
+
+# --- a run, from what was streamed of a session to its gold
+
+
+@pytest.fixture
+def simulator() -> Iterator[RunningSimulator]:
+    """Return a vendor at which the session's streams are over; overrides the one of all other modules."""
+    market = GeneratedMarket(seed=7, tickers=UNIVERSE, start=SESSION, end=SESSION)
+    with running(SimulatorConfig(market, clock=SimulatedClock(OVER, speed=0))) as simulator:
+        yield simulator
+
+
+def test_a_run_builds_provisional_gold_and_its_asset_is_not_emitted(
+    dags: dict[str, Any], run_session: Go, lake_root: Path
+) -> None:
+    lake = Lake.open(lake_root, simulated=True)
+    record(lake, bars("SPY", SESSION, 390), OVER, dataset="equities", session=SESSION)
+    leave(lake, "equities", SESSION, OVER)
+    run = run_session(dags["session_stream"].partial_subset("gold.intraday"), KEY)
+    assert (run.state, states(run)) == ("success", {"equities.wait": "success", "gold.intraday": "success"})
+    assert events() == []
+    minutes = lake.manifest("minutes", SESSION)
+    assert minutes is not None
+    assert (minutes.rows, minutes.is_provisional, minutes.run_id) == (390, True, run.run_id)

@@ -80,6 +80,7 @@ import bellwether_airflow.retry as retry; retry.BellwetherRetryPolicy()
 import bellwether_airflow.waiting
 import bellwether_airflow.notifiers.alert as alert; alert.Alert("equities")
 import bellwether_airflow.recovery as recovery; recovery.recovery_dag("ops_recover", "### Page")
+import bellwether_airflow.drill as drill; drill.drill_dag("ops_drill", "### Page")
 """
 
 

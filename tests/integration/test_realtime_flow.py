@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from bellwether.calendar import NEW_YORK
+from bellwether.cli.main import main
 from bellwether.clock import SimulatedClock
+from bellwether.lake import read
 from bellwether.localstack import LocalStack
 from bellwether.simulator.archive import ArchiveMarket
 from bellwether.simulator.bars import Bars
@@ -25,9 +27,10 @@ from bellwether.simulator.plans import PLANS
 from bellwether.simulator.records import Listing
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
 from tests.e2e.support import prepare_home, wait_until
-from tests.realtime import REPAIR, STREAM, gaps_of, kill_recorder, live_rows, rows_of
+from tests.realtime import REPAIR, STREAM, gaps_of, kill_recorder, live_rows, rows_of, wait_for_success
 
 VIX = "I:VIX"
+UNIVERSE = ("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", json.dumps(["AAPL", "SPY"]))
 SPEED = 120.0
 
 pytestmark = pytest.mark.timeout(420)
@@ -43,7 +46,7 @@ class Scene:
         When, New York time, the recorders start.
     disconnects
         How often the connection of equities breaks off before each time that its recorder is killed. After the last
-        time nobody records until 20:10.
+        time nobody records until 20:10, of indices neither.
     """
 
     session: date
@@ -55,8 +58,8 @@ class Scene:
         return datetime.combine(self.session, moment, NEW_YORK)
 
 
-SPY = Scene(date(2013, 10, 8), "SPY", time(15, 20), (3,))
-AAPL = Scene(date(2014, 6, 6), "AAPL", time(13, 50), (5, 5))
+SPY = Scene(date(2013, 10, 8), "SPY", time(13, 30), (3,))
+AAPL = Scene(date(2014, 6, 6), "AAPL", time(11, 30), (5, 5))
 
 
 class RealStocksAndVix(ArchiveMarket):
@@ -93,7 +96,7 @@ def simulator(market: RealStocksAndVix) -> Iterator[RunningSimulator]:
 def stack(simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     home = tmp_path_factory.mktemp("airflow")
     env = prepare_home(home)
-    env["BELLWETHER__SOURCES__EQUITIES__UNIVERSE"] = json.dumps(["AAPL", "SPY"])
+    env |= {UNIVERSE[0]: UNIVERSE[1], "BELLWETHER__STREAMING__INTRADAY_EVERY_MIN": "0"}  # that has tests of its own
     with LocalStack(home, lake=home / "lake", polygon_url=simulator.url, env=env) as stack:
         stack.api.wait_for_dags([STREAM, REPAIR])
         for dag_id in (STREAM, REPAIR):
@@ -115,16 +118,29 @@ def test_what_is_compacted_equals_the_archive_value_for_value(
             kind, code = draw.choice(("close", "abort", "torn_frame")), draw.choice(CLOSE_CODES)
             break_off(simulator, Fault(kind=kind, code=code, path="/stocks"))
         kill_recorder(stack, runs[0])
+    kill_recorder(stack, runs[0], "indices")
     simulator.feed.follow(SimulatedClock(scene.at(time(20, 10)), SPEED))
+    pull_daily(stack, simulator, scene.session)
 
     for run in runs:
-        assert stack.api.wait_for_run(run.dag_id, run.dag_run_id, timeout_s=180).state == "success"
+        wait_for_success(stack, run)
     for dataset, ticker in (("equities", scene.ticker), ("indices", VIX)):
         expected = rows_of(dataset, [(ticker, market.bars(ticker, scene.session))])
         assert live_rows(stack, dataset, scene.session) == expected
         assert [gap for gap in gaps_of(stack, dataset, scene.session) if gap.closed_utc is None] == []
+    compared = read("reconciliation", str(scene.session), str(scene.session), root=stack.home / "lake")
+    assert compared.to_pylist() == []
     causes = [gap.cause for gap in gaps_of(stack, "equities", scene.session)]
     assert (causes[0], causes.count("crash")) == ("late_start", len(scene.disconnects))
+
+
+def pull_daily(stack: LocalStack, simulator: RunningSimulator, session: date) -> None:
+    """Publish what the streams are compared with."""
+    for dataset in ("equities", "indices"):
+        arguments = ["--start", str(session), "--end", str(session), "--lake", str(stack.home / "lake")]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(*UNIVERSE)
+            assert main(["backfill", dataset, *arguments, "--url", simulator.url]) == 0
 
 
 def break_off(simulator: RunningSimulator, fault: Fault) -> None:

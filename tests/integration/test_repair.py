@@ -10,17 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from bellwether.calendar import get_calendar
+from bellwether.cli.main import main
 from bellwether.clock import SimulatedClock
 from bellwether.config import Config, RetryPolicies, RetryRule
 from bellwether.config.settings import StreamingSettings
-from bellwether.lake import Lake, paths
-from bellwether.schemas import LIVE_BARS
+from bellwether.lake import Coverage, Lake, Universe, paths
+from bellwether.lake.coverage import store_universe, stored_universe
+from bellwether.schemas import LIVE_BARS, LIVE_VALUES
 from bellwether.simulator.faults import Fault
 from bellwether.simulator.feed.feed import FeedConfig
 from bellwether.simulator.feed.replay import Script
@@ -28,7 +31,7 @@ from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import PLANS
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
 from bellwether.sources.rest import PolygonRest
-from bellwether.streaming.assignment import Assignment
+from bellwether.streaming.assignment import Assignment, whole_session
 from bellwether.streaming.batches import Batches, BatchRecord, Writer
 from bellwether.streaming.client import Endpoint, stream_url
 from bellwether.streaming.compact import compact
@@ -36,6 +39,7 @@ from bellwether.streaming.feedtime import FeedTime, to_ms
 from bellwether.streaming.gaps import ALL, Gap, GapLog
 from bellwether.streaming.recorder import Recorder
 from bellwether.streaming.repair import Round, repair
+from tests.recordings import leave
 
 DAY = date(2024, 7, 3)
 HOURS = get_calendar().hours(DAY)
@@ -192,6 +196,22 @@ async def refused(simulator: RunningSimulator, lake: Lake) -> None:
         await advance(simulator, 41)
 
 
+async def overflown(simulator: RunningSimulator, lake: Lake) -> None:
+    is_room, write = Event(), Batches.write
+
+    def held(*arguments: Any) -> None:
+        is_room.wait(10)
+        write(*arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bellwether.streaming.recorder._MOST_WAITING_BYTES", 2000)
+        patched.setattr(Batches, "write", held)
+        async with recording(simulator, lake):
+            await advance(simulator, 20)
+            is_room.set()
+            await advance(simulator, 41)
+
+
 async def cut(simulator: RunningSimulator, lake: Lake) -> None:
     simulator.faults.add(Fault(kind="cut_frame", nth=4, count=6))
     async with recording(simulator, lake):
@@ -206,6 +226,7 @@ async def cut(simulator: RunningSimulator, lake: Lake) -> None:
         (crashed, "crash"),
         (joined, "not_yet_discovered"),
         (refused, "refused"),
+        (overflown, "overflow"),
         (cut, "unreadable"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
@@ -220,7 +241,7 @@ def test_what_was_missed_is_filled_and_its_gap_closed_with_what_rest_has(
     run(missing(simulator, lake))
     run(advance(simulator, 52))
     missed = gaps(lake)
-    assert {gap.cause for gap in missed} == {cause}
+    assert {gap.cause for gap in missed} - {"silent"} == {cause}  # what found no room was not heard
     assert live(lake) != archived(simulator)
     asked_before = len(simulator.requests)
     done = repaired(simulator, lake, config)
@@ -267,6 +288,22 @@ def test_a_gap_waits_until_rest_knows_all_of_it_and_longer_on_a_delayed_plan(
         assert why(after(15)) == "REST knows all of it from 10:00:00 New York on"
         assert why(after(29.9)) == "REST knows all of it from 10:00:00 New York on"
         assert len(after(30).closed) == 1
+
+
+def test_of_a_stream_as_far_behind_as_rest_nothing_more_is_waited_for(
+    market: GeneratedMarket, lake: Lake, config: Config
+) -> None:
+    clock = SimulatedClock(START, speed=0)
+    with running(SimulatorConfig(market, clock=clock, plan=PLANS["delayed"])) as simulator:
+        log = GapLog(lake, "equities", DAY, "recorder")
+        log.end(log.open(START, ALL, "late_start", START, ""), HOURS.open + timedelta(minutes=5))
+        run(advance(simulator, 30))
+        feed = feed_time(simulator).delayed()
+        assert feed.now() == HOURS.open + timedelta(minutes=15)
+        assert len(repair(lake, config, ASSIGNMENT, rest(simulator), feed).closed) == 1
+        assert live(lake, last=HOURS.open + timedelta(minutes=4)) == archived(
+            simulator, last=HOURS.open + timedelta(minutes=4)
+        )
 
 
 def test_a_gap_that_lasts_is_not_asked_for(simulator: RunningSimulator, lake: Lake, config: Config) -> None:
@@ -325,6 +362,23 @@ def test_who_is_told_to_repair_other_tickers_asks_for_those(
     run(left_with_a_gap(simulator, lake, config))
     [gap] = repaired(simulator, lake, config, tickers=["SPY"]).closed
     assert set(gap.filled) == {"SPY"}
+
+
+def test_a_round_reads_what_was_recorded_once_for_however_many_tickers(
+    simulator: RunningSimulator, lake: Lake, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(left_with_a_gap(simulator, lake, config))
+    monkeypatch.setattr("bellwether.streaming.repair._MOST_TICKERS", 1)
+    read, rounds = Batches.read, []
+
+    def counted(batches: Batches) -> Iterator[tuple[str, pa.Table]]:
+        rounds.append(batches)
+        return read(batches)
+
+    monkeypatch.setattr(Batches, "read", counted)
+    assert len(repaired(simulator, lake, config).closed) == 1
+    assert len(rounds) == 1
+    assert live(lake) == archived(simulator)
 
 
 def test_two_repairs_at_once_close_each_gap_once_and_agree(
@@ -388,3 +442,196 @@ def test_what_was_broadcast_while_rest_may_have_been_behind_stands_and_closes_th
     assert len(repaired(simulator, lake, config).closed) == 1
     [now, *_] = live(lake, first=row["ts"])
     assert now["volume"] == row["volume"] + 7
+
+
+def test_the_command_closes_what_it_can_and_lists_the_rest(
+    market: GeneratedMarket, lake: Lake, config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a recorder that was killed nothing but its files is left; the session is over since."""
+    whole = whole_session("equities", DAY)
+    clock = SimulatedClock(whole.until + timedelta(minutes=10), speed=0)
+    with running(SimulatorConfig(market, clock=clock, plan=PLANS["realtime"])) as simulator:
+        command = ["repair", "equities", "--session", str(DAY), "--lake", lake.root, "--url", simulator.url]
+        assert main(command) == 2
+        assert "nobody recorded equities of 2024-07-03" in " ".join(capsys.readouterr().err.split())
+        heard(lake, archived(simulator)[0] | {"arrived_utc": HOURS.open + timedelta(minutes=2)})
+        leave(lake, "equities", DAY, HOURS.open, state="killed")
+        assert main(command) == 1
+        assert "It is still being recorded, or was a moment ago" in " ".join(capsys.readouterr().err.split())
+        leave(lake, "equities", DAY, HOURS.open, state="stopped")
+        simulator.faults.add(Fault(kind="not_found", ticker="AAPL", count=2))
+        assert main(command) == 1
+        told = " ".join(capsys.readouterr().err.split())
+        assert "crash (AAPL: NotFound: Ticker not found)" in told
+        assert "equities 2024-07-03: 0 gaps closed, 1 open" in told
+        simulator.faults.clear()
+        assert main(command) == 0
+        assert "1 gaps closed, 0 open" in capsys.readouterr().err
+        daily = [rest(simulator).aggregates(t, to_ms(HOURS.open), to_ms(HOURS.close)).table for t in TICKERS]
+        assert live(lake, last=HOURS.close) == pa.concat_tables(daily).select(COLUMNS).to_pylist()
+        manifest = lake.manifest("equities_live", DAY)
+        assert manifest is not None
+        assert {known.state for known in manifest.coverage.values()} == {Coverage.COMPLETE}
+        assert lake.sessions("gaps") == [DAY]
+
+
+# --- whom
+
+
+@pytest.fixture
+def by_rule(monkeypatch: pytest.MonkeyPatch) -> Config:
+    monkeypatch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", '{"rule": "active", "types": ["CS"]}')
+    return Config.load()
+
+
+def late(lake: Lake, minutes: float = 5, symbols: Sequence[str] = ALL) -> Gap:
+    """Have a gap from the session's start until so many minutes after it."""
+    log = GapLog(lake, "equities", DAY, "recorder")
+    return log.end(log.open(START, symbols, "late_start", START, ""), HOURS.open + timedelta(minutes=minutes))
+
+
+def minutes_of(ticker: str, lake: Lake, until: float) -> list[dict[str, Any]]:
+    rows = live(lake, last=HOURS.open + timedelta(minutes=until))
+    return [row for row in rows if row["ticker"] == ticker]
+
+
+def minutes_at_rest(ticker: str, simulator: RunningSimulator, until: float) -> list[dict[str, Any]]:
+    return [row for row in archived(simulator, last=HOURS.open + timedelta(minutes=until)) if row["ticker"] == ticker]
+
+
+def warrant(lake: Lake, ticker: str, at: float) -> None:
+    """Have somebody heard of whom the universe knows nothing."""
+    ts = HOURS.open + timedelta(minutes=at)
+    prices = dict.fromkeys(("open", "high", "low", "close", "vwap"), 1.0)
+    heard(lake, {"ticker": ticker, "ts": ts, **prices, "volume": 5.0, "arrived_utc": ts + timedelta(minutes=1)})
+
+
+def test_whom_a_rule_means_is_asked_where_no_plan_has_settled_it_though_nobody_was_heard(
+    simulator: RunningSimulator, lake: Lake, by_rule: Config
+) -> None:
+    late(lake)
+    before = Universe(("SPY",), origin="rule", spec_hash=by_rule.universe("equities").hash)
+    store_universe(lake, "equities", get_calendar().previous(DAY), before)
+    run(advance(simulator, 16))
+    [gap] = repaired(simulator, lake, by_rule).closed
+    assert set(gap.filled) == {"AAPL"}
+    assert minutes_of("AAPL", lake, 4) == minutes_at_rest("AAPL", simulator, 4) != []
+    assert stored_universe(lake, "equities", DAY) is None  # to settle it is for the session's plan
+
+
+def test_while_nobody_can_say_whom_a_rule_means_its_gap_stays_open(
+    simulator: RunningSimulator, lake: Lake, by_rule: Config
+) -> None:
+    late(lake)
+    run(advance(simulator, 16))
+    simulator.faults.add(Fault(kind="server_error", path="/v3/reference", count=None))
+    assert why(repaired(simulator, lake, by_rule)).startswith("nobody knows whom the universe means: ServerError: ")
+    assert gaps(lake)[0].closed_utc is None
+
+
+def test_who_is_first_heard_after_a_gap_was_closed_is_filled_in_it_too(
+    simulator: RunningSimulator, lake: Lake, by_rule: Config
+) -> None:
+    late(lake)
+    run(advance(simulator, 16))
+    assert len(repaired(simulator, lake, by_rule).closed) == 1
+    heard(lake, minutes_at_rest("SPY", simulator, 14)[-1] | {"arrived_utc": simulator.feed.now()})
+    simulator.faults.add(Fault(kind="server_error", ticker="SPY"))
+    assert why(repaired(simulator, lake, by_rule)).startswith("SPY: ServerError: ")
+    done = repaired(simulator, lake, by_rule)
+    assert (done.closed, done.left) == ((), ())
+    assert minutes_of("SPY", lake, 4) == minutes_at_rest("SPY", simulator, 4) != []
+    assert set(gaps(lake)[0].filled) == {"AAPL", "SPY"}
+    assert repaired(simulator, lake, by_rule) == Round((), (), 0)
+
+
+def test_a_name_that_is_no_ticker_is_left_out_and_told_of_as_such(
+    simulator: RunningSimulator, lake: Lake, config: Config
+) -> None:
+    late(lake)
+    run(advance(simulator, 16))
+    warrant(lake, "XYZ.WS.A", 3)
+    [gap] = repaired(simulator, lake, config).closed
+    assert set(gap.filled) == set(TICKERS)
+    assert gap.evidence.endswith("not asked for, being no tickers: 'XYZ.WS.A'")
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"), [("not_found", "unknown_ticker"), ("not_entitled", "not_entitled")], ids=str
+)
+def test_what_rest_refuses_of_a_ticker_that_is_not_required_is_a_state_and_holds_nobody_back(
+    simulator: RunningSimulator, lake: Lake, config: Config, kind: Any, state: str
+) -> None:
+    late(lake)
+    run(advance(simulator, 16))
+    warrant(lake, "AAA", 3)  # asked for first
+    simulator.faults.add(Fault(kind=kind, ticker="AAA", count=None))
+    [gap] = repaired(simulator, lake, config).closed
+    assert {ticker: found.refused for ticker, found in gap.filled.items()} == {"AAA": state, "AAPL": "", "SPY": ""}
+    assert f"it tells nothing of AAA ({state})" in gap.evidence
+    assert len(minutes_of("AAA", lake, 4)) == 1  # what was heard stands
+
+
+# --- values of indices
+
+
+INDEX = Assignment(dataset="indices", session=DAY, start=START, until=END)
+
+
+def valued(lake: Lake, *values: tuple[datetime, float]) -> None:
+    """Record values of an index."""
+    rows = [
+        {
+            "ticker": "I:VIX",
+            "ts": at.replace(second=0, microsecond=0),
+            **dict.fromkeys(("open", "high", "low", "close"), price),
+            "arrived_utc": at,
+            "arrival": number,
+            "value_utc": at,
+        }
+        for number, (at, price) in enumerate(values)
+    ]
+    record = BatchRecord(rows=len(rows), last_arrival=len(rows) - 1, covered_ms=0)
+    table = pa.Table.from_pylist(rows, schema=LIVE_VALUES)
+    Batches(lake, "indices", DAY).write(Writer("run", 1, 4711), 1, table, record)
+
+
+def index_gap(lake: Lake, start: datetime, end: datetime) -> None:
+    log = GapLog(lake, "indices", DAY, "recorder")
+    log.end(log.open(start, ALL, "dropped", start, ""), end)
+
+
+def index_minutes(lake: Lake) -> dict[datetime, tuple[float, ...]]:
+    rows = compact(lake, "indices", DAY).table.to_pylist()
+    return {row["ts"]: (row["open"], row["high"], row["low"], row["close"]) for row in rows}
+
+
+def test_the_minute_in_which_a_gap_ends_is_not_folded_from_the_values_after_it(
+    simulator: RunningSimulator, lake: Lake, config: Config
+) -> None:
+    at = HOURS.open + timedelta(minutes=5)
+    index_gap(lake, at - timedelta(minutes=2), at + timedelta(seconds=30))
+    valued(lake, (at + timedelta(seconds=40), 99.0), (at + timedelta(seconds=61), 99.0))
+    run(advance(simulator, 15.8))
+    done = repair(lake, config, INDEX, rest(simulator), feed_time(simulator))
+    assert why(done) == "REST knows all of it from 09:46:00 New York on"
+    run(advance(simulator, 16))
+    assert len(repair(lake, config, INDEX, rest(simulator), feed_time(simulator)).closed) == 1
+    [row] = rest(simulator).aggregates("I:VIX", to_ms(at), to_ms(at)).table.to_pylist()
+    assert index_minutes(lake)[at] == (row["open"], row["high"], row["low"], row["close"])
+
+
+def test_a_minute_that_only_values_tell_of_and_rest_has_not_stands_and_closes_the_gap(
+    simulator: RunningSimulator, lake: Lake, config: Config
+) -> None:
+    at = HOURS.open + timedelta(minutes=5)
+    run(advance(simulator, 17))
+    first, last = at - timedelta(minutes=17), at
+    known = rest(simulator).aggregates("I:VIX", to_ms(first), to_ms(last)).table["ts"].to_pylist()
+    moments = [first + timedelta(minutes=n) for n in range(16)]
+    unknown = next((ts for ts in moments if ts not in known), None)
+    assert unknown is not None
+    index_gap(lake, at - timedelta(minutes=2), at)
+    valued(lake, (unknown + timedelta(seconds=20), 13.0), (at + timedelta(minutes=2), 13.0))
+    assert len(repair(lake, config, INDEX, rest(simulator), feed_time(simulator)).closed) == 1
+    assert index_minutes(lake)[unknown] == (13.0,) * 4

@@ -134,7 +134,7 @@ def test_recorders_that_are_killed_or_told_to_stop_lose_and_double_nothing(soak:
     ("defect", "kills", "recorder_kills", "found"),
     [
         (IN_PLACE, "9", "0", "half partitions"),
-        (FORGETFUL, "0", "0", "triggers lost"),
+        (FORGETFUL, "1", "0", "triggers lost"),
         (SILENT, "0", "3", "rows lost"),
     ],
     ids=["in place", "forgetful", "silent"],

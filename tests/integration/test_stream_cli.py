@@ -284,6 +284,10 @@ def test_health_is_told_by_the_exit_code_and_a_stream_nobody_hears_of_is_unhealt
     monkeypatch.setattr("bellwether.lake.lake.SystemClock.now", lambda _: datetime.now(UTC) + timedelta(seconds=91))
     code, [found] = told(capsys, *health)
     assert code == 1
-    assert [(each["dataset"], each["state"]) for each in found["problems"]] == [("equities", "stream dead")]
+    # What the stream missed is long overdue besides.
+    assert [(each["dataset"], each["state"]) for each in found["problems"]] == [
+        ("equities_live", "missing"),
+        ("equities", "stream dead"),
+    ]
     assert main([*health]) == 1
     assert "stream dead" in capsys.readouterr().out

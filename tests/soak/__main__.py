@@ -62,24 +62,28 @@ def _play(scene: Scene, tally: Tally, args: argparse.Namespace, until_s: float) 
     def is_time_up() -> bool:
         return time.monotonic() > until_s
 
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    # Drawn when something is over and not by a thread: this process forks.
+    with suppress(BrokenError), Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
+        on_progress = partial(_draw, bar, bar.add_task("recorders", total=args.recorder_kills))
+        RecorderRounds(scene, tally, args.seed).play(args.recorder_kills, is_time_up, on_progress)
+        if not (args.kills or args.rounds):
+            return
+        mixes = _capture_undisturbed(scene)
+        with _reading(scene, mixes, tally):
+            for kind, name, wanted in ((KillRounds, "kills", args.kills), (PublisherRounds, "publishers", args.rounds)):
+                on_progress = partial(_draw, bar, bar.add_task(name, total=wanted))
+                kind(scene, mixes, tally, args.seed).play(wanted, is_time_up, on_progress)
+
+
+def _capture_undisturbed(scene: Scene) -> dict:
+    """Return the mix behind every revision that kills may leave, by session."""
     first, last = scene.sessions[0], scene.sessions[-1]
     for seed, url in scene.urls.items():
         if ask(lambda seed=seed, url=url: bellwether(command(scene.undisturbed(seed), first, last, url))):
             msg = "the undisturbed capture failed"
             raise RuntimeError(msg)
-    mixes = {session: ask(lambda session=session: scene.revisions(session)) for session in scene.sessions}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    # Drawn when something is over and not by a thread: this process forks.
-    drawn = Progress(*columns, console=Console(stderr=True), auto_refresh=False)
-    with suppress(BrokenError), _reading(scene, mixes, tally), drawn as bar:
-        rounds = (
-            (KillRounds, "kills", args.kills),
-            (PublisherRounds, "two publishers", args.rounds),
-            (RecorderRounds, "recorders", args.recorder_kills),
-        )
-        for kind, name, wanted in rounds:
-            on_progress = partial(_draw, bar, bar.add_task(name, total=wanted))
-            kind(scene, mixes, tally, args.seed).play(wanted, is_time_up, on_progress)
+    return {session: ask(lambda session=session: scene.revisions(session)) for session in scene.sessions}
 
 
 def _draw(bar: Progress, task: TaskID, done: int) -> None:

@@ -25,6 +25,8 @@ VIOLATIONS = (
     "half partitions",
     "batches torn",
     "gaps unsound",
+    "gaps left open",
+    "minutes unlike REST's",
     "indexes stale",
     "files beside a partition",
     "revisions not kept",

@@ -1,7 +1,8 @@
 """Recorders of a stream that are killed or told to stop at random instants, started again as Airflow's tries would be.
 
 A session is broadcast at six hundred times its speed, by a clock that waits for nobody, until enough recorders have
-died; what is left of it goes as fast as the last one reads. Then every broadcast must be in a file, or in a gap.
+died; what is left of it goes as fast as the last one reads. Then every broadcast must be in a file, or in a gap; and
+once the gaps are repaired, what was recorded is what REST has.
 """
 
 import asyncio
@@ -9,8 +10,9 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +20,10 @@ import pyarrow as pa
 import urllib3
 
 from bellwether.calendar import get_calendar
+from bellwether.cli.options import VendorAccess
 from bellwether.config import Config
 from bellwether.lake import Lake
+from bellwether.simulator.bars import Bars
 from bellwether.simulator.feed.broadcasts import broadcasts
 from bellwether.streaming.assignment import whole_session
 from bellwether.streaming.batches import Batches, Writer
@@ -28,6 +32,7 @@ from bellwether.streaming.compact import compact
 from bellwether.streaming.feedtime import from_ms, to_ms
 from bellwether.streaming.gaps import ALL, Gap, GapLog
 from bellwether.streaming.recorder import Recorder
+from bellwether.streaming.repair import repair
 from bellwether.streaming.simulated import simulated_time
 from tests.soak.checks import Found
 from tests.soak.children import Child, Outcome, ask
@@ -52,15 +57,13 @@ class RecorderRounds:
     ----------
     scene
         Where to play.
-    mixes
-        Not asked for.
     tally
         Where to count.
     seed
         Of the instants and signals drawn.
     """
 
-    def __init__(self, scene: Scene, mixes: Mapping[date, object], tally: Tally, seed: int) -> None:
+    def __init__(self, scene: Scene, tally: Tally, seed: int) -> None:
         self._scene = scene
         self._tally = tally
         self._rng = random.Random(seed)
@@ -76,6 +79,9 @@ class RecorderRounds:
             self._record(session, root, lambda until=until: kills.total() >= until or is_time_up(), on_progress)
             found, heard, gaps = ask(lambda root=root, session=session: judge(root, session))
             self._tally.found += Counter(found)
+            if not found:
+                found = ask(lambda root=root, session=session: judge_repair(root, self._scene.feed_url, session))
+                self._tally.found += Counter(found)
             self._tally.heard += Counter(heard)
             self._tally.gaps += Counter(gaps)
             if found:
@@ -168,6 +174,28 @@ def judge(root: Path, session: date) -> tuple[dict[str, int], dict[str, int], di
     return dict(+found), heard, Counter(gap.cause for gap in gaps)
 
 
+def judge_repair(root: Path, url: str, session: date) -> dict[str, int]:
+    """Have the gaps of a session that is over repaired, and compare what stands then with REST's minutes."""
+    lake, asked = Lake.open(root), whole_session(DATASET, session)
+    _steer(url, asked.until + timedelta(hours=1), 0.0)
+    config = Config.load()
+    rest = VendorAccess(url, "key-of-the-soak", environment="simulated").connect(config)
+    left = repair(lake, config, asked, rest, simulated_time(url)).left
+    standing, vendors = set(_rows(compact(lake, DATASET, session).table)), market(SEEDS[0])
+    wanted = {
+        row
+        for ticker in UNIVERSE
+        for bars in [vendors.bars(ticker, session)]
+        for row in zip(repeat(ticker), bars.start_ms.tolist(), *_values(bars))
+    }
+    found = {"gaps left open": len(left), "minutes unlike REST's": len(standing ^ wanted)}
+    return dict(+Counter(found))
+
+
+def _values(bars: Bars) -> list[list[float]]:
+    return [getattr(bars, name).tolist() for name in _VALUES]
+
+
 def _sent(session: date) -> dict[Broadcast, datetime]:
     """Return what was broadcast of a session, and when it was due."""
     asked, script = whole_session(DATASET, session), FEED.script
@@ -175,8 +203,8 @@ def _sent(session: date) -> dict[Broadcast, datetime]:
     sent: dict[Broadcast, datetime] = {}
     for ticker in UNIVERSE:
         told = broadcasts(market(SEEDS[0]).bars(ticker, session), ticker, session, script.seed, script.late_share)
-        columns = [getattr(told.bars, name).tolist() for name in _VALUES]
-        for due_ms, start, *values in zip(told.due_ms.tolist(), told.start_ms.tolist(), *columns, strict=True):
+        columns = (told.due_ms.tolist(), told.start_ms.tolist(), *_values(told.bars))
+        for due_ms, start, *values in zip(*columns, strict=True):
             if start_ms < due_ms <= until_ms:
                 sent[ticker, start, *values] = from_ms(due_ms)
     return sent

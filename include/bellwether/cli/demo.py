@@ -68,9 +68,11 @@ def run(args: argparse.Namespace, config: Config) -> int:
         show_address(console, stack.state)
         root = str(stack.state.lake)
         streamed = stream(stack, sessions[0], console) if args.stream else []
-        runs: SessionRuns = {(run.dag_id, str(sessions[0])): run for run in streamed}
-        runs = {**runs, **_backfill(stack, sessions, console)}
+        runs = _backfill(stack, sessions, console)
         runs = {**runs, **_consolidated(stack, root, config, sessions, console)}
+        with console.status("Comparing what was streamed with the daily pulls ..."):
+            ended = [stack.api.wait_for_run(run.dag_id, run.dag_run_id) for run in streamed]
+        runs = {**runs, **{(run.dag_id, str(sessions[0])): run for run in ended}}
         console.print(result_table(Lake.open(root), config, runs))
         for dataset in _GOLD:
             console.print(excerpt(root, dataset, sessions[-1]))

@@ -5,6 +5,7 @@ late and what they missed is repaired. What the table says stands in the lake: l
 """
 
 import time
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -12,9 +13,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from bellwether.airflow_api import Run
+from bellwether.airflow_api import AirflowApi, Run, TaskInstance
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.cli.stack import simulator_arguments
+from bellwether.clock import SystemClock
+from bellwether.consolidate.streamed import until_of
+from bellwether.due import DUE, STREAMED, Due
 from bellwether.errors import BellwetherError
 from bellwether.lake import Lake
 from bellwether.localstack import LocalStack
@@ -28,6 +32,7 @@ _STREAM, _REPAIR = "session_stream", "gap_repair"
 _DISCOVERY = "options_discovery"
 _LEAD = timedelta(hours=1)
 _POLL_S = 1.0
+_SCHEDULED_WITHIN_S = 20.0
 # The day from the open until 20:16 takes six minutes, repairs a little longer.
 _TIMEOUT_S = 900.0
 
@@ -39,7 +44,9 @@ def replaying(session: date) -> tuple[str, ...]:
 
 
 def stream(stack: LocalStack, session: date, console: Console) -> list[Run]:
-    """Have Airflow record a session, show how it fills, and return the runs once they are over.
+    """Have Airflow record a session, show how it fills, and return the runs once nothing more is to be heard.
+
+    They go on until the daily pulls have landed, with which they compare what they heard.
 
     Raises
     ------
@@ -49,9 +56,7 @@ def stream(stack: LocalStack, session: date, console: Console) -> list[Run]:
     api = stack.api
     with console.status("Waiting for the DAGs ..."):
         api.wait_for_dags([_DISCOVERY, _STREAM, _REPAIR])
-    for dag_id in (_DISCOVERY, _STREAM, _REPAIR):
-        api.set_paused(dag_id, paused=False)
-    started = [api.trigger(dag_id, str(session)) for dag_id in (_STREAM, _REPAIR)]
+    started = [_begin(api, dag_id, session, STREAMED) for dag_id in (_STREAM, _REPAIR)]
     discovered = False
     lake, deadline = Lake.open(str(stack.state.lake), simulated=True), time.monotonic() + _TIMEOUT_S
     with Live(console=console, auto_refresh=False) as live:
@@ -60,15 +65,32 @@ def stream(stack: LocalStack, session: date, console: Console) -> list[Run]:
             now = ask_clock(str(stack.state.simulator_url)).now_utc
             # Contracts are chosen by the opening price.
             if not discovered and now > get_calendar().hours(session).open + timedelta(minutes=1):
-                api.trigger(_DISCOVERY, str(session))
+                _begin(api, _DISCOVERY, session, DUE["contracts"])
                 discovered = True
             live.update(standing(lake, session, now), refresh=True)
-            runs = [api.run(run.dag_id, run.dag_run_id) for run in started]
-            if all(run.is_over for run in runs):
-                return runs
+            if all(is_heard(api.task_instances(run.dag_id, run.dag_run_id)) for run in started):
+                return started
             time.sleep(_POLL_S)
     message = f"{session} is still being streamed after {_TIMEOUT_S:.0f} s"
     raise BellwetherError(message)
+
+
+def _begin(api: AirflowApi, dag_id: str, session: date, due: Due) -> Run:
+    """Unpause a DAG, and return its run of a session: that of the newest one begins by itself."""
+    api.set_paused(dag_id, paused=False)
+    deadline = time.monotonic() + _SCHEDULED_WITHIN_S
+    while session == get_calendar().last_due(SystemClock().now(), due) and time.monotonic() < deadline:
+        if runs := api.runs(dag_id, str(session)):
+            return runs[-1]
+        time.sleep(_POLL_S)
+    return api.trigger(dag_id, str(session))
+
+
+def is_heard(tasks: Sequence[TaskInstance]) -> bool:
+    """Return whether all tasks of a run are over but those that wait for the daily pulls."""
+    waiting = ("reconcile", "intraday")
+    heard = [task for task in tasks if task.task_id.rpartition(".")[2] not in waiting]
+    return bool(heard) and all(task.is_over for task in heard)
 
 
 def standing(lake: Lake, session: date, now: datetime) -> Table:
@@ -95,5 +117,7 @@ def standing(lake: Lake, session: date, now: datetime) -> Table:
     for dataset in ("minutes", "chain"):
         manifest = lake.manifest(dataset, session)
         if manifest is not None:
-            table.add_row(dataset, manifest.provenance, "", f"{manifest.rows:,}", "", "", "")
+            until = until_of(manifest.inputs)
+            state, clock = ("provisional", f"{until.astimezone(NEW_YORK):%H:%M:%S}") if until else ("final", "")
+            table.add_row(dataset, state, clock, f"{manifest.rows:,}", "", "", "")
     return table

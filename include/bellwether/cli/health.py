@@ -2,14 +2,12 @@
 
 import argparse
 import dataclasses
-import json
-import sys
 
 from rich.console import Console
 from rich.table import Table
 
 from bellwether.calendar import get_calendar
-from bellwether.cli.options import add_lake, add_session, lake_location
+from bellwether.cli.options import add_lake, add_session, lake_location, write_json
 from bellwether.config import Config
 from bellwether.due import LOOKED_AT, LOOKED_BACK
 from bellwether.lake import Lake
@@ -56,7 +54,7 @@ def _write_json(health: Health, at_work: list[Worker], found: list[Problem]) -> 
         "datasets": as_table(health).to_pylist(),
         "workers": [dataclasses.asdict(each) | {"condition": each.condition} for each in at_work],
     }
-    sys.stdout.write(json.dumps(told, default=str) + "\n")
+    write_json(told)
 
 
 def _show(health: Health, at_work: list[Worker], found: list[Problem]) -> None:

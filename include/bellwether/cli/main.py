@@ -31,6 +31,7 @@ _COMMANDS = {
     "migrate": "bring a lake to the schema version of this Bellwether",
     "doctor": "tell what will and will not work here: key, plan, lake, Airflow, ledger",
     "simulate": "serve a generated market or an archive as the vendor would",
+    "drill": "break a stream on purpose, beside everything real, and see that it heals",
     "demo": "watch real DAG runs publish five sessions of a generated market",
     "up": "start a local Airflow that stays up",
     "down": "stop the local Airflow and everything started with it",

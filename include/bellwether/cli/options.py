@@ -2,9 +2,12 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+
+import msgspec
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
@@ -159,6 +162,11 @@ def lake_location(given: str | None, config: Config) -> Location:
     if given is None or given == default.root:
         return default
     return Location(given, default.options if given.startswith("s3://") else {})
+
+
+def write_json(told: Mapping[str, object]) -> None:
+    """Write an object as one line of JSON, moments in ISO 8601."""
+    sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
 
 
 def tickers(text: str) -> list[str]:

@@ -5,17 +5,15 @@ import argparse
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bellwether.cli.options import add_lake, add_session, lake_location, tickers, vendor_access
+from bellwether.cli.options import add_lake, add_session, feed_of, lake_location, tickers, vendor_access
 from bellwether.config import Config
 from bellwether.errors import NotBroadcast
 from bellwether.lake import Lake
 from bellwether.streaming.assignment import STREAMS, whole_session
 from bellwether.streaming.bookkeeping import publish_streamed
 from bellwether.streaming.closing import conclude, in_words
-from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.lease import read_lease
 from bellwether.streaming.repair import repair
-from bellwether.streaming.simulated import simulated_time
 
 _RUN_ID = "bellwether repair"
 
@@ -32,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
-    """Run the command; 0 when no gap is open, 1 when some are.
+    """Run the command; 0 when nothing is open any more, 1 when gaps are or the session is still being recorded.
 
     Raises
     ------
@@ -40,7 +38,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         Nobody recorded the session.
     """
     access = vendor_access(args.url)
-    feed = simulated_time(access.url) if access.simulated else FeedTime()
+    feed = feed_of(args.url)
     where = lake_location(args.lake, config)
     lake = Lake.open(where.root, options=where.options, simulated=access.simulated)
     dataset, assignment = args.dataset, whole_session(args.dataset, args.session)
@@ -48,7 +46,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         msg = f"nobody recorded {dataset} of {args.session} in {lake.root}: there is nothing to repair"
         raise NotBroadcast(msg)
     console = Console(stderr=True)
-    conclude(lake, assignment, feed)
+    is_over = conclude(lake, assignment, feed)
     rest = access.connect(config)
     closed = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -70,4 +68,6 @@ def run(args: argparse.Namespace, config: Config) -> int:
     for gap, why in done.left:
         console.print(f"open {in_words(gap, why)}", style="yellow", highlight=False, markup=False)
     console.print(f"{dataset} {args.session}: {closed} gaps closed, {len(done.left)} open", highlight=False)
-    return 1 if done.left else 0
+    if not is_over:
+        console.print("It is still being recorded, or was a moment ago: there may be more to come.", highlight=False)
+    return 1 if done.left or not is_over else 0

@@ -2,14 +2,12 @@
 
 import argparse
 import dataclasses
-import json
-import sys
 import time
 
 from rich.console import Console
 from rich.table import Table
 
-from bellwether.cli.options import add_lake, lake_location
+from bellwether.cli.options import add_lake, lake_location, write_json
 from bellwether.config import Config
 from bellwether.errors import ConfigError
 from bellwether.lake import Lake
@@ -38,6 +36,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
     ------
     ConfigError
         Nothing of that name is at work.
+    LeaseHeld
+        Meanwhile another process does its work.
     LakeError
         The lake cannot be read, or the wish not be written.
     """
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         raise ConfigError(msg)
     has_ended, why = _stop(lake, worker)
     if args.json:
-        sys.stdout.write(json.dumps({"id": worker.id, "has_ended": has_ended, "why": why}) + "\n")
+        write_json({"id": worker.id, "has_ended": has_ended, "why": why})
     else:
         Console(markup=False).print(f"{worker.id}: {why}", highlight=False)
     return 0 if has_ended else 1
@@ -78,8 +78,7 @@ def _stop(lake: Lake, worker: Worker) -> tuple[bool, str]:
 def _show(found: list[Worker], *, as_json: bool) -> None:
     if as_json:
         for worker in found:
-            line = dataclasses.asdict(worker) | {"condition": worker.condition}
-            sys.stdout.write(json.dumps(line, default=str) + "\n")
+            write_json(dataclasses.asdict(worker) | {"condition": worker.condition})
         return
     if not found:
         Console(markup=False).print("nothing is at work")

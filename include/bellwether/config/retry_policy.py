@@ -24,8 +24,8 @@ class RetryRule(Model):
 _NEVER = {"attempts": 1, "airflow_retries": 0}
 # Someone must act first.
 _FATAL = (
-    *("ConfigError", "GapsLeft", "InputsMissing", "NotASession", "NotBroadcast", "NothingProven", "NotRecovered"),
-    *("QualityError", "SnapshotMissed", "StreamRefused"),
+    *("ConfigError", "DrillFailed", "GapsLeft", "InputsMissing", "NotASession", "NotBroadcast", "NothingProven"),
+    *("NotRecovered", "QualityError", "SnapshotMissed", "StreamRefused"),
 )
 _OVERTAKEN = ("InputsChanged",)
 _REFUSED = ("BadRequest", "Unauthorized", "NotEntitled", "NotFound")

@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bellwether.calendar import NEW_YORK, get_calendar
+from bellwether.calendar import NEW_YORK
 from bellwether.config import Config
-from bellwether.consolidate.chain import Terms, build_chain, underlyings_of
-from bellwether.consolidate.greeks.conventions import BELLWETHER, FROM_BAR_START
+from bellwether.consolidate.chain import build_chain, underlyings_of
 from bellwether.consolidate.grid import session_grid
 from bellwether.consolidate.handover import (
     GoldPlan,
@@ -34,6 +32,7 @@ from bellwether.consolidate.judge import judge
 from bellwether.consolidate.minutes import MinuteInputs, build_minutes
 from bellwether.consolidate.pinned import Pinned
 from bellwether.consolidate.streamed import may_replace, until_of
+from bellwether.consolidate.terms import terms_of
 from bellwether.errors import ConfigError, InputsChanged, InputsMissing
 from bellwether.faultpoints import reach
 from bellwether.lake import Coverage, Lake, TickerCoverage
@@ -44,16 +43,12 @@ from bellwether.lake.publish import Publication
 from bellwether.lake.stage import BatchRecord, remove_old_stages
 from bellwether.logging import get_logger
 from bellwether.options.hours import priced_by
-from bellwether.reference.rates import curve_known_on
-from bellwether.reference.yields import trailing_yield
-from bellwether.schemas import EQUITIES, TIMESTAMP
+from bellwether.schemas import EQUITIES
 from bellwether.streaming.live import live
 from bellwether.tickers import WHOLE
 from bellwether.universe.spec import shown
 
 log = get_logger(__name__)
-
-_CONVENTIONS = {"product": BELLWETHER, "from_bar_start": FROM_BAR_START}
 
 
 def plan_gold(
@@ -158,7 +153,7 @@ def solve_chain(read: Pinned, config: Config, underlying: str) -> pa.Table:
         _prices(read, underlying),
         # Some options trade after the close, and late reports come after it.
         session_grid(read.session, extended=True, until=read.until),
-        _terms(read, config, underlying),
+        terms_of(read, config, underlying),
         spot_max_age=timedelta(seconds=config.settings.consolidation.align.spot_max_age_s),
     )
 
@@ -187,7 +182,12 @@ def build_minutes_of(lake: Lake, config: Config, plan: GoldPlan) -> int:
         settings,
     )
     minutes = len(table) // max(len(tickers), 1)
-    coverage = {ticker: TickerCoverage(Coverage.COMPLETE, rows=minutes, stage_id=plan.stage_id) for ticker in tickers}
+    gaps = read.gaps("equities")
+    states = {ticker: Coverage.PARTIAL if ticker in gaps else Coverage.COMPLETE for ticker in tickers}
+    coverage = {
+        ticker: TickerCoverage(state, rows=minutes, stage_id=plan.stage_id, reason=gaps.get(ticker, ""))
+        for ticker, state in states.items()
+    }
     record = BatchRecord(coverage=coverage, api_calls=0, seconds=time.monotonic() - began, raw={})
     minutes_stage(lake, plan).write_batch(0, table, record)
     reach("consolidate.minutes_staged", plan.session)
@@ -267,33 +267,6 @@ def _prices(read: Pinned, underlying: str) -> pa.Table:
     if ticker == underlying:
         return read.table("equities", tickers=[ticker], columns=["ts", "close"])
     return read.table("indices", tickers=[ticker], columns=["ts", "close", "is_stale"])
-
-
-def _terms(read: Pinned, config: Config, underlying: str) -> Terms:
-    chain = config.settings.consolidation.chain
-    curve = curve_known_on(read.table("rates"), read.session)
-    if chain.rate is None and not len(curve):
-        log.warning("no interest rate is known", session=read.session.isoformat(), underlying=underlying)
-    paid = chain.dividend_yields.get(underlying, chain.dividend_yield)
-    if paid == "trailing":
-        paid = _trailing_yield(read, underlying)
-    return Terms(_CONVENTIONS[chain.conventions], chain.engine, curve, chain.rate, paid)
-
-
-def _trailing_yield(read: Pinned, underlying: str) -> float:
-    """Return the yield over the close before; NaN where dividends, splits or that close are not known."""
-    before = read.sessions_before("equities")
-    if not before or underlying not in read.told("dividends") & read.told("splits"):
-        return np.nan
-    dividends, splits = (read.table(name, tickers=[underlying]) for name in ("dividends", "splits"))
-    return trailing_yield(dividends, splits, read.session, _close_of(read, underlying, before[-1]), before[-1])
-
-
-def _close_of(read: Pinned, ticker: str, session: date) -> float:
-    """Return the last price of the regular hours of a session before; NaN where it has none."""
-    bars = read.table("equities", session, tickers=[ticker])
-    bars = bars.filter(pc.less(bars["ts"], pa.scalar(get_calendar().hours(session).close, TIMESTAMP)))
-    return float(bars["close"][-1].as_py()) if len(bars) else np.nan
 
 
 def _warmup(read: Pinned, tickers: Sequence[str]) -> pa.Table:

@@ -15,7 +15,7 @@ from bellwether.consolidate.grid import MINUTE_MS
 from bellwether.consolidate.inputs import told_of
 from bellwether.consolidate.streamed import until_of
 from bellwether.errors import InputsChanged
-from bellwether.lake import Lake, paths
+from bellwether.lake import Coverage, Lake, paths
 from bellwether.lake.partition import PartitionFile
 from bellwether.schemas import FORMS, INDICES, TIMESTAMP
 from bellwether.sources.indices import mark_stale
@@ -89,6 +89,17 @@ class Pinned:
         Of streamed equities everybody who was heard: see `bellwether.consolidate.inputs.streamed_tickers`.
         """
         return self._look(dataset, None, lambda file: told_of(dataset, file.manifest.coverage)) or set()
+
+    def gaps(self, dataset: str) -> dict[str, str]:
+        """Return of whom gaps of a stream may hide something, and why; nobody where the stream does not stand in."""
+        if live(dataset) not in self.inputs:
+            return {}
+
+        def see(file: PartitionFile) -> dict[str, str]:
+            known = file.manifest.coverage.items()
+            return {ticker: each.reason for ticker, each in known if each.state is Coverage.PARTIAL}
+
+        return self._look(dataset, None, see) or {}
 
     def sessions_before(self, dataset: str) -> list[date]:
         """Return the earlier sessions of a dataset that are inputs, ascending."""

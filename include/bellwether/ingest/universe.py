@@ -127,6 +127,11 @@ def owed_universe(lake: Lake, config: Config, dataset: str, session: date) -> Un
     return _discovered(lake, dataset, session) if dataset in DISCOVERED_IN else named_universe(config, dataset)
 
 
+def known_universe(lake: Lake, config: Config, dataset: str, session: date) -> Universe | None:
+    """Return whom a session is to capture, as far as that is known without the vendor; None where it is not."""
+    return owed_universe(lake, config, dataset, session) or stored_universe(lake, dataset, session)
+
+
 def _follow(lake: Lake, dataset: str, session: date, stored: Universe | None) -> Universe:
     found = _discovered(lake, dataset, session)
     if found is None:

@@ -5,7 +5,7 @@ errors are quoted, tamed where the task dies; of any other exception its class a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Literal
 
@@ -119,6 +119,19 @@ class Message:
     body: str
     severity: Severity
     causes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of a message, in words, and whether it did not reach people it was to reach."""
+
+    words: str
+    is_lost: bool = False
+
+
+def in_drill(message: Message) -> Message:
+    """Return a message that says that it is only a drill."""
+    return replace(message, subject=f"[drill] {message.subject}")
 
 
 def describe(error: BaseException) -> str:

@@ -23,7 +23,10 @@ from bellwether.lake.gold import GoldSubmission, publish_gold
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import Publication
 from bellwether.monitoring.workers import Worker
-from bellwether.schemas import HEALTH
+from bellwether.schemas import HEALTH, LIVE
+from bellwether.streaming.assignment import STREAMS
+from bellwether.streaming.closing import in_words, is_recorded, overdue
+from bellwether.streaming.live import live
 from bellwether.tickers import WHOLE
 from bellwether.universe.spec import shown
 
@@ -39,7 +42,7 @@ class Standing:
     Attributes
     ----------
     dataset
-        A captured one, or `minutes` for gold.
+        A captured one, `minutes` for gold, or what a stream had, `equities_live`, where one was recorded.
     is_required
         Whether gold waits for it; gold itself is.
     why
@@ -98,8 +101,8 @@ class Health:
         return [each for each in self.standings if each.dataset == dataset]
 
     def fresh(self) -> list[Freshness]:
-        """Return how fresh and complete each dataset is, gold last."""
-        return [_freshness(self.of(dataset)) for dataset in (*CAPTURED, RECORDER)]
+        """Return how fresh and complete each dataset is, then gold, then what was streamed."""
+        return [_freshness(found) for dataset in (*CAPTURED, RECORDER, *LIVE) if (found := self.of(dataset))]
 
 
 def look_back(lake: Lake, config: Config, last: date, sessions: int) -> Health:
@@ -109,17 +112,25 @@ def look_back(lake: Lake, config: Config, last: date, sessions: int) -> Health:
     while len(looked_at) < sessions and looked_at[0] > calendar.first:
         looked_at.insert(0, calendar.previous(looked_at[0]))
     standings = [
-        _standing(lake, config, dataset, session) for session in looked_at for dataset in (*CAPTURED, RECORDER)
+        _standing(lake, config, dataset, session)
+        for session in looked_at
+        for dataset in (*CAPTURED, RECORDER, *_streamed(lake, config, session))
     ]
     return Health(last, lake.clock.now(), tuple(standings))
+
+
+def _streamed(lake: Lake, config: Config, session: date) -> list[str]:
+    return [live(dataset) for dataset in STREAMS if is_recorded(lake, config, dataset, session)]
 
 
 def _standing(lake: Lake, config: Config, dataset: str, session: date) -> Standing:
     """Return how it stands: failed where its file cannot be read, which holds up no other."""
     try:
+        if dataset in LIVE:
+            return _stream(lake, dataset, session)
         return _gold(lake, config, session) if dataset == RECORDER else _captured(lake, config, dataset, session)
     except LakeError as error:
-        is_required = dataset == RECORDER or config.source(dataset).required
+        is_required = dataset == RECORDER or (dataset not in LIVE and config.source(dataset).required)
         return Standing(session, dataset, is_required, Coverage.FAILED, str(error), None)
 
 
@@ -138,16 +149,28 @@ def _gold(lake: Lake, config: Config, session: date) -> Standing:
     return Standing(session, RECORDER, True, found.state, why, manifest, is_announced=found.announce)
 
 
+def _stream(lake: Lake, dataset: str, session: date) -> Standing:
+    """Return how a stream stands: complete when no gap is open, and nobody's concern before the deadline of gaps."""
+    manifest = lake.manifest(dataset, session)
+    gaps = overdue(lake, dataset.removesuffix("_live"), session, lake.clock.now())
+    why = f"gaps open after their deadline: {shown(map(in_words, gaps))}" if gaps else ""
+    if manifest is None:
+        return Standing(session, dataset, False, Coverage.MISSING if gaps else Coverage.NOT_YET_DUE, why, None)
+    is_open = bool(gaps) or manifest.warnings.get("gaps", 0) > 0
+    return Standing(session, dataset, False, Coverage.PARTIAL if is_open else Coverage.COMPLETE, why, manifest)
+
+
 def problems(health: Health, at_work: Sequence[Worker]) -> list[Problem]:
     """Return what is unhealthy.
 
-    A session is where a required dataset of it, or its gold, is not what it is to be. A stream that runs is while
-    nobody hears of it, it hears nothing, or a gap of it is open. A backfill never is: the ledger knows what it lacks.
+    A session is where a required dataset of it, or its gold, is not what it is to be, or a gap of its streams is open
+    after its deadline. A stream that runs is while nobody hears of it, it hears nothing, or a gap of it is open. A
+    backfill never is: the ledger knows what it lacks.
     """
     lacking = [
         Problem(each.session, each.dataset, each.state.value, each.why)
         for each in health.standings
-        if each.is_required and each.why
+        if each.why and (each.is_required or each.dataset in LIVE)
     ]
     return lacking + [
         Problem(each.session, each.dataset, condition, f"{each.writer}, {each.age_s:.0f} s ago: {each.state}")
@@ -165,11 +188,13 @@ def _unhealthy(stream: Worker) -> str:
 def as_markdown(health: Health, at_work: Sequence[Worker]) -> str:
     """Return the summary for people: gold first, then how fresh and how complete each dataset is, then what lacks."""
     first, gold = health.standings[0].session, health.of(RECORDER)
+    late = shown(f"{each.dataset} {each.session}" for each in health.standings if each.dataset in LIVE and each.why)
     announced = shown(session.isoformat() for session in health.to_announce) or "none"
     lines = [
         f"### Sessions {first} to {health.session}, looked at on {health.looked_utc:%Y-%m-%d %H:%M} UTC",
         "",
         f"Gold of {len(gold)} sessions: {_counted(gold)}. Announced to be built: {announced}.",
+        *([f"Streams with gaps that are open after their deadline: {late}."] if late else []),
         "",
         "| dataset | newest session | published, UTC | sessions behind | states |",
         "| --- | --- | --- | ---: | --- |",

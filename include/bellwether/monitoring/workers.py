@@ -19,7 +19,7 @@ from typing import Literal, Self
 import msgspec
 
 from bellwether.config.settings import StreamingSettings
-from bellwether.errors import LakeError, Stopped
+from bellwether.errors import LakeError, LeaseHeld, Stopped
 from bellwether.lake import Lake, paths
 from bellwether.lake.manifest import encode
 from bellwether.logging import get_logger
@@ -119,11 +119,20 @@ def stop(lake: Lake, worker: Worker, by: str) -> None:
 
 
 def has_ended(lake: Lake, worker: Worker) -> bool:
-    """Return whether a worker has ended, or another process does its work."""
+    """Return whether a worker has ended.
+
+    Raises
+    ------
+    LeaseHeld
+        It died, and another does its work, to whom nobody spoke yet.
+    """
     if worker.session is None:
         return lake.storage.read(paths.worker(worker.id)) is None
     lease = read_lease(lake, worker.dataset, worker.session)
-    return lease is None or lease.is_released or lease.writer != worker.writer
+    if lease is not None and not lease.is_released and lease.writer != worker.writer:
+        msg = f"{worker.writer} is gone, and {lease.writer} goes on instead: ask again"
+        raise LeaseHeld(msg)
+    return lease is None or lease.is_released
 
 
 def whoever_asks() -> str:

@@ -23,6 +23,8 @@ from bellwether.universe.spec import shown
 DEADLINE = timedelta(minutes=30)
 """How long after the end of a stream, by the feed's time, its gaps may be open."""
 
+_LEAST_S = 120.0  # of the machine's time: however fast the feed runs, a recorder may be tried again, and gaps be filled
+
 _LOOK_AGAIN = timedelta(minutes=5)
 _LOOK_SELDOM = timedelta(minutes=30)
 _MOMENT = timedelta(minutes=1)
@@ -75,13 +77,13 @@ def overdue(lake: Lake, dataset: str, session: date, now: datetime) -> list[Gap]
     return [gap for gap in GapLog(lake, dataset, session, "").read() if gap.closed_utc is None]
 
 
-def next_look(assignment: Assignment, now: datetime, *, is_recorded: bool, left: Iterable[tuple[Gap, str]]) -> Again:
+def next_look(assignment: Assignment, feed: FeedTime, *, is_recorded: bool, left: Iterable[tuple[Gap, str]]) -> Again:
     """Return when to look at a session's gaps again.
 
     Parameters
     ----------
-    assignment, now
-        Of what, by the feed's time.
+    assignment, feed
+        Of what, and its time.
     is_recorded
         Whether there is anything to repair yet.
     left
@@ -93,14 +95,14 @@ def next_look(assignment: Assignment, now: datetime, *, is_recorded: bool, left:
         The deadline is over, and gaps are open or the session is still being recorded.
     """
     lines = [in_words(gap, why) for gap, why in left]
-    deadline = assignment.until + DEADLINE
+    now, deadline = feed.now(), assignment.until + DEADLINE
     what = f"{len(lines)} gaps are open: {shown(lines)}" if lines else "no gap is open"
     if now < assignment.start:
         return Again(assignment.start - now, f"{assignment.dataset} of {assignment.session} are not broadcast yet")
     if now < assignment.until:
         # What ends a recording does so at its end, a moment later.
         return Again(min(_LOOK_AGAIN if is_recorded else _LOOK_SELDOM, assignment.until + _MOMENT - now), what)
-    if now < deadline:
+    if now < deadline or feed.real_s((now - assignment.until).total_seconds()) < _LEAST_S:
         return Again(max(min(_LOOK_AGAIN, deadline - now), _MOMENT), what if lines else "somebody still records")
     msg = f"{assignment.dataset} of {assignment.session}: {what if lines else 'somebody still records it'}"
     raise GapsLeft(msg)

@@ -62,16 +62,26 @@ class FeedTime:
         Seconds of the feed per second of this machine. Of a clock that is driven: as fast as waits shall be over.
     grace_s
         Seconds of this machine that no deadline undercuts.
+    behind
+        How far the feed is behind what the vendor knows.
     """
 
-    def __init__(self, clock: Clock | None = None, *, speed: float = 1.0, grace_s: float = 0.5) -> None:
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        *,
+        speed: float = 1.0,
+        grace_s: float = 0.5,
+        behind: timedelta = timedelta(0),
+    ) -> None:
         self._clock = clock or SystemClock()
         self._speed = speed
         self._grace_s = grace_s
+        self.behind = behind
 
     def delayed(self) -> "FeedTime":
         """Return the time of a feed that tells everything 15 minutes later."""
-        return FeedTime(_Behind(self._clock), speed=self._speed, grace_s=self._grace_s)
+        return FeedTime(_Behind(self._clock), speed=self._speed, grace_s=self._grace_s, behind=DELAY)
 
     def now(self) -> datetime:
         """Return the feed's now, aware, in UTC."""

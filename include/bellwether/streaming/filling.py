@@ -52,10 +52,10 @@ class Share:
 
     @classmethod
     def of(cls, gap: Gap, end: datetime, span: tuple[datetime, datetime], tickers: Collection[str]) -> "Share":
-        """Return the share of some tickers in a gap that ended, as far as it lies in the session's span."""
-        first, until = gap.minutes_at_risk(end)
+        """Return the share of some tickers in a gap, until some end, as far as it lies in the session's span."""
+        first, _ = gap.minutes_at_risk(end)
         first = max(first.replace(second=0, microsecond=0), span[0])
-        return cls(frozenset(tickers), first, min(until, span[1]) - _MINUTE)
+        return cls(frozenset(tickers), first, min(end, span[1]) - _MINUTE)
 
     def rows_of(self, table: pa.Table) -> pa.Table:
         """Return the rows of a table of minutes that belong to it."""

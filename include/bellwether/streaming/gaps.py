@@ -53,12 +53,16 @@ class Filled(msgspec.Struct, frozen=True):
         That REST has of it; the live rows have them too.
     added, changed
         Of those, minutes that nobody had heard, and such as were heard otherwise.
+    refused
+        `unknown_ticker` or `not_entitled` where REST told that instead: what was heard stands, and more is not to be
+        had.
     """
 
     minutes: int
     volume: float
     added: int
     changed: int
+    refused: str = ""
 
 
 class _Filled(msgspec.Struct, frozen=True, kw_only=True, tag="filled"):

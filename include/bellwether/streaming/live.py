@@ -3,19 +3,21 @@
 It says of each ticker whether a gap may hide something of it, and is provisional: the daily pull has the last word.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
+from itertools import chain
 
 import pyarrow.compute as pc
 
 from bellwether.config import Config
 from bellwether.errors import InputsChanged, LakeError
+from bellwether.ingest.universe import known_universe
 from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.lake.gold import GoldSubmission, publish_gold
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import MOST_ROUNDS, Publication
-from bellwether.lake.revisions import revision_of
 from bellwether.streaming.assignment import NEWS, whole_session
 from bellwether.streaming.compact import compact
 from bellwether.streaming.gaps import ALL, Gap, GapLog
@@ -74,8 +76,8 @@ def publish_live(lake: Lake, config: Config, dataset: str, session: date, *, run
 
 def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: str) -> GoldSubmission | None:
     # The gaps first: one that is closed meanwhile is then still told of.
-    inputs = _inputs_now(lake, dataset, session)
-    still_open = [gap for gap in GapLog(lake, dataset, session, _READER).read() if gap.closed_utc is None]
+    gaps = GapLog(lake, dataset, session, _READER).read()
+    inputs = _inputs_of(gaps) if dataset != NEWS else _inputs_now(lake, dataset, session)
     compacted = compact(lake, dataset, session)
     if not compacted.arrivals:
         return None
@@ -83,14 +85,21 @@ def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: st
         coverage = {WHOLE: _coverage_of_news(_polled_until(lake, session), session, compacted.table.num_rows)}
     else:
         counts = pc.value_counts(compacted.table["ticker"]).to_pylist()
-        coverage = {count["values"]: _coverage(count["values"], count["counts"], still_open) for count in counts}
+        rows = {count["values"]: count["counts"] for count in counts}
+        universe = known_universe(lake, config, dataset, session)
+        named = {*(universe.tickers if universe else ()), *chain.from_iterable(gap.symbols for gap in gaps)} - {*ALL}
+        coverage = _coverage(rows, gaps, named - rows.keys())
     return GoldSubmission(
         dataset=live(dataset),
         session=session,
         table=compacted.table,
         coverage=coverage,
         inputs=inputs,
-        warnings={_ARRIVALS: compacted.arrivals, "changed_later": compacted.changed, "gaps": len(still_open)},
+        warnings={
+            _ARRIVALS: compacted.arrivals,
+            "changed_later": compacted.changed,
+            "gaps": sum(gap.closed_utc is None for gap in gaps),
+        },
         stage_id="",
         run_id=run_id,
         config_hash=config.hash,
@@ -101,7 +110,12 @@ def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: st
 def _inputs_now(lake: Lake, dataset: str, session: date) -> dict[str, str]:
     if dataset == NEWS:
         return {"polled": str(_polled_until(lake, session))}
-    return {"gaps": revision_of(GapLog(lake, dataset, session, _READER).table())}
+    return _inputs_of(GapLog(lake, dataset, session, _READER).read())
+
+
+def _inputs_of(gaps: Sequence[Gap]) -> dict[str, str]:
+    states = [f"{gap.gap_id} {gap.end_utc} {gap.closed_utc} {len(gap.filled)}" for gap in gaps]
+    return {"gaps": hashlib.sha256("\n".join(states).encode()).hexdigest()}
 
 
 def _saw_no_more_than(made: GoldSubmission, published: Manifest) -> bool:
@@ -109,11 +123,36 @@ def _saw_no_more_than(made: GoldSubmission, published: Manifest) -> bool:
     return published.warnings.get(_ARRIVALS, 0) <= made.warnings[_ARRIVALS]
 
 
-def _coverage(ticker: str, rows: int, gaps: Sequence[Gap]) -> TickerCoverage:
-    causes = sorted({gap.cause for gap in gaps if gap.symbols == ALL or ticker in gap.symbols})
-    if not causes:
-        return TickerCoverage(Coverage.COMPLETE, rows=rows)
-    return TickerCoverage(Coverage.PARTIAL, rows=rows, reason=f"gaps that are not closed: {', '.join(causes)}")
+def _coverage(rows: Mapping[str, int], gaps: Sequence[Gap], without_rows: Collection[str]) -> dict[str, TickerCoverage]:
+    """Return what is known of everyone who has rows, and of whom a gap may have hidden wholly."""
+    known = {ticker: _hidden(ticker, count, gaps) for ticker, count in rows.items()}
+    found = {ticker: known or TickerCoverage(Coverage.COMPLETE, rows=rows[ticker]) for ticker, known in known.items()}
+    return found | {ticker: hidden for ticker in sorted(without_rows) if (hidden := _hidden(ticker, 0, gaps))}
+
+
+def _hidden(ticker: str, rows: int, gaps: Sequence[Gap]) -> TickerCoverage | None:
+    """Return what is known of a ticker of which gaps may hide something; None where none does."""
+    hiding = [gap for gap in gaps if _hides(gap, ticker, is_heard=rows > 0)]
+    if not hiding:
+        return None
+    reason = f"gaps that are not filled: {', '.join(sorted({gap.cause for gap in hiding}))}"
+    refused = {gap.filled[ticker].refused if ticker in gap.filled else "" for gap in hiding}
+    without_rows = Coverage(min(refused)) if all(refused) else Coverage.MISSING
+    said = sorted(filter(None, refused))
+    return TickerCoverage(
+        Coverage.PARTIAL if rows else without_rows,
+        rows=rows,
+        reason=f"{reason}; REST says {', '.join(said)}" if said else reason,
+    )
+
+
+def _hides(gap: Gap, ticker: str, *, is_heard: bool) -> bool:
+    """Return whether a gap may hide something of a ticker; closed, also of who was first heard afterwards."""
+    if ticker in gap.filled:
+        return bool(gap.filled[ticker].refused)
+    if gap.symbols == ALL:
+        return is_heard or gap.closed_utc is None
+    return ticker in gap.symbols and gap.closed_utc is None
 
 
 def _polled_until(lake: Lake, session: date) -> datetime | None:

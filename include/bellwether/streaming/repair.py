@@ -11,47 +11,44 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import batched
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.config import Config
 from bellwether.due import SPANS
-from bellwether.errors import VendorError
+from bellwether.errors import NotEntitled, NotFound, VendorError
 from bellwether.ingest import rawfiles
 from bellwether.ingest.fetch import stops_the_batch
 from bellwether.ingest.sources import source_of
-from bellwether.lake import Lake
-from bellwether.lake.coverage import stored_universe
+from bellwether.lake import Coverage, Lake
 from bellwether.logging import get_logger
 from bellwether.quality.prepare import normalise
 from bellwether.schemas import LIVE, LIVE_BARS
 from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
 from bellwether.streaming.assignment import Assignment
-from bellwether.streaming.batches import Batches, BatchRecord, Position, Writer
+from bellwether.streaming.batches import REPAIR, Batches, BatchRecord, Position, Writer
 from bellwether.streaming.compact import recorded, standing
-from bellwether.streaming.feedtime import FeedTime, from_ms, to_ms
+from bellwether.streaming.concerned import Concerned
+from bellwether.streaming.decode import MINUTE_MS
+from bellwether.streaming.feedtime import DELAY, FeedTime, from_ms, to_ms
 from bellwether.streaming.filling import KEY, Answers, Share, differences, filled, lacking, what_differs
 from bellwether.streaming.gaps import ALL, Gap, GapLog
 from bellwether.streaming.live import live
-from bellwether.streaming.symbols import EVERYONE, symbols_of
+from bellwether.streaming.values import minutes_of
+from bellwether.universe.spec import shown
 
 _SETTLED = timedelta(minutes=10)
 """What was broadcast so long before a question is in its answer: users saw REST 5 minutes behind the stream
 (https://github.com/polygon-io/client-python/issues/711)."""
 
-_DELAY = timedelta(minutes=15)
-"""By how much the vendor's `DELAYED` answers are behind: https://polygon.io/pricing, of the plans that are delayed."""
-
 _MOST_TICKERS = 500  # whose answers are held at once
 _ASKED_AT_ONCE = 4
-_SESSIONS_BACK = 5
-
-# No run of a recorder's is called so.
-_RUN = "rest+"
 
 log = get_logger(__name__)
 
@@ -65,7 +62,8 @@ class Round:
     closed
         Gaps that it closed.
     left
-        Gaps that are open, each with the reason.
+        Gaps that are not filled of everyone, each with the reason: all that are open, and closed ones of everything of
+        which somebody lacks who was not known before.
     rows
         That it wrote.
     """
@@ -105,7 +103,8 @@ def repair(
     LakeError
         The lake refused; what was filled by then stays so.
     """
-    gaps = [gap for gap in GapLog(lake, assignment.dataset, assignment.session, "").read() if gap.closed_utc is None]
+    known = GapLog(lake, assignment.dataset, assignment.session, "").read()
+    gaps = [gap for gap in known if gap.closed_utc is None or gap.symbols == ALL]
     return _Work(lake, config, assignment, rest, feed, tickers).run(gaps, told) if gaps else Round((), (), 0)
 
 
@@ -120,11 +119,12 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What REST said of one ticker; its rows in the schema of the live dataset."""
+    """What REST said of one ticker; its rows in the schema of the live dataset, `refused` as in `Filled`."""
 
     rows: pa.Table
     known_utc: datetime
     pages: tuple[RawPage, ...]
+    refused: str = ""
 
 
 class _Work:
@@ -152,9 +152,14 @@ class _Work:
         self._writer = own_writer()
         self._log = GapLog(lake, assignment.dataset, assignment.session, self._writer.name)
         self._span = SPANS[assignment.dataset](self._hours)
-        self._recorded = recorded(lake, assignment.dataset, assignment.session)
-        self._standing = standing(self._recorded, self._session)
-        self._everyone = self._streamed(tickers)
+        self._concerned = Concerned(
+            lake,
+            config,
+            assignment.dataset,
+            assignment.session,
+            lambda: pc.unique(self._all_recorded["ticker"]).to_pylist(),
+            tickers,
+        )
         self._jobs: list[_Job] = []
         self._delay = timedelta(0)
         self._problems: dict[str, str] = {}
@@ -164,56 +169,49 @@ class _Work:
     def run(self, gaps: Sequence[Gap], told: Callable[[int, int], object]) -> Round:
         """Do the round."""
         now = self._feed.now()
-        self._jobs = [
-            _Job(gap, gap.end_utc, self._concerned(gap) - set(gap.filled))
-            for gap in gaps
-            if gap.end_utc is not None and gap.end_utc + _SETTLED <= now and self._is_known(gap)
+        ends = {gap.gap_id: self._whole(gap.end_utc) for gap in gaps if gap.end_utc is not None}
+        due = [gap for gap in gaps if gap.gap_id in ends and ends[gap.gap_id] + _SETTLED <= now]
+        if any(gap.symbols == ALL and gap.closed_utc is None for gap in due):
+            pages = self._concerned.resolve(self._rest, now)
+            rawfiles.keep(self._lake, live(self._dataset), self._session, self._writer.name, pages, prefix="universe")
+        jobs = [
+            _Job(gap, ends[gap.gap_id], self._concerned.of(gap) - gap.filled.keys())
+            for gap in due
+            if self._concerned.knows(gap)
         ]
+        self._jobs = [job for job in jobs if job.left or job.gap.closed_utc is None]
         everyone = sorted(set().union(*(job.left for job in self._jobs)))
-        # What nobody but the stream said: also of a round that died, what it had written counts as its filling.
-        heard = standing(
-            self._recorded.filter(pc.invert(pc.starts_with(self._recorded["writer"], pattern=_RUN))), self._session
-        )
         done = 0
         for chunk in batched(everyone, _MOST_TICKERS):
-            self._fill(self._ask(chunk), heard)
+            self._fill(chunk, self._ask(chunk))
             done += len(chunk)
             told(done, len(everyone))
-        finished = {job.gap.gap_id: job.gap for job in self._jobs if not job.left}
-        closed = [self._close(gap) for gap in finished.values()]
+        finished = [job.gap for job in self._jobs if not job.left]
+        closed = [self._close(gap) for gap in finished if gap.closed_utc is None]
+        left = [gap for gap in gaps if gap.closed_utc is None] + [job.gap for job in self._jobs if job.gap.closed_utc]
+        done_ids = {gap.gap_id for gap in finished}
         return Round(
             closed=tuple(gap for gap in closed if gap is not None),
-            left=tuple((gap, self._why(gap)) for gap in gaps if gap.gap_id not in finished),
+            left=tuple((gap, self._why(gap)) for gap in left if gap.gap_id not in done_ids),
             rows=self._rows_written,
         )
 
-    # --- whom
+    def _whole(self, end: datetime) -> datetime:
+        """Return until when minutes are to be asked for that a gap with such an end may have hidden."""
+        if self._dataset != "indices":
+            return end
+        # Where values are recorded, the minute in which somebody listens again is known of its rest alone.
+        return from_ms(-(-to_ms(end) // MINUTE_MS) * MINUTE_MS)
 
-    def _streamed(self, tickers: Sequence[str]) -> set[str] | None:
-        """Return everyone who may have been broadcast; None while nobody knows."""
-        if tickers:
-            return set(tickers)
-        known = symbols_of(self._lake, self._config, self._dataset, self._session)
-        if known is None:
-            return None
-        heard = set(pc.unique(self._recorded["ticker"]).to_pylist())
-        return heard | (self._by_rule() if known == EVERYONE else set(known))
+    @cached_property
+    def _all_recorded(self) -> pa.Table:
+        """All that was written before the round, by whomever."""
+        return recorded(self._lake, self._dataset, self._session)
 
-    def _by_rule(self) -> set[str]:
-        """Return whom a rule meant: of this session where that is settled, else of the last one before it."""
-        session = self._session
-        for _ in range(_SESSIONS_BACK):
-            universe = stored_universe(self._lake, self._dataset, session)
-            if universe is not None:
-                return set(universe.tickers)
-            session = get_calendar().previous(session)
-        return set()
-
-    def _is_known(self, gap: Gap) -> bool:
-        return gap.symbols != ALL or self._everyone is not None
-
-    def _concerned(self, gap: Gap) -> set[str]:
-        return set(gap.symbols) if gap.symbols != ALL else set(self._everyone or ())
+    @cached_property
+    def _recorded(self) -> pa.Table:
+        """The minutes of that; of one that only values tell of, REST has the better word, if it has one."""
+        return minutes_of(self._all_recorded)
 
     # --- what REST says
 
@@ -238,39 +236,62 @@ class _Work:
         try:
             answer = self._rest.aggregates(ticker, to_ms(first), to_ms(last))
             if answer.status == "DELAYED":
-                self._delay = _DELAY
+                self._delay = DELAY - self._feed.behind
             rows, _ = normalise(self._source.rows(ticker, [answer], self._hours), self._dataset)
         except VendorError as error:
             log.warning("not repaired", ticker=ticker, error=str(error))
+            self._problems[ticker] = _in_short(error)
+            if refused := self._refusal(ticker, error):
+                return _Answer(self._schema.empty_table(), known_utc - self._delay, error.pages, refused)
             if stops_the_batch(error):
                 self._stopped = error
-            self._problems[ticker] = f"{type(error).__name__}: {error.message}"
             return None
         if pc.count_distinct(rows["ts"]).as_py() < len(rows):
             self._problems[ticker] = "REST has two different bars of one minute"
             return None
         return _Answer(rows.select(self._schema.names), known_utc - self._delay, answer.pages)
 
+    def _refusal(self, ticker: str, error: VendorError) -> str:
+        """Return the state of a ticker of which REST has proven that it will tell nothing; else an empty text."""
+        if isinstance(error, NotFound):
+            return Coverage.UNKNOWN_TICKER
+        # Of history clipped within an answer (status 200) the plan includes a part.
+        is_refused = isinstance(error, NotEntitled) and error.status != 200 and not self._concerned.is_required(ticker)
+        return Coverage.NOT_ENTITLED if is_refused else ""
+
     def _is_due(self, end: datetime, now: datetime) -> bool:
         return end + _SETTLED + self._delay <= now
 
     # --- what is made of it
 
-    def _fill(self, found: dict[str, _Answer], heard: pa.Table) -> None:
+    def _fill(self, tickers: Sequence[str], found: dict[str, _Answer]) -> None:
         """Write what answers have and recordings lack, and note for each gap of whom it is filled now."""
         answers = Answers(
             pa.concat_tables([self._schema.empty_table(), *(each.rows for each in found.values())]),
             {ticker: answer.known_utc for ticker, answer in found.items()},
         )
+        rows = self._recorded.filter(pc.is_in(self._recorded["ticker"], value_set=pa.array(tickers, pa.string())))
+        # What nobody but the stream said: also of a round that died, what it had written counts as its filling.
+        heard = standing(rows.filter(pc.invert(pc.starts_with(rows["writer"], pattern=REPAIR))), self._session)
+        before = standing(rows, self._session)
         shares = [(job, self._share(job, self._answered(job, answers))) for job in self._jobs]
-        self._write(answers, [lacking(differences(self._standing, answers, share), answers) for _, share in shares])
+        written = self._write(answers, [lacking(differences(before, answers, share), answers) for _, share in shares])
+        now = standing(pa.concat_tables([rows, written], promote_options="default"), self._session)
+        refused = {ticker: answer.refused for ticker, answer in found.items() if answer.refused}
+        # What was heard of whom REST tells nothing stands as it is; whom the session has to have, REST has to know.
+        exempt = {ticker for ticker in refused if not self._concerned.is_required(ticker)}
         for job, share in shares:
-            still = what_differs(differences(self._standing, answers, share))
-            self._problems |= still
-            proven = {each: what for each, what in filled(heard, answers, share).items() if each not in still}
+            still = what_differs(differences(now, answers, share))
+            still = {ticker: what for ticker, what in still.items() if ticker not in exempt}
+            self._problems = still | self._problems
+            proven = {
+                ticker: msgspec.structs.replace(what, refused=refused.get(ticker, ""))
+                for ticker, what in filled(heard, answers, share).items()
+                if ticker not in still
+            }
             if proven:
                 job.gap = self._log.fill(job.gap, proven)
-                job.left -= set(proven)
+                job.left -= proven.keys()
 
     def _answered(self, job: _Job, answers: Answers) -> set[str]:
         """Return of whom answers know all that a gap may have hidden."""
@@ -279,11 +300,11 @@ class _Work:
     def _share(self, job: _Job, tickers: Collection[str]) -> Share:
         return Share.of(job.gap, job.end, self._span, tickers)
 
-    def _write(self, answers: Answers, lacks: Sequence[pa.Table]) -> None:
-        """Write rows of answers as a further writer's, and read again what stands then."""
-        keys = pa.concat_tables(lacks).group_by(KEY, use_threads=False).aggregate([]) if lacks else pa.table({})
+    def _write(self, answers: Answers, lacks: Sequence[pa.Table]) -> pa.Table:
+        """Write rows of answers as a further writer's, and return them as they will be read again."""
+        keys = pa.concat_tables(lacks).group_by(KEY, use_threads=False).aggregate([])
         if not len(keys):
-            return
+            return self._recorded.slice(0, 0)
         rows = answers.rows.join(keys, KEY, join_type="left semi")
         rows = rows.sort_by([(name, "ascending") for name in KEY]).combine_chunks()
         position = self._batches.position() or Position(0, -1, to_ms(self._assignment.start))
@@ -293,44 +314,52 @@ class _Work:
             "arrival": pa.array(range(position.arrival + 1, position.arrival + 1 + len(rows)), pa.int64()),
         }
         table = pa.table({each.name: columns.get(each.name, pa.nulls(len(rows), each.type)) for each in LIVE_BARS})
+        table = table.cast(LIVE_BARS)
         # Of what recorders cover it says no more than they do.
         record = BatchRecord(rows=len(rows), last_arrival=position.arrival + len(rows), covered_ms=position.covered_ms)
-        self._batches.write(self._writer, position.seq + 1, table.cast(LIVE_BARS), record)
+        self._batches.write(self._writer, position.seq + 1, table, record)
         self._rows_written += len(rows)
-        self._recorded = recorded(self._lake, self._dataset, self._session)
-        self._standing = standing(self._recorded, self._session)
+        return table.append_column("writer", pa.repeat(self._writer.name, len(table)))
 
     def _close(self, gap: Gap) -> Gap | None:
-        found = gap.filled.values()
+        found = [each for each in gap.filled.values() if not each.refused]
         evidence = (
             f"REST has {sum(each.minutes for each in found)} minutes of {len(found)} tickers, volume "
             f"{sum(each.volume for each in found):.10g}, and so have we: {sum(each.added for each in found)} added, "
             f"{sum(each.changed for each in found)} changed"
         )
+        refused = [f"{ticker} ({each.refused})" for ticker, each in gap.filled.items() if each.refused]
+        if refused:
+            evidence += f"; it tells nothing of {shown(refused)}"
+        if gap.symbols == ALL and self._concerned.malformed:
+            evidence += f"; not asked for, being no tickers: {shown(map(repr, self._concerned.malformed))}"
         closed = self._log.close(gap, self._feed.now(), evidence)
         if closed is not None:
             log.info("gap closed", cause=gap.cause, start=gap.start_utc.isoformat(), evidence=evidence)
         return closed
 
     def _why(self, gap: Gap) -> str:
-        """Return why a gap is open after the round."""
+        """Return why a gap is not filled after the round."""
         if gap.end_utc is None:
             return "nobody listens yet"
-        if not self._is_known(gap):
-            return f"nobody has published yet which {self._dataset} there are"
-        if not self._is_due(gap.end_utc, self._feed.now()):
-            moment = gap.end_utc + _SETTLED + self._delay
+        if not self._concerned.knows(gap):
+            return self._concerned.unknown
+        end = self._whole(gap.end_utc)
+        if not self._is_due(end, self._feed.now()):
+            moment = end + _SETTLED + self._delay
             return f"REST knows all of it from {moment.astimezone(NEW_YORK):%H:%M:%S} New York on"
         left = sorted(next((job.left for job in self._jobs if job.gap.gap_id == gap.gap_id), set()))
         failed = [ticker for ticker in left if ticker in self._problems]
         if failed:
             more = f", and {len(failed) - 1} more tickers" if len(failed) > 1 else ""
             return f"{failed[0]}: {self._problems[failed[0]]}{more}"
-        return (
-            f"{type(self._stopped).__name__}: {self._stopped.message}" if self._stopped else "it ended during the round"
-        )
+        return _in_short(self._stopped) if self._stopped else "it ended during the round"
+
+
+def _in_short(error: VendorError) -> str:
+    return f"{type(error).__name__}: {error.message.rstrip('.')}"
 
 
 def own_writer() -> Writer:
     """Return a writer that is no recorder, another one each time."""
-    return Writer(f"{_RUN}{secrets.token_hex(4)}", 1, os.getpid())
+    return Writer(f"{REPAIR}{secrets.token_hex(4)}", 1, os.getpid())

@@ -6,11 +6,18 @@ The order is that of the vendor's stamps, not of arrival: a value that came late
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bellwether.schemas import LIVE_BARS, LIVE_VALUES
+from bellwether.schemas import LIVE_BARS
 
 _KEY = ["ticker", "ts"]
 _ORDER = (*_KEY, "value_utc", "arrived_utc", "writer", "arrival")
 _MINUTE = pa.scalar(60_000, pa.duration("ms"))
+
+
+def minutes_of(recorded: pa.Table) -> pa.Table:
+    """Return the minutes that were broadcast as such, of rows as `with_values_folded` takes them, or have no values."""
+    if "value_utc" in recorded.column_names:
+        recorded = recorded.filter(pc.is_null(recorded["value_utc"]))
+    return recorded.select([*LIVE_BARS.names, "writer"])
 
 
 def with_values_folded(recorded: pa.Table) -> pa.Table:
@@ -29,9 +36,9 @@ def with_values_folded(recorded: pa.Table) -> pa.Table:
     pyarrow.Table
         Schema `LIVE_BARS`, and the `writer`.
     """
-    is_value = pc.is_valid(recorded[LIVE_VALUES.names[-1]])
-    bars = recorded.filter(pc.invert(is_value)).select([*LIVE_BARS.names, "writer"])
+    bars = minutes_of(recorded)
     last = pc.max(recorded["arrived_utc"])
+    is_value = pc.is_valid(recorded["value_utc"])
     values = recorded.filter(pc.and_(is_value, pc.less_equal(pc.add(recorded["ts"], _MINUTE), last)))
     values = values.join(bars.select(_KEY), _KEY, join_type="left anti")
     minutes = (

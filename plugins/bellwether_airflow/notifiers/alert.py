@@ -25,7 +25,7 @@ from bellwether.logging import get_logger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from bellwether.monitoring.alerts import FailedRun, Failures, Message
+    from bellwether.monitoring.alerts import Delivery, FailedRun, Failures, Message
 
 ALERTS_CONN_ID: Final = "alerts"
 FAILURE_KEY: Final = "failure"
@@ -49,16 +49,24 @@ def note_failure(context: "Context") -> None:
         context["ti"].xcom_push(key=FAILURE_KEY, value=describe(error))
 
 
-def tell(message: "Message", dag_id: str) -> None:
-    """Write a message to the log and, unless it is to be quiet, send it."""
-    from bellwether.monitoring.alerts import why_quiet
+def run_url(dag_id: str, run_id: str) -> str:
+    """Return where the UI shows a run."""
+    from airflow.sdk.configuration import conf  # noqa: PLC0415
+
+    base_url = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
+    return f"{base_url}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
+
+
+def tell(message: "Message", dag_id: str) -> "Delivery":
+    """Write a message to the log and, unless it is to be quiet, send it; return what became of it."""
+    from bellwether.monitoring.alerts import Delivery, why_quiet
 
     log.error(f"ALERT {message.subject}\n{message.body}", severity=message.severity)
     quiet = why_quiet(message, _settings(), dag_id, _clock.now().date())
     if quiet:
         log.info("alert stays in the log", why=quiet)
-    else:
-        _deliver(message)
+        return Delivery(f"in the log only: {quiet}")
+    return _deliver(message)
 
 
 class Alert(BaseNotifier):
@@ -99,11 +107,8 @@ class Alert(BaseNotifier):
     # --- what is known
 
     def _failed_run(self, context: "Context", dag_id: str, run_id: str) -> "FailedRun":
-        from airflow.sdk.configuration import conf  # noqa: PLC0415
-
         from bellwether.monitoring.alerts import UNREAD, FailedRun, together
 
-        base_url = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
         states = self._asked(lambda: _task_states(dag_id, run_id)) or {}
         failed = [task for task, state in states.items() if state == "failed"]
         # A run that was cleared and then timed out still holds what `report` found before.
@@ -118,7 +123,7 @@ class Alert(BaseNotifier):
             reason=str(context.get("reason") or "deadline"),
             tasks={_shown(*task): self._asked(partial(_note, dag_id, run_id, *task), UNREAD) for task in failed},
             failures=together([failures for failures in found if failures is not None]),
-            url=f"{base_url}/dags/{dag_id}/runs/{quote(run_id, safe='')}",
+            url=run_url(dag_id, run_id),
         )
 
     def _asked[T](self, question: Callable[[], T | None], otherwise: T | None = None) -> T | None:
@@ -193,19 +198,22 @@ def _settings() -> Alerts:
         return Alerts()
 
 
-def _deliver(message: "Message") -> None:
+def _deliver(message: "Message") -> "Delivery":
+    from bellwether.monitoring.alerts import Delivery
+
     try:
         connection = BaseHook.get_connection(ALERTS_CONN_ID)
     except AirflowNotFoundException:
         log.warning("there is no Connection for alerts, so this one stands in the log only", conn_id=ALERTS_CONN_ID)
-        return
+        return Delivery("in the log only: there is no Connection `alerts`")
     try:
         addresses = list(_addresses(connection.extra_dejson))
     except Exception as error:  # noqa: BLE001 - its text or trace might hold an address
         log.error("the config of the Connection for alerts is no list of paths", error=type(error).__name__)
-        return
+        return Delivery("not sent: the config of the Connection `alerts` is no list of paths", is_lost=True)
     for logger in _TALKATIVE:
         logging.getLogger(logger).setLevel(logging.CRITICAL)
+    refused = []
     for number, address in enumerate(addresses, start=1):
         scheme = found[1] if (found := _SCHEME.match(address)) else "unreadable"
         try:
@@ -214,6 +222,10 @@ def _deliver(message: "Message") -> None:
             delivered, problem = False, type(error).__name__
         if not delivered:
             log.error("a sink did not take the alert", sink=number, scheme=scheme, problem=problem)
+            refused.append(f"sink {number} ({scheme}): {problem}")
+    if refused:
+        return Delivery(f"not taken by {', '.join(refused)}", is_lost=True)
+    return Delivery(f"sent to {len(addresses)} sinks" if addresses else "in the log only: `alerts` lists no sink")
 
 
 def _addresses(extra: Mapping[str, Any]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bellwether.airflow_api import Run
+from bellwether.airflow_api import Run, TaskInstance
 from bellwether.cli import demo_stream
 from bellwether.cli.demo_stream import replaying, standing, stream
 from bellwether.errors import BellwetherError
@@ -40,9 +40,12 @@ class Airflow:
         self.calls.append(f"{self.now:%H:%M} {dag_id} {key}")
         return Run(dag_id=dag_id, dag_run_id="r", run_type="manual", state="running", partition_key=key)
 
-    def run(self, dag_id: str, run_id: str) -> Run:
-        state = "success" if self.looks <= 0 else "running"
-        return Run(dag_id=dag_id, dag_run_id=run_id, run_type="manual", state=state)
+    def runs(self, dag_id: str, key: str) -> list[Run]:
+        return [Run(dag_id=dag_id, dag_run_id="r", run_type="scheduled", state="queued", partition_key=key)]
+
+    def task_instances(self, _dag_id: str, run_id: str) -> list[TaskInstance]:
+        states = {"equities.stream": "success" if self.looks <= 0 else "running", "equities.reconcile": "deferred"}
+        return [TaskInstance(task, run_id, -1, state) for task, state in states.items()]
 
     def ask(self, _url: str) -> "Airflow":
         self.now += timedelta(minutes=1)
@@ -86,12 +89,21 @@ def test_the_simulator_replays_the_session_from_an_hour_before_its_open() -> Non
 def test_contracts_are_discovered_once_the_opening_price_is_there(watch: Any) -> None:
     airflow = Airflow(looks=6)
     runs = watch(airflow)
-    assert [(run.dag_id, run.state) for run in runs] == [("session_stream", "success"), ("gap_repair", "success")]
+    assert [run.dag_id for run in runs] == ["session_stream", "gap_repair"]
+    assert airflow.looks == 0
     assert [call for call in airflow.calls if call[0].isdigit()] == [
         "14:28 session_stream 2025-11-28",
         "14:28 gap_repair 2025-11-28",
         "14:32 options_discovery 2025-11-28",
     ]
+
+
+def test_the_run_that_airflow_begins_by_itself_is_not_begun_twice(watch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_the_day_after = OPEN + timedelta(hours=20)
+    monkeypatch.setattr("bellwether.clock.SystemClock.now", lambda _self: on_the_day_after)
+    airflow = Airflow(looks=6)
+    assert [run.run_type for run in watch(airflow)] == ["scheduled", "scheduled"]
+    assert [call for call in airflow.calls if call[0].isdigit()] == []
 
 
 def test_a_session_that_does_not_end_is_told_of(watch: Any, monkeypatch: pytest.MonkeyPatch) -> None:

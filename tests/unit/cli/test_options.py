@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from bellwether.cli import options
 from bellwether.cli.options import feed_of, vendor_access
 from bellwether.config import Config
 from bellwether.errors import ConfigError
+from bellwether.streaming.feedtime import FeedTime
 
 # Long and odd: whatever is used as a key is masked in every later message of the process.
 KEY = "options-test-key-0123"
@@ -66,3 +68,31 @@ def test_streams_that_are_behind_are_recorded_by_a_time_that_is() -> None:
 def test_streams_that_are_neither_are_refused() -> None:
     with pytest.raises(ConfigError, match="feed of AIRFLOW_CONN_POLYGON_DEFAULT is 'late', not realtime or delayed"):
         vendor_access(None, connection(feed="late"))
+
+
+@pytest.mark.parametrize(
+    ("url", "env", "asked"),
+    [
+        (None, {}, None),
+        (None, connection(environment="production"), None),
+        ("http://127.0.0.1:1/", {}, "http://127.0.0.1:1"),
+        (
+            None,
+            {CONNECTION: json.dumps({"host": "http://127.0.0.1:2", "extra": {"environment": "simulated"}})},
+            "http://127.0.0.1:2",
+        ),
+    ],
+    ids=["no connection", "the vendor", "a simulator by its address", "a simulator by the connection"],
+)
+def test_the_time_of_the_streams_is_the_simulators_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, url: str | None, env: dict[str, str], asked: str | None
+) -> None:
+    simulators: list[str] = []
+
+    def simulated(address: str) -> FeedTime:
+        simulators.append(address)
+        return FeedTime()
+
+    monkeypatch.setattr(options, "simulated_time", simulated)
+    assert isinstance(feed_of(url, env), FeedTime)
+    assert simulators == ([asked] if asked else [])

@@ -3,7 +3,6 @@
 from collections import Counter
 from datetime import date, datetime, timedelta
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,14 +19,13 @@ from bellwether.schemas import (
     EQUITIES,
     FORMS,
     INDICES,
-    LIVE_BARS,
     NEWS,
     RATES,
     SPLITS,
     TIMESTAMP,
 )
-from bellwether.streaming.batches import Batches, BatchRecord, Writer
 from bellwether.tickers import WHOLE
+from tests import recordings
 from tests.builders import submission
 from tests.unit.consolidate.market import DAY, walk
 from tests.unit.consolidate.prints import CALL, PUT
@@ -133,11 +131,4 @@ def consolidate(lake: Lake, config: Config, **options: bool) -> dict[str, Public
 def record(lake: Lake, dataset: str, table: pa.Table, covered: datetime, number: int = 1) -> None:
     """Record the minutes of `DAY` that are over by an instant, as a stream would, in one batch."""
     over = table.filter(pc.less_equal(table["ts"], pa.scalar(covered - timedelta(minutes=1), TIMESTAMP)))
-    known = {name: over[name] for name in LIVE_BARS.names if name in over.column_names}
-    rows = pa.table(
-        {name: pa.nulls(len(over), LIVE_BARS.field(name).type) for name in LIVE_BARS.names}
-        | known
-        | {"arrived_utc": pa.repeat(pa.scalar(covered, TIMESTAMP), len(over)), "arrival": np.arange(len(over))}
-    ).cast(LIVE_BARS)
-    told = BatchRecord(rows=len(rows), last_arrival=len(rows) - 1, covered_ms=int(covered.timestamp()) * 1000)
-    Batches(lake, dataset, DAY).write(Writer("run", 1, 10), number, rows, told)
+    recordings.record(lake, over, covered, dataset=dataset, session=DAY, seq=number)

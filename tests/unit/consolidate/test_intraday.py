@@ -27,8 +27,11 @@ from bellwether.consolidate.streamed import until_of
 from bellwether.errors import InputsChanged, InputsMissing, LakeError
 from bellwether.lake import Coverage, Lake, paths, read
 from bellwether.recovery.ledger import read_gold
-from bellwether.schemas import INDICES
+from bellwether.schemas import INDICES, TIMESTAMP
+from bellwether.streaming.batches import Batches, BatchRecord, Writer
+from bellwether.streaming.gaps import GapLog
 from bellwether.streaming.heard import streams_end
+from tests.unit.consolidate.future import articles
 from tests.unit.consolidate.lakes import (
     BEFORE,
     TICKERS,
@@ -125,6 +128,34 @@ class TestWhatItIsBuiltOf:
         go_on(lake, 100)
         put(lake, "equities", equities().filter(pc.equal(equities()["ticker"], "SPY")), AAPL=Coverage.FAILED)
         assert set(go_round(lake, config).minutes.coverage) == set(TICKERS)
+
+    def test_a_ticker_of_which_a_gap_may_hide_something_is_partial_in_gold_too(
+        self, lake: Lake, config: Config
+    ) -> None:
+        go_on(lake, 100)
+        GapLog(lake, "equities", DAY, "test").open(clock(20), ["SPY"], "refused", clock(21), "")
+        known = go_round(lake, config).minutes.coverage
+        assert {ticker: each.state for ticker, each in known.items()} == {
+            "AAPL": Coverage.COMPLETE,
+            "SPY": Coverage.PARTIAL,
+        }
+        assert known["SPY"].reason == "gaps that are not filled: refused"
+
+    def test_news_that_were_polled_count_from_when_they_were_seen(self, lake: Lake, config: Config) -> None:
+        go_on(lake, 100)
+        go_round(lake, config)
+        assert set(gold(lake)["news_counts"].to_pylist()[0]) == {None}
+        seen = pa.scalar(clock(20), TIMESTAMP)
+        polled = articles(TICKERS, 1).slice(0, 1)
+        at = polled.schema.get_field_index("first_seen_utc")
+        polled = polled.set_column(at, polled.schema.field(at), pa.array([seen]))
+        told = BatchRecord(rows=1, last_arrival=0, covered_ms=int(clock(25).timestamp()) * 1000)
+        Batches(lake, "news", DAY).write(Writer("run", 1, 10), 1, polled, told)
+        inputs = go_round(lake, config).minutes.inputs
+        assert ("news_live" in inputs, "news_live#until" in inputs, "news_live#told" in inputs) == (True, False, True)
+        assert until_of(inputs) == clock(99)
+        counts = read("minutes", DAY, DAY, polled["ticker"][0].as_py(), root=lake.root)["news_counts"].to_pylist()
+        assert [count[0] for count in counts[18:21]] == [0, 1, 1]
 
     def test_only_in_a_production_lake_its_provenance_is_provisional(
         self, lake: Lake, config: Config, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,6 @@
 """What a look back on sessions finds, and how it is told."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,10 +10,15 @@ from bellwether.config import Config
 from bellwether.lake import Coverage, Lake, paths
 from bellwether.monitoring.health import Health, Standing, as_markdown, as_table, look_back
 from bellwether.schemas import HEALTH
-from tests.builders import publish_bars
+from bellwether.streaming.assignment import whole_session
+from bellwether.streaming.closing import DEADLINE
+from bellwether.streaming.gaps import GapLog
+from bellwether.streaming.live import publish_live
+from tests.builders import bars, publish_bars
+from tests.recordings import leave, miss, record
 
 BEFORE, FIRST, SECOND = date(2025, 6, 30), date(2025, 7, 1), date(2025, 7, 2)
-NOW = datetime(2025, 7, 3, 2, tzinfo=UTC)
+NOON, NOW = datetime(2025, 7, 1, 16, tzinfo=UTC), datetime(2025, 7, 3, 2, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -76,6 +81,35 @@ def test_a_vendors_text_stays_within_its_cell_and_the_list_of_what_lacks_is_shor
     lines = as_markdown(Health(FIRST, NOW, (*_captured(), *standings)), []).splitlines()
     assert lines.count("| 2025-07-01 | minutes | missing | gone / away # now |") == 20
     assert lines[-1] == "and 10 more."
+
+
+def test_a_stream_whose_gaps_are_open_after_their_deadline_stands_in_the_summary(tmp_path: Path) -> None:
+    config = Config.load(None, {"BELLWETHER__SOURCES__EQUITIES__UNIVERSE": "[AAPL, SPY]"})
+    deadline = whole_session("equities", FIRST).until + DEADLINE
+    lake = Lake.open(tmp_path, simulated=True)
+    record(lake, bars("AAPL"), NOON, dataset="equities", session=FIRST)
+    gap = miss(lake, "equities", FIRST, NOON, cause="crash")
+    leave(lake, "equities", FIRST, NOON)
+    leave(lake, "indices", FIRST, NOON, state="stopped")  # a plan without them
+    publish_live(lake, config, "equities", FIRST, run_id="r")
+
+    def looked_at(now: datetime) -> list[tuple[Coverage, str]]:
+        at = Lake.open(tmp_path, simulated=True, clock=SimulatedClock(now, speed=0))
+        health = look_back(at, config, FIRST, 1)
+        assert not health.of("indices_live")
+        summary = as_markdown(health, [])
+        is_told = "Streams with gaps that are open after their deadline: equities_live 2025-07-01." in summary
+        [standing] = health.of("equities_live")
+        assert is_told == bool(standing.why) == ("| 2025-07-01 | equities_live | partial |" in summary)
+        return [(standing.state, standing.why)]
+
+    assert looked_at(deadline - timedelta(seconds=1)) == [(Coverage.PARTIAL, "")]
+    assert looked_at(deadline) == [
+        (Coverage.PARTIAL, "gaps open after their deadline: 04:00:00 to 12:00:00, crash"),
+    ]
+    GapLog(lake, "equities", FIRST, "test").close(gap, deadline, "REST has nothing")
+    publish_live(lake, config, "equities", FIRST, run_id="r")
+    assert looked_at(deadline) == [(Coverage.COMPLETE, "")]
 
 
 def _captured() -> list[Standing]:

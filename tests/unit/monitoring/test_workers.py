@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bellwether.config.settings import StreamingSettings
-from bellwether.errors import Stopped
+from bellwether.errors import LeaseHeld, Stopped
 from bellwether.lake import Lake, paths
 from bellwether.monitoring import workers as room
 from bellwether.monitoring.workers import Registration, Worker, has_ended, stop, whoever_asks, workers
@@ -98,7 +98,7 @@ def test_gaps_that_last_are_counted(lake: Lake) -> None:
     assert [each.open_gaps for each in found(lake)] == [1]
 
 
-def test_a_stream_is_asked_by_its_lease_and_has_ended_when_that_is_released_or_anothers(lake: Lake) -> None:
+def test_a_stream_is_asked_by_its_lease_and_has_ended_when_that_is_released(lake: Lake) -> None:
     lease = leased(lake)
     [stream] = found(lake)
     stop(lake, stream, "ada on desk")
@@ -106,8 +106,15 @@ def test_a_stream_is_asked_by_its_lease_and_has_ended_when_that_is_released_or_a
     assert (asked.condition, asked.stop_by, has_ended(lake, stream)) == ("stopping", "ada on desk", False)
     lease.release(NOON, beat("stopped"))
     assert has_ended(lake, stream)
+
+
+def test_where_another_goes_on_instead_nothing_has_ended(lake: Lake) -> None:
+    leased(lake)
+    [stream] = found(lake)
+    stop(lake, stream, "ada on desk")
     Lease(lake, "equities", SESSION, Writer("run", 2, 11)).take(NOON)
-    assert has_ended(lake, stream)
+    with pytest.raises(LeaseHeld, match="run~t1~p10 is gone, and run~t2~p11 goes on instead: ask again"):
+        has_ended(lake, stream)
 
 
 def test_a_backfill_is_known_while_it_runs_and_ends_where_it_can_when_it_is_asked(lake: Lake) -> None:

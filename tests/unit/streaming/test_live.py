@@ -10,7 +10,7 @@ from bellwether.schemas import LIVE
 from bellwether.streaming.batches import Batches, BatchRecord, Writer
 from bellwether.streaming.compact import compact
 from bellwether.streaming.decode import decode
-from bellwether.streaming.gaps import ALL, GapLog
+from bellwether.streaming.gaps import ALL, Filled, GapLog
 from bellwether.streaming.live import live, publish_live
 from tests.unit.streaming.feeds import NOON, NOON_MS, SESSION, bar, frame
 
@@ -40,9 +40,45 @@ def test_a_ticker_that_a_gap_concerns_is_partial_and_the_partition_is_provisiona
         "AAPL": Coverage.COMPLETE,
         "SPY": Coverage.PARTIAL,
     }
-    assert manifest.coverage["SPY"].reason == "gaps that are not closed: refused"
+    assert manifest.coverage["SPY"].reason == "gaps that are not filled: refused"
     [file] = (tmp_path / "live/equities_live" / f"session={SESSION}").iterdir()
     assert file.name == "equities_live.parquet"
+
+
+def coverage(lake: Lake) -> dict[str, str]:
+    published = publish_live(lake, Config.load(), "equities", SESSION, run_id="r")
+    assert published is not None
+    return {ticker: str(known.state) for ticker, known in published.manifest.coverage.items()}
+
+
+def test_who_is_wholly_hidden_by_a_gap_is_told_of_as_missing_until_it_is_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", '["AAPL", "SPY", "XOM"]')
+    lake = Lake.open(tmp_path, simulated=True)
+    gaps = recorded(lake)
+    assert coverage(lake) == {"AAPL": "complete", "SPY": "partial"}
+    gap = gaps.open(NOON, ["QQQ"], "refused", NOON, "")
+    everything = gaps.open(NOON, ALL, "crash", NOON, "")
+    assert coverage(lake) == {"AAPL": "partial", "SPY": "partial", "QQQ": "missing", "XOM": "missing"}
+    gaps.fill(everything, dict.fromkeys(("AAPL", "SPY", "QQQ", "XOM"), Filled(0, 0.0, 0, 0)))
+    assert coverage(lake) == {"AAPL": "complete", "SPY": "partial", "QQQ": "missing"}
+    gaps.fill(gap, {"QQQ": Filled(0, 0.0, 0, 0, refused="not_entitled")})
+    assert coverage(lake) == {"AAPL": "complete", "SPY": "partial", "QQQ": "not_entitled"}
+
+
+def test_who_is_first_heard_after_a_gap_of_everything_was_closed_is_partial_until_it_is_filled_of_it(
+    tmp_path: Path,
+) -> None:
+    lake = Lake.open(tmp_path, simulated=True)
+    gaps = recorded(lake)
+    gap = gaps.end(gaps.open(NOON, ALL, "crash", NOON, ""), NOON)
+    gap = gaps.fill(gap, {"AAPL": Filled(1, 100.0, 0, 0)})
+    gaps.close(gap, NOON, "REST has what we have")
+    published = publish_live(lake, Config(), "equities", SESSION, run_id="r")
+    assert published is not None
+    assert published.manifest.coverage["SPY"].reason == "gaps that are not filled: crash, refused"
+    assert published.manifest.coverage["AAPL"].state is Coverage.COMPLETE
 
 
 def test_compacted_again_nothing_changes_unless_a_gap_was_closed(tmp_path: Path) -> None:

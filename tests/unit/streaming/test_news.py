@@ -39,13 +39,14 @@ class Judge(Fixed):
 
 
 class Vendor:
-    """Lists what was published until its clock's now."""
+    """Lists what was published until its clock's now; one that is fast, what is dated later, too."""
 
     def __init__(self, hand: Hand) -> None:
         self.hand = hand
         self.articles: list[dict[str, Any]] = []
         self.error: VendorError | None = None
         self.asked: list[Mapping[str, datetime]] = []
+        self.is_fast = False
 
     def listing(self, endpoint: Any, filters: Mapping[str, datetime], *, page_log: object) -> Listing[Any]:
         assert (endpoint, page_log) == (ENDPOINT, None)
@@ -54,10 +55,11 @@ class Vendor:
             raise self.error
         chain = ListingChain.asking(endpoint, filters)
         first, last = filters.values()
+        now = min(last, self.hand.moment)
         known = [
             each
             for each in self.articles
-            if first <= datetime.fromisoformat(each["published_utc"]) <= min(last, self.hand.moment)
+            if first <= datetime.fromisoformat(each["published_utc"]) <= (last if self.is_fast else now)
         ]
         body = json.dumps({"status": "OK", "request_id": "r", "count": len(known), "results": known}).encode()
         chain.take(body, url="http://v")
@@ -154,6 +156,16 @@ def test_the_first_round_reads_the_whole_day_and_the_next_ones_from_before_the_n
         ("early", "SPY", 1, began),
         ("new", "SPY", 1, hand.moment),
     ]
+
+
+def test_an_article_dated_in_the_future_has_nothing_left_out(poller: Poller, vendor: Vendor, hand: Hand) -> None:
+    began = hand.moment
+    vendor.articles = [article("a1", began - MINUTE), article("dated too late", began + 120 * MINUTE)]
+    vendor.is_fast = True
+    poller().poll()
+    hand.move(300)
+    poller().poll()
+    assert vendor.asked[-1]["published_utc.gte"] == began - 30 * MINUTE
 
 
 def test_after_an_outage_of_hours_a_round_reads_back_to_where_the_files_end(

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-PLUGINS = Path(__file__).parents[2] / "plugins"
+INCLUDE = Path(__file__).parents[2] / "include"
 _TASK = """
 import signal
-from bellwether_airflow.lifeline import die_with_supervisor
+from bellwether.lifeline import die_with_parent
 signal.alarm(20)
-die_with_supervisor()
+die_with_parent()
 print("up", flush=True)
 signal.pause()
 """
@@ -32,7 +32,7 @@ def test_a_task_whose_supervisor_is_killed_is_told_to_stop() -> None:
     supervisor = subprocess.run(
         [sys.executable, "-c", _SUPERVISOR],
         stdout=subprocess.PIPE,
-        env={"PYTHONPATH": str(PLUGINS)},
+        env={"PYTHONPATH": str(INCLUDE)},
         timeout=30,
         check=False,
     )
