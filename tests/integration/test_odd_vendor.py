@@ -144,6 +144,31 @@ def test_a_try_that_was_frozen_while_a_newer_one_took_over_writes_nothing_of_wha
     assert compact(lake, "equities", SESSION).table["volume"].to_pylist() == [900]
 
 
+def test_a_try_that_was_frozen_beyond_the_end_opens_no_gap_after_a_newer_one_has_ended(lake: Lake, hand: Hand) -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+    thaw = Event()
+
+    async def alone(vendor: Vendor) -> None:
+        loops.append(asyncio.get_running_loop())
+        await recorder(vendor, lake, hand).run()
+
+    async def work() -> list[Gap]:
+        async with selling(Vendor()) as vendor:
+            older = asyncio.create_task(asyncio.to_thread(asyncio.run, alone(vendor)))
+            await until(lambda: bool(vendor.connections))
+            loops[0].call_soon_threadsafe(thaw.wait, 10)
+            hand.move(7300)
+            last = await recorder(vendor, lake, hand, attempt=2).run()
+            assert last.state == "ended"
+            before = gaps(lake)
+            thaw.set()
+            with pytest.raises(LeaseHeld, match="recorded by run~t2"):
+                await older
+            return before
+
+    assert run(work()) == gaps(lake)
+
+
 @asynccontextmanager
 async def recording(vendor: Vendor, lake: Lake, hand: Hand, *symbols: str) -> AsyncIterator[ServerConnection]:
     """Record until the context ends; its first connection has asked for its topics when it begins."""
