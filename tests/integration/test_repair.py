@@ -185,7 +185,7 @@ async def crashed(simulator: RunningSimulator, lake: Lake) -> None:
 async def joined(simulator: RunningSimulator, lake: Lake) -> None:
     async with recording(simulator, lake, symbols=["SPY"]) as it:
         await advance(simulator, 10)
-        await it.add(["AAPL"])
+        it.add(["AAPL"])
         await subscribed(simulator)
         await advance(simulator, 41)
 
