@@ -24,9 +24,13 @@ from bellwether.streaming.client import Endpoint
 from bellwether.streaming.compact import compact
 from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.gaps import Gap, GapLog
+from bellwether.streaming.heartbeats import Teller, kept_of
+from bellwether.streaming.lease import Heartbeat
+from bellwether.streaming.pulse import Pulse
 from bellwether.streaming.recorder import Recorder
 from tests.unit.streaming.feeds import NOON, SESSION, Hand, bar, frame
 
+FIRST = Writer("run", 1, 1)
 ASSIGNMENT = Assignment(dataset="equities", session=SESSION, start=NOON, until=NOON + timedelta(hours=2))
 
 
@@ -81,7 +85,15 @@ def hand() -> Hand:
     return Hand()
 
 
-def recorder(vendor: Vendor, lake: Lake, hand: Hand, *, attempt: int = 1, symbols: Sequence[str] = ("*",)) -> Recorder:
+def recorder(
+    vendor: Vendor,
+    lake: Lake,
+    hand: Hand,
+    *,
+    attempt: int = 1,
+    symbols: Sequence[str] = ("*",),
+    acknowledge: Callable[[Heartbeat], object] = lambda _: None,
+) -> Recorder:
     return Recorder(
         lake,
         ASSIGNMENT,
@@ -90,6 +102,7 @@ def recorder(vendor: Vendor, lake: Lake, hand: Hand, *, attempt: int = 1, symbol
         symbols=symbols,
         settings=StreamingSettings(batch_s=1, idle_s=120),
         feed=FeedTime(hand, speed=1000, grace_s=0.05),
+        acknowledge=acknowledge,
     )
 
 
@@ -228,3 +241,39 @@ def test_a_frame_that_is_no_utf8_is_a_gap_and_ends_nothing(lake: Lake, hand: Han
 
     run(work())
     assert [gap.cause for gap in gaps(lake)] == ["unreadable", "stopped"]
+
+
+def test_of_a_lake_that_gives_no_answer_people_are_told_and_what_came_is_written_when_it_does(
+    lake: Lake, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bellwether.streaming.recorder._LOOK_S", 0.01)
+    answer, is_asked, write = Event(), Event(), Batches.write
+    told: list[str] = []
+
+    def hang(*args: Any) -> None:
+        is_asked.set()
+        answer.wait(10)
+        write(*args)
+
+    async def work() -> None:
+        async with selling(Vendor()) as vendor:
+            pulse = Pulse(NOON, StreamingSettings())
+            teller = Teller(lake, ASSIGNMENT, FIRST, pulse, on_stall=lambda beat: told.append(beat.state))
+            it = recorder(vendor, lake, hand, acknowledge=teller)
+            running = asyncio.create_task(it.run())
+            await until(lambda: bool(vendor.connections))
+            hand.move(30)
+            await until(lambda: bool(kept_of(lake, SESSION)))
+            monkeypatch.setattr(Batches, "write", hang)
+            await vendor.connections[0].send(frame(bar()).content)
+            await until(is_asked.is_set)
+            for _ in range(2):
+                hand.move(600)
+                await until(lambda: hand.moment - NOON < timedelta(minutes=15) or bool(told))
+            answer.set()
+            await until(lambda: volumes(lake) == [100])
+            it.stop()
+            await running
+
+    run(work())
+    assert told == ["hangs: the lake gives no answer"]

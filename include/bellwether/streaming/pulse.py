@@ -13,6 +13,9 @@ from bellwether.streaming.lease import Heartbeat
 LISTENING, WAITING = "listening", "waiting"
 """States in which nothing is the matter: of what is broadcast, and of what is polled."""
 
+HANGING = "hangs"
+"""How the state begins of a recorder whose lake gives no answer: whoever tells of it must not ask the lake, too."""
+
 FAILING, STALLED = "failing", "stalled"
 """How a state begins that gets nothing, of polling no answer: not for long, or for as long as is told of to people."""
 

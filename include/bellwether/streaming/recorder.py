@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 
+import msgspec
+
 from bellwether.config.settings import StreamingSettings
 from bellwether.errors import LakeError, LeaseHeld, StreamRefused
 from bellwether.lake import Lake
@@ -25,12 +27,14 @@ from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.inbox import Added, Inbox, Lost, stretches
 from bellwether.streaming.lease import Heartbeat, Lease, StopRequest
 from bellwether.streaming.protocol import ConnectionLost
-from bellwether.streaming.pulse import LISTENING, STALLED
+from bellwether.streaming.pulse import HANGING, LISTENING, STALLED
 
 log = get_logger(__name__)
 
 _TICK_S = 0.05  # of real time
 _BEAT_S = 15.0
+_PATIENCE_S = 60.0  # with a lake that gives no answer, before that is told of
+_LOOK_S = 1.0  # of real time
 _DISK_AGAIN_S = 5.0
 _LIVED_S = 10.0  # a connection that lived as long was no failure to connect
 _COOL_DOWN_S = 30.0  # until the vendor has noticed that another connection is gone
@@ -94,6 +98,7 @@ class Recorder:
         self._connection: Connection | None = None
         self._stopped = asyncio.Event()
         self._trouble = ""
+        self._last: Heartbeat | None = None
 
     @property
     def stop_request(self) -> StopRequest | None:
@@ -245,7 +250,8 @@ class Recorder:
         state = LISTENING if is_listening else "connecting"
         if is_listening and self._book.is_silent:
             state = f"{STALLED}: it answers, and broadcasts nothing"
-        return self._book.heartbeat(self._trouble or state)
+        self._last = self._book.heartbeat(self._trouble or state)
+        return self._last
 
     async def _beat(self) -> None:
         heartbeat = self._heartbeat()
@@ -261,7 +267,15 @@ class Recorder:
             self._telling = asyncio.create_task(asyncio.to_thread(self._acknowledge, heartbeat))
 
     async def _in_thread[**P, T](self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
+        """Have something done that blocks; while the lake gives no answer, say so instead of a heartbeat."""
+        working = asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
+        patience = self._feed.deadline(_PATIENCE_S)
+        while not (await asyncio.wait({working}, timeout=_LOOK_S))[0]:
+            if patience.is_over and self._last is not None:
+                state = f"{HANGING}: the lake gives no answer"
+                self._tell(msgspec.structs.replace(self._last, at_utc=self._feed.now(), state=state))
+                patience.restart()
+        return working.result()
 
     async def _end(self) -> Heartbeat:
         """Write what came and let the lease go; where another has taken it, leave what came to that one."""
