@@ -99,8 +99,10 @@ def test_while_the_session_goes_on_it_looks_again(
 
 
 def test_of_who_records_nothing_it_looks_seldom_and_skips_in_the_end(look: Callable[..., Any], tmp_path: Path) -> None:
-    # A plan without indices: the recorder had the lease, and heard nothing.
-    leave(Lake.open(tmp_path, simulated=True), "indices", SESSION, NOON, state="stopped")
+    # A plan without indices: the recorder had the lease, and was refused.
+    lake = Lake.open(tmp_path, simulated=True)
+    leave(lake, "indices", SESSION, NOON, state="stopped")
+    miss(lake, "indices", SESSION, NOON, cause="refused")
     for dataset in ("equities", "indices"):
         assert look(NOON, dataset).length == timedelta(minutes=30)
         with pytest.raises(AirflowSkipException, match=f"nothing of {dataset} was recorded in 2025-07-01"):
@@ -135,15 +137,14 @@ def test_what_is_open_after_the_deadline_fails_with_the_list_and_a_clear_goes_on
     record(lake, bars("AAPL"), NOON, dataset="equities", session=SESSION)
     miss(lake, "equities", SESSION, NOON, cause="crash")
     leave(lake, "equities", SESSION, UNTIL)
-    simulator.faults.add(Fault(kind="not_found", ticker="SPY", count=None))
-    assert look(UNTIL + timedelta(minutes=28)) == Again(
-        timedelta(minutes=2), "1 gaps are open: 04:00:00 to 12:00:00, crash (SPY: NotFound: Ticker not found)"
+    simulator.faults.add(Fault(kind="not_entitled", ticker="SPY", count=None))
+    why = (
+        "1 gaps are open: 04:00:00 to 12:00:00, crash (SPY: NotEntitled: You are not entitled to this data. Please "
+        "upgrade your plan at https://polygon.io/pricing)"
     )
+    assert look(UNTIL + timedelta(minutes=28)) == Again(timedelta(minutes=2), why)
     with pytest.raises(GapsLeft) as raised:
         look(UNTIL + timedelta(minutes=30))
-    assert describe(raised.value) == (
-        "GapsLeft: equities of 2025-07-01: 1 gaps are open: 04:00:00 to 12:00:00, crash "
-        "(SPY: NotFound: Ticker not found)"
-    )
+    assert describe(raised.value) == f"GapsLeft: equities of 2025-07-01: {why}"
     simulator.faults.clear()
     assert look(UNTIL + timedelta(hours=2))["gaps"] == 1

@@ -31,10 +31,15 @@ _MOMENT = timedelta(minutes=1)
 
 
 def is_recorded(lake: Lake, config: Config, dataset: str, session: date) -> bool:
-    """Return whether a session's gaps are anybody's concern: something was heard of it, or it had to be heard."""
+    """Return whether a session's gaps are anybody's concern.
+
+    They are nobody's where nobody tried to record it, nor where the plan refused what is not required.
+    """
     if read_lease(lake, dataset, session) is None:
         return False
-    return config.source(dataset).required or Batches(lake, dataset, session).position() is not None
+    if config.source(dataset).required or Batches(lake, dataset, session).position() is not None:
+        return True
+    return not any(gap.cause == "refused" and gap.symbols == ALL for gap in GapLog(lake, dataset, session, "").read())
 
 
 def conclude(lake: Lake, assignment: Assignment, feed: FeedTime) -> bool:
@@ -51,9 +56,14 @@ def conclude(lake: Lake, assignment: Assignment, feed: FeedTime) -> bool:
     if now < assignment.until:
         return False
     record = read_lease(lake, assignment.dataset, assignment.session)
-    if record is None or (record.is_released and record.heartbeat is not None and record.heartbeat.state == "ended"):
+    if record is None:
         return True
     writer = own_writer()
+    if record.is_released and record.heartbeat is not None and record.heartbeat.state == "ended":
+        # What another try left open that was none any more.
+        log = GapLog(lake, assignment.dataset, assignment.session, writer.name)
+        log.end_all(assignment.until, f"{writer.name} finds the recording ended")
+        return True
     lease = Lease(lake, assignment.dataset, assignment.session, writer)
     try:
         before = lease.take(now)
@@ -62,8 +72,7 @@ def conclude(lake: Lake, assignment: Assignment, feed: FeedTime) -> bool:
     book = Book(lake, assignment, writer, feed)
     book.resume(before)
     book.finish()
-    lease.release(feed.now(), book.heartbeat("ended"))
-    return True
+    return lease.release(feed.now(), book.heartbeat("ended"))
 
 
 def overdue(lake: Lake, dataset: str, session: date, now: datetime) -> list[Gap]:

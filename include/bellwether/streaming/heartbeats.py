@@ -20,7 +20,7 @@ from bellwether.schemas import HEARTBEATS
 from bellwether.streaming.assignment import Assignment
 from bellwether.streaming.batches import Writer
 from bellwether.streaming.lease import Heartbeat
-from bellwether.streaming.pulse import Pulse
+from bellwether.streaming.pulse import HANGING, Pulse
 
 log = get_logger(__name__)
 
@@ -73,11 +73,15 @@ class Teller:
 
     def tell(self, heartbeat: Heartbeat) -> None:
         """Keep one and tell of it, whenever the one before was."""
+        if not heartbeat.state.startswith(HANGING):
+            self._keep(heartbeat)
+        self._on_due(heartbeat)
+
+    def _keep(self, heartbeat: Heartbeat) -> None:
         try:
             keep(self._lake, self._assignment.dataset, self._assignment.session, self._writer, heartbeat)
         except LakeError as error:
             log.error("the heartbeat was not kept", problem=str(error))
-        self._on_due(heartbeat)
 
 
 def keep(lake: Lake, dataset: str, session: date, writer: Writer, heartbeat: Heartbeat) -> None:

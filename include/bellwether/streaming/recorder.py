@@ -7,9 +7,13 @@ written in a thread; and, at most one at a time, the telling of a heartbeat. Eac
 import asyncio
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
+
+import msgspec
 
 from bellwether.config.settings import StreamingSettings
 from bellwether.errors import LakeError, LeaseHeld, StreamRefused
@@ -23,12 +27,14 @@ from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.inbox import Added, Inbox, Lost, stretches
 from bellwether.streaming.lease import Heartbeat, Lease, StopRequest
 from bellwether.streaming.protocol import ConnectionLost
-from bellwether.streaming.pulse import LISTENING
+from bellwether.streaming.pulse import HANGING, LISTENING, STALLED
 
 log = get_logger(__name__)
 
 _TICK_S = 0.05  # of real time
 _BEAT_S = 15.0
+_PATIENCE_S = 60.0  # with a lake that gives no answer, before that is told of
+_LOOK_S = 1.0  # of real time
 _DISK_AGAIN_S = 5.0
 _LIVED_S = 10.0  # a connection that lived as long was no failure to connect
 _COOL_DOWN_S = 30.0  # until the vendor has noticed that another connection is gone
@@ -79,17 +85,20 @@ class Recorder:
         self._endpoint = endpoint
         is_with_values = assignment.dataset == "indices" and settings.index_values
         self._events = (MINUTES, VALUES) if is_with_values else (MINUTES,)
+        self._symbols = symbols
         self._topics = self._topics_of(symbols)
         self._inbox = Inbox(_MOST_WAITING_BYTES)
-        self._book = Book(lake, assignment, writer, self._feed)
+        self._book = Book(lake, assignment, writer, self._feed, timedelta(minutes=settings.stalled_after_min))
         self._lease = Lease(lake, assignment.dataset, assignment.session, writer)
         self._acknowledge = acknowledge
         # One thread for all that blocks: in several, allocators would keep what each once needed.
         self._thread = ThreadPoolExecutor(1, "recorder")
+        self._unanswered: Counter[str] = Counter()
         self._telling: asyncio.Task[object] | None = None
         self._connection: Connection | None = None
         self._stopped = asyncio.Event()
-        self._is_superseded = False
+        self._trouble = ""
+        self._last: Heartbeat | None = None
 
     @property
     def stop_request(self) -> StopRequest | None:
@@ -104,7 +113,7 @@ class Recorder:
         """Flush and end; to be called in the event loop, as a signal handler does."""
         self._stopped.set()
 
-    async def add(self, symbols: Sequence[str]) -> None:
+    def add(self, symbols: Sequence[str]) -> None:
         """Record more symbols, without a new connection; what they missed is a gap."""
         new = [symbol for symbol in dict.fromkeys(symbols) if f"{MINUTES}.{symbol}" not in self._topics]
         if not new:
@@ -113,7 +122,7 @@ class Recorder:
         topics = self._topics_of(new)
         self._topics += topics
         if self._connection is not None:
-            await self._connection.want(topics)
+            self._connection.want(topics)
 
     async def run(self) -> Heartbeat:
         """Record until the assignment's end, or until `stop`.
@@ -142,6 +151,7 @@ class Recorder:
         await self._in_thread(self._lake.storage.clean)
         before = await self._in_thread(self._lease.take, self._feed.now())
         await self._in_thread(self._book.resume, before)
+        await self._in_thread(self._book.ask, self._symbols)
         if self._is_over:
             return await self._end()
         streaming = asyncio.create_task(self._stream())
@@ -149,43 +159,44 @@ class Recorder:
             await self._go_on(streaming)
         finally:
             streaming.cancel()
-            if not (self._is_over or self._is_superseded):
+            if not self._is_over:
                 self._inbox.note(_why(streaming, self.stop_request))
-            last = await self._end()
-            await asyncio.wait({streaming})
+            try:
+                last = await self._end()
+            finally:
+                await asyncio.wait({streaming})
         if not streaming.cancelled() and (error := streaming.exception()):
             raise error
         return last
 
     async def _go_on(self, streaming: asyncio.Task[None]) -> None:
-        """Have everything written that is due, until there is a reason to end."""
+        """Have everything written that is due, until there is a reason to end.
+
+        Before a batch a heartbeat that is due: who was frozen, and has been replaced, must not write what came then.
+        """
         batch = self._feed.deadline(self._settings.batch_s)
         beat = self._feed.deadline(_BEAT_S)
         again = self._feed.deadline(_DISK_AGAIN_S)
-        is_failing = False
         stopped = asyncio.create_task(self._stopped.wait())
         try:
             while not (stopped.done() or streaming.done() or self._is_over):
                 await asyncio.wait({streaming, stopped}, timeout=_TICK_S, return_when=asyncio.FIRST_COMPLETED)
                 is_full = self._inbox.events >= self._settings.batch_rows
                 try:
-                    if is_failing and not again.is_over:
+                    if self._trouble and not again.is_over:
                         continue
-                    if self._inbox.notes or is_full or batch.is_over or not self._book.is_settled:
-                        await self._write()
-                        batch.restart()
-                        is_failing = False
                     if beat.is_over:
                         await self._beat()
                         beat.restart()
-                except LeaseHeld:
-                    self._is_superseded = True
-                    raise
+                    if self._inbox.notes or is_full or batch.is_over or not self._book.is_settled:
+                        await self._write()
+                        batch.restart()
+                        self._trouble = ""
                 except LakeError as error:  # what came waits in the inbox; what does not fit is a gap
                     log.error("not written", problem=str(error), waiting=len(self._inbox))
-                    is_failing = True
+                    self._trouble = f"cannot write: {error}"
                     again.restart()
-                    self._tell(self._book.heartbeat(f"cannot write: {error}"))
+                    self._tell(self._heartbeat())
         finally:
             stopped.cancel()
         if self._is_over:
@@ -196,7 +207,7 @@ class Recorder:
         connection = self._connection
         if connection is None or not connection.is_listening:
             return
-        await connection.ask()
+        connection.ask()
         answer = self._feed.deadline(ANSWER_S)
         while connection.is_asked and not answer.is_over:
             await asyncio.sleep(_TICK_S)
@@ -205,7 +216,12 @@ class Recorder:
         failures = 0
         while True:
             self._connection = Connection(
-                self._endpoint, self._topics, self._feed, self._inbox, idle_s=self._settings.idle_s
+                self._endpoint,
+                self._topics,
+                self._feed,
+                self._inbox,
+                idle_s=self._settings.idle_s,
+                unanswered=self._unanswered,
             )
             life = self._feed.deadline(_LIVED_S)
             try:
@@ -229,9 +245,16 @@ class Recorder:
         if not self._book.is_settled:
             await self._in_thread(self._book.settle)
 
-    async def _beat(self) -> None:
+    def _heartbeat(self) -> Heartbeat:
         is_listening = self._connection is not None and self._connection.is_listening
-        heartbeat = self._book.heartbeat(LISTENING if is_listening else "connecting")
+        state = LISTENING if is_listening else "connecting"
+        if is_listening and self._book.is_silent:
+            state = f"{STALLED}: it answers, and broadcasts nothing"
+        self._last = self._book.heartbeat(self._trouble or state)
+        return self._last
+
+    async def _beat(self) -> None:
+        heartbeat = self._heartbeat()
         await self._in_thread(self._lease.renew, self._feed.now(), heartbeat)
         if self.stop_request is not None:
             self.stop()
@@ -244,18 +267,31 @@ class Recorder:
             self._telling = asyncio.create_task(asyncio.to_thread(self._acknowledge, heartbeat))
 
     async def _in_thread[**P, T](self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
+        """Have something done that blocks; while the lake gives no answer, say so instead of a heartbeat."""
+        working = asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
+        patience = self._feed.deadline(_PATIENCE_S)
+        while not (await asyncio.wait({working}, timeout=_LOOK_S))[0]:
+            if patience.is_over and self._last is not None:
+                state = f"{HANGING}: the lake gives no answer"
+                self._tell(msgspec.structs.replace(self._last, at_utc=self._feed.now(), state=state))
+                patience.restart()
+        return working.result()
 
     async def _end(self) -> Heartbeat:
+        """Write what came and let the lease go; where another has taken it, leave what came to that one."""
+        try:
+            await self._in_thread(self._lease.renew, self._feed.now(), self._heartbeat())
+        except LeaseHeld:
+            await self._in_thread(self._book.hand_over)
+            raise
         while len(self._inbox) or self._inbox.waiting():
             await self._write()
         is_over = self._is_over
-        if self._is_superseded:
-            await self._in_thread(self._book.hand_over)
-        elif is_over:
+        if is_over:
             await self._in_thread(self._book.finish)
         last = self._book.heartbeat("ended" if is_over else "stopped")
-        await self._in_thread(self._lease.release, self._feed.now(), last)
+        if not await self._in_thread(self._lease.release, self._feed.now(), last):
+            await self._in_thread(self._book.hand_over)
         return last
 
 
