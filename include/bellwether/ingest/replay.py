@@ -162,6 +162,7 @@ class _Job:
         self.problems.pop(ticker, None)
         for stored in answers:
             try:
+                self._reader.drain()  # of one that could not be read
                 said = answers_in(self._source, stored, haul.hours, self._reader.take)
                 haul.take(ticker, said, stored.stage_id, self._reader.drain())
             except UNREADABLE as error:

@@ -170,3 +170,13 @@ def test_fields_that_become_one_column_share_their_unit() -> None:
     row = {"date": "2025-07-01", "yield_1_month": 0.0425, "yield_10_year": 0.0406}
     fit([row], contract, NOW)
     assert row == {"date": "2025-07-01", "yield_1_month": 4.25, "yield_10_year": 4.06}
+
+
+def test_a_field_that_was_announced_beside_the_old_one_takes_its_place_once_that_is_gone() -> None:
+    contract = CONTRACTS["equities"]
+    [added] = differences("equities", rows(BAR, lambda r: r.update(vol=r["v"])), contract)
+    contract = accepted(contract, added, since=NOW.date(), since_utc=NOW)
+    assert contract.also == ("otc", "vol")
+    [renamed] = differences("equities", rows(BAR, lambda r: rename(r, "v", "vol")), contract)
+    contract = accepted(contract, renamed, since=NOW.date(), since_utc=NOW)
+    assert (contract.also, contract.fields["v"].aliases) == (("otc",), ("vol",))
