@@ -8,11 +8,11 @@ from unittest.mock import patch
 import pytest
 
 from bellwether.config import Config
+from bellwether.drift.ledger import find
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import publish_stage, validate_stage
 from bellwether.ingest.plan import plan_session
 from bellwether.lake import Coverage, Lake, read
-from bellwether.quality.drift.ledger import find
 from bellwether.simulator.faults import Fault
 from bellwether.simulator.server import RunningSimulator
 from bellwether.sources.rest import PolygonRest

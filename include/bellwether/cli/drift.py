@@ -10,11 +10,11 @@ from rich.table import Table
 
 from bellwether.cli.options import add_lake, lake_location
 from bellwether.config import Config
+from bellwether.drift.approval import Settled, approve, reject
+from bellwether.drift.ledger import find, known_changes
+from bellwether.drift.report import page, publish_drift
 from bellwether.ingest.release import release
 from bellwether.lake import Lake
-from bellwether.quality.drift.approval import Settled, approve, reject
-from bellwether.quality.drift.ledger import find, known_changes
-from bellwether.quality.drift.report import page, publish_drift
 from bellwether.universe.spec import shown
 
 

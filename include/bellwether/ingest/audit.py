@@ -4,6 +4,9 @@ from datetime import date
 
 from bellwether.calendar import SessionHours, get_calendar
 from bellwether.config import Config
+from bellwether.drift.change import why_held
+from bellwether.drift.ledger import contracts_in_force
+from bellwether.drift.reader import Reader
 from bellwether.errors import Drifted, NotFound
 from bellwether.ingest.evidence import UNREADABLE, answers_in, of_manifest, one_by_one, why_unreadable
 from bellwether.ingest.haul import overlaps
@@ -11,9 +14,6 @@ from bellwether.ingest.rawfiles import StoredAnswer
 from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.news.versions import merge_versions
-from bellwether.quality.drift.change import why_held
-from bellwether.quality.drift.ledger import contracts_in_force
-from bellwether.quality.drift.reader import Reader
 from bellwether.quality.gate import check_batch
 from bellwether.schemas import FORMS
 from bellwether.sources.source import Source

@@ -13,6 +13,8 @@ from datetime import date
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
+from bellwether.drift.ledger import contracts_in_force
+from bellwether.drift.reader import Reader
 from bellwether.errors import LakeError, NothingProven, QualityError
 from bellwether.ingest.evidence import (
     UNREADABLE,
@@ -32,8 +34,6 @@ from bellwether.ingest.rawfiles import StoredAnswer
 from bellwether.ingest.sources import source_of
 from bellwether.lake import Lake, TickerCoverage, paths
 from bellwether.lake.stage import BatchRecord, Stage
-from bellwether.quality.drift.ledger import contracts_in_force
-from bellwether.quality.drift.reader import Reader
 from bellwether.schemas import FORMS
 from bellwether.sources.source import Source
 

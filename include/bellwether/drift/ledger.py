@@ -15,11 +15,11 @@ import msgspec
 from pydantic import ValidationError
 
 from bellwether.config import Config, Contract
+from bellwether.drift.change import Change, is_id
+from bellwether.drift.forms import check_contracts
 from bellwether.errors import DriftError, LakeError
 from bellwether.lake import Lake, paths
 from bellwether.lake.manifest import encode
-from bellwether.quality.drift.change import Change, is_id
-from bellwether.quality.drift.forms import check_contracts
 
 _DECISION: Final = "decision.json"
 _VERSION: Final = re.compile(r"v(\d{4,})\.json")

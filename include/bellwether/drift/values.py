@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.config.contracts import Contract, FieldContract
-from bellwether.quality.drift.change import Change, Kind
+from bellwether.drift.change import Change, Kind
 from bellwether.tickers import WHOLE
 
 TRAILING: Final = 20

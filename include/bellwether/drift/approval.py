@@ -9,10 +9,8 @@ import yaml
 
 from bellwether.config import Config, Contract
 from bellwether.config.contracts import Approval
-from bellwether.errors import DriftError, LakeError
-from bellwether.lake import Lake
-from bellwether.quality.drift.change import accepted, compared_anew
-from bellwether.quality.drift.ledger import (
+from bellwether.drift.change import accepted, compared_anew
+from bellwether.drift.ledger import (
     Decision,
     Known,
     Sighting,
@@ -23,6 +21,8 @@ from bellwether.quality.drift.ledger import (
     read_version,
     versions,
 )
+from bellwether.errors import DriftError, LakeError
+from bellwether.lake import Lake
 
 
 @dataclass(frozen=True)

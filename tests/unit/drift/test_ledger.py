@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 
 from bellwether.config import Config
-from bellwether.errors import DriftError, LakeError
-from bellwether.lake import Lake, paths, read
-from bellwether.quality.drift import approval
-from bellwether.quality.drift.approval import approve, reject
-from bellwether.quality.drift.change import Change, Kind
-from bellwether.quality.drift.ledger import (
+from bellwether.drift import approval
+from bellwether.drift.approval import approve, reject
+from bellwether.drift.change import Change, Kind
+from bellwether.drift.ledger import (
     Decision,
     Sighting,
     add_version,
@@ -22,9 +20,11 @@ from bellwether.quality.drift.ledger import (
     known_changes,
     write_down,
 )
-from bellwether.quality.drift.report import digest, page, publish_drift
+from bellwether.drift.report import digest, page, publish_drift
+from bellwether.errors import DriftError, LakeError
+from bellwether.lake import Lake, paths, read
 
-CONFIG = Config.load(Path(__file__).parents[4] / "config", {})
+CONFIG = Config.load(Path(__file__).parents[3] / "config", {})
 NOW = datetime(2025, 7, 2, 1, tzinfo=UTC)
 FIRST, SECOND = date(2025, 7, 1), date(2025, 7, 2)
 RENAMED = Change("equities", "v", Kind.RENAMED, "vol")

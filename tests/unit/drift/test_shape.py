@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from bellwether.config import Config, Contract
+from bellwether.drift.change import Change, Kind, accepted, compared_anew
+from bellwether.drift.forms import ROWS
+from bellwether.drift.shape import differences, fit
 from bellwether.errors import DriftError
-from bellwether.quality.drift.change import Change, Kind, accepted, compared_anew
-from bellwether.quality.drift.forms import ROWS
-from bellwether.quality.drift.shape import differences, fit
 
-CONTRACTS = Config.load(Path(__file__).parents[4] / "config", {}).contracts
+CONTRACTS = Config.load(Path(__file__).parents[3] / "config", {}).contracts
 NOW = datetime(2025, 7, 2, tzinfo=UTC)
 BAR = {"v": 100.0, "vw": 10.1, "o": 10.0, "c": 10.2, "h": 10.3, "l": 9.9, "t": 1_751_376_600_000, "n": 7}
 SNAPSHOT = {

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 from bellwether.config import Config
-from bellwether.quality.drift.change import Kind
-from bellwether.quality.drift.values import Summary, findings, summarise
+from bellwether.drift.change import Kind
+from bellwether.drift.values import Summary, findings, summarise
 from bellwether.schemas import EQUITIES, RATES
 
-CONTRACTS = Config.load(Path(__file__).parents[4] / "config", {}).contracts
+CONTRACTS = Config.load(Path(__file__).parents[3] / "config", {}).contracts
 LAST = date(2025, 7, 8)
 QUIET = {"AAPL": 1_000.0, "MSFT": 2_000.0, "SPY": 9_000.0}
 

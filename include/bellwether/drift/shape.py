@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any, Final
 
 from bellwether.config.contracts import Contract, FieldContract, WireType
-from bellwether.quality.drift.change import Change, Kind, beside
+from bellwether.drift.change import Change, Kind, beside
 
 type Row = dict[str, Any]
 
