@@ -17,6 +17,9 @@ from bellwether.errors import LakeError
 from bellwether.lake import Lake, paths
 from bellwether.lake.manifest import METADATA_KEY, encode
 
+REPAIR = "rest+"
+"""With this begins the run of whoever writes down what REST says; no recorder's is called so."""
+
 _NAME = re.compile(r"(?P<run>[^~]+)~t(?P<attempt>\d+)~p(?P<pid>\d+)~(?P<seq>\d+)\.parquet")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._:+-]")
 
@@ -85,6 +88,10 @@ class Batches:
         """
         key = self._folder / f"{writer.name}~{seq:06d}.parquet"
         self._lake.write_parquet(key, table.replace_schema_metadata({METADATA_KEY: encode(record)}))
+
+    def last_number(self) -> int:
+        """Return the highest number of a file, 0 where there is none; no file is opened."""
+        return max((file.seq for file in self._files()), default=0)
 
     def position(self) -> Position | None:
         """Return where the files end; None where there are none."""

@@ -1,9 +1,9 @@
 """One table of what was recorded of a session: the last broadcast of each minute, in order.
 
 Whoever wrote, however often, and however two writers overlapped, the same broadcasts give the same table: what arrived
-last wins, and of what arrived in the same millisecond the one with more volume, since late prints add to it. A minute
-of an index that was broadcast as values only is folded from them. Of news, which are no minutes, every version stands,
-from when it was first seen.
+last wins, and of what two writers heard in the same millisecond the one with more volume, since late prints add to it.
+A minute of an index that was broadcast as values only is folded from them. Of news, which are no minutes, every version
+stands, from when it was first seen.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ import pyarrow.compute as pc
 from bellwether.calendar import midnight
 from bellwether.lake import Lake
 from bellwether.news.versions import number_versions
-from bellwether.schemas import EQUITIES, FORMS, INDEX_BARS, LIVE_BARS
+from bellwether.schemas import EQUITIES, FORMS, INDEX_BARS, LIVE_BARS, TIMESTAMP
 from bellwether.streaming.assignment import NEWS
-from bellwether.streaming.batches import Batches
+from bellwether.streaming.batches import REPAIR, Batches
 from bellwether.streaming.values import with_values_folded
 
 _VALUES = ("open", "high", "low", "close", "volume", "vwap")
-_ORDER = ("ticker", "ts", "arrived_utc", "volume", "arrival", "writer")
+_ORDER = ("ticker", "ts", "arrived_utc", "writer", "arrival")
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,35 @@ def compact(lake: Lake, dataset: str, session: date) -> Compacted:
 
 
 def recorded(lake: Lake, dataset: str, session: date) -> pa.Table:
-    """Return all rows of a session's batches, schema `LIVE_BARS`, each with the name of its `writer`."""
+    """Return all rows of a session's batches, schema `LIVE_BARS`, each with the name of its `writer`.
+
+    What a recorder stamps later than the first row of one that took over from it was stamped by a clock that is ahead:
+    it counts as heard just before that row.
+    """
     rows = [
         table.append_column("writer", pa.repeat(writer, table.num_rows))
         for writer, table in Batches(lake, dataset, session).read()
     ]
     if not rows:
         rows = [LIVE_BARS.append(pa.field("writer", pa.string())).empty_table()]
-    return pa.concat_tables(rows, promote_options="default")
+    return _by_one_clock(pa.concat_tables(rows, promote_options="default"))
+
+
+def _by_one_clock(rows: pa.Table) -> pa.Table:
+    is_heard = pc.invert(pc.starts_with(rows["writer"], pattern=REPAIR))
+    first = rows.filter(is_heard).group_by("writer", use_threads=False)
+    takeovers = first.aggregate([("arrival", "first"), ("arrived_utc", "first")]).sort_by("arrival_first")
+    if len(takeovers) < 2:
+        return rows
+    # Numbers go on rising whoever writes: whose number is less was on disk when the first row of the other came.
+    numbers, arrival = takeovers["arrival_first"].to_numpy(), rows["arrival"].to_numpy()
+    moments = takeovers["arrived_utc_first"].combine_chunks().view(pa.int64()).to_numpy()
+    latest = np.append(np.minimum.accumulate(moments[::-1])[::-1] - 1, np.iinfo(np.int64).max)
+    stamped = rows["arrived_utc"].combine_chunks().view(pa.int64()).to_numpy()
+    limit = np.where(is_heard.to_numpy(), latest[np.searchsorted(numbers, arrival, side="right")], stamped)
+    index = rows.schema.get_field_index("arrived_utc")
+    in_order = pa.array(np.minimum(stamped, limit)).view(TIMESTAMP)
+    return rows.set_column(index, rows.schema.field(index), in_order)
 
 
 def compact_rows(rows: pa.Table, schema: pa.Schema, session: date) -> Compacted:
@@ -113,7 +134,16 @@ def _in_order(rows: pa.Table, session: date) -> pa.Table:
         pa.scalar(midnight(day), LIVE_BARS.field("ts").type) for day in (session, session + timedelta(days=1))
     )
     own = rows.filter(pc.and_(pc.greater_equal(rows["ts"], start), pc.less(rows["ts"], end)))
-    return own.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
+    own = own.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
+    at_once = _equals_row_before(own, ("ticker", "ts", "arrived_utc"))
+    goes_on = at_once & _equals_row_before(own, ("writer",))
+    if not (at_once & ~goes_on).any():
+        return own
+    # In one millisecond one writer may have heard less than another: the volume it ends with tells.
+    ends = np.append(np.flatnonzero(~goes_on)[1:] - 1, len(own) - 1)
+    own = own.append_column("ends_with", own["volume"].take(pa.array(ends[np.cumsum(~goes_on) - 1])))
+    order = (*_ORDER[:3], "ends_with", *_ORDER[3:])
+    return own.sort_by([(name, "ascending") for name in order]).drop_columns("ends_with").combine_chunks()
 
 
 def _is_last(follows: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> pa.Array:

@@ -25,7 +25,7 @@ from bellwether.schemas import FORMS
 from bellwether.sources.news import listed
 from bellwether.sources.rest import PolygonRest
 from bellwether.streaming.assignment import NEWS, whole_session
-from bellwether.streaming.batches import Batches, BatchRecord, Position, Writer
+from bellwether.streaming.batches import Batches, BatchRecord, Writer
 from bellwether.streaming.compact import compact
 from bellwether.streaming.feedtime import FeedTime, from_ms, to_ms
 from bellwether.streaming.heartbeats import keep
@@ -38,7 +38,6 @@ log = get_logger(__name__)
 ENDED, STOPPED = "ended", "stopped"
 _TICK_S = 0.05  # of real time
 _BEAT_S = 15.0
-_NOTHING = Position(0, -1, 0)
 _CONTENT = ("article_id", "ticker", "content_hash")
 
 
@@ -191,8 +190,8 @@ class NewsPoller:
 
     def _read_on(self, began: datetime) -> Heartbeat:
         """Read on from before the newest article there is, and write what nobody has written yet."""
-        known = compact(self._lake, NEWS, self._assignment.session).table
-        position = self._batches.position() or _NOTHING
+        compacted = compact(self._lake, NEWS, self._assignment.session)
+        known, number = compacted.table, self._batches.last_number()
         newest = _newest(known)
         since = max(self._assignment.start, newest - self._back) if newest else self._assignment.start
         answer = listed(self._rest, since, self._assignment.until)
@@ -203,13 +202,16 @@ class NewsPoller:
         fresh = self._fresh(known, news_rows(articles, seen, self._extractor))
         if fresh.num_rows:
             record = BatchRecord(
-                rows=fresh.num_rows, last_arrival=position.arrival + fresh.num_rows, covered_ms=to_ms(covered)
+                rows=fresh.num_rows,
+                last_arrival=compacted.arrivals + fresh.num_rows - 1,
+                covered_ms=to_ms(covered),
             )
-            self._batches.write(self._writer, position.seq + 1, fresh, record)
+            number += 1
+            self._batches.write(self._writer, number, fresh, record)
         self._last = Heartbeat(
             at_utc=seen,
             state=ENDED if began >= self._assignment.until else WAITING,
-            seq=position.seq + bool(fresh.num_rows),
+            seq=number,
             rows=known.num_rows + fresh.num_rows,
             gaps=0,
             covered_utc=covered,
@@ -262,14 +264,13 @@ class NewsPoller:
     def _state(self, state: str, now: datetime) -> Heartbeat:
         """Return how things stand, with what is on disk as the last round left it."""
         last = self._last
-        position = self._batches.position() or _NOTHING
         self._last = Heartbeat(
             at_utc=now,
             state=state,
-            seq=position.seq,
+            seq=self._batches.last_number(),
             rows=last.rows if last else 0,
             gaps=0,
-            covered_utc=last.covered_utc if last else max(self._assignment.start, from_ms(position.covered_ms)),
+            covered_utc=last.covered_utc if last else self._assignment.start,
             lag_s=None,
             quiet=0,
         )

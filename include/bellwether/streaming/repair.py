@@ -33,7 +33,7 @@ from bellwether.schemas import LIVE, LIVE_BARS
 from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
 from bellwether.streaming.assignment import Assignment
-from bellwether.streaming.batches import Batches, BatchRecord, Position, Writer
+from bellwether.streaming.batches import REPAIR, Batches, BatchRecord, Position, Writer
 from bellwether.streaming.compact import recorded, standing
 from bellwether.streaming.concerned import Concerned
 from bellwether.streaming.decode import MINUTE_MS
@@ -50,9 +50,6 @@ _SETTLED = timedelta(minutes=10)
 
 _MOST_TICKERS = 500  # whose answers are held at once
 _ASKED_AT_ONCE = 4
-
-# No run of a recorder's is called so.
-_RUN = "rest+"
 
 log = get_logger(__name__)
 
@@ -276,7 +273,7 @@ class _Work:
         )
         rows = self._recorded.filter(pc.is_in(self._recorded["ticker"], value_set=pa.array(tickers, pa.string())))
         # What nobody but the stream said: also of a round that died, what it had written counts as its filling.
-        heard = standing(rows.filter(pc.invert(pc.starts_with(rows["writer"], pattern=_RUN))), self._session)
+        heard = standing(rows.filter(pc.invert(pc.starts_with(rows["writer"], pattern=REPAIR))), self._session)
         before = standing(rows, self._session)
         shares = [(job, self._share(job, self._answered(job, answers))) for job in self._jobs]
         written = self._write(answers, [lacking(differences(before, answers, share), answers) for _, share in shares])
@@ -366,4 +363,4 @@ def _in_short(error: VendorError) -> str:
 
 def own_writer() -> Writer:
     """Return a writer that is no recorder, another one each time."""
-    return Writer(f"{_RUN}{secrets.token_hex(4)}", 1, os.getpid())
+    return Writer(f"{REPAIR}{secrets.token_hex(4)}", 1, os.getpid())

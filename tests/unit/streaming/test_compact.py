@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import permutations
+from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from bellwether.lake import Lake
 from bellwether.schemas import EQUITIES, INDEX_BARS
-from bellwether.streaming.compact import Compacted, compact_rows
+from bellwether.streaming.batches import Batches, BatchRecord, Writer
+from bellwether.streaming.compact import Compacted, compact, compact_rows, recorded
 from bellwether.streaming.decode import decode
 from bellwether.streaming.inbox import Frame
 from bellwether.streaming.reconcile import reconcile
@@ -58,6 +62,32 @@ def test_of_two_arrivals_in_one_millisecond_at_two_writers_the_larger_volume_sta
     at_once = Frame(CHANGED.content, ORIGINAL.arrived_ms)
     table = compacted(written("a", ORIGINAL, first=7), written("b", at_once)).table
     assert table["volume"].to_pylist() == [120.0]
+
+
+def test_of_one_writers_arrivals_in_one_millisecond_the_later_stands_though_its_volume_is_less() -> None:
+    before, cancelled = frame(bar(v=120)), frame(bar(v=100))
+    assert compacted(written("a", before, cancelled)).table["volume"].to_pylist() == [100.0]
+    both = frame(bar(v=120), bar(v=100))
+    for parts in permutations([written("a", both), written("b", both, first=7)]):
+        assert compacted(*parts).table["volume"].to_pylist() == [100.0]
+
+
+def test_what_a_fast_clock_stamped_is_older_than_what_the_next_writer_hears(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path, simulated=True)
+    batches = Batches(lake, "equities", SESSION)
+    ahead = [frame(bar(v=100), arrived_s=300), frame(bar(v=110), arrived_s=301)]
+    after = [frame(bar("QQQ"), arrived_s=125), frame(bar(v=120), arrived_s=130)]
+    told = [frame(bar("XOM", v=7), arrived_s=500)]  # what REST knew then, whoever else wrote
+    writers = (Writer("run", 1, 10), Writer("run", 2, 20), Writer("rest+1", 1, 30))
+    for seq, (writer, frames, first) in enumerate(zip(writers, (ahead, after, told), (0, 2, 1), strict=True)):
+        table = decode(frames, first).table
+        record = BatchRecord(rows=len(table), last_arrival=first + len(table) - 1, covered_ms=NOON_MS)
+        batches.write(writer, seq, table, record)
+    rows = recorded(lake, "equities", SESSION).select(["ticker", "volume", "arrived_utc"]).to_pylist()
+    arrived_s = [(row["arrived_utc"] - NOON).total_seconds() for row in rows]
+    assert arrived_s == [124.999, 124.999, 125, 130, 500]
+    found = compact(lake, "equities", SESSION).table
+    assert found.filter(pc.equal(found["ticker"], "SPY"))["volume"].to_pylist() == [120.0]
 
 
 def test_rows_of_another_day_are_left_out_and_nothing_recorded_is_no_rows() -> None:
