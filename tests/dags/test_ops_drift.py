@@ -95,3 +95,5 @@ def test_the_evenings_look_back_tells_of_a_change_and_asks_about_it(
         task_ids="drift", key="digest"
     )
     assert states(run)["ask[0]"] == "success"
+    again = run_session(dags["ops_health"], KEY, {"sessions": 2})
+    assert states(again)["ask[0]"] == "skipped", "whoever is asked already is not asked again"
