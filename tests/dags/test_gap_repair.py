@@ -135,15 +135,14 @@ def test_what_is_open_after_the_deadline_fails_with_the_list_and_a_clear_goes_on
     record(lake, bars("AAPL"), NOON, dataset="equities", session=SESSION)
     miss(lake, "equities", SESSION, NOON, cause="crash")
     leave(lake, "equities", SESSION, UNTIL)
-    simulator.faults.add(Fault(kind="not_found", ticker="SPY", count=None))
-    assert look(UNTIL + timedelta(minutes=28)) == Again(
-        timedelta(minutes=2), "1 gaps are open: 04:00:00 to 12:00:00, crash (SPY: NotFound: Ticker not found)"
+    simulator.faults.add(Fault(kind="not_entitled", ticker="SPY", count=None))
+    why = (
+        "1 gaps are open: 04:00:00 to 12:00:00, crash (SPY: NotEntitled: You are not entitled to this data. Please "
+        "upgrade your plan at https://polygon.io/pricing)"
     )
+    assert look(UNTIL + timedelta(minutes=28)) == Again(timedelta(minutes=2), why)
     with pytest.raises(GapsLeft) as raised:
         look(UNTIL + timedelta(minutes=30))
-    assert describe(raised.value) == (
-        "GapsLeft: equities of 2025-07-01: 1 gaps are open: 04:00:00 to 12:00:00, crash "
-        "(SPY: NotFound: Ticker not found)"
-    )
+    assert describe(raised.value) == f"GapsLeft: equities of 2025-07-01: {why}"
     simulator.faults.clear()
     assert look(UNTIL + timedelta(hours=2))["gaps"] == 1

@@ -42,7 +42,7 @@ from bellwether.streaming.client import Endpoint, stream_url
 from bellwether.streaming.compact import compact, compact_rows
 from bellwether.streaming.feedtime import FeedTime, from_ms
 from bellwether.streaming.gaps import Gap, GapLog
-from bellwether.streaming.lease import Heartbeat
+from bellwether.streaming.lease import Heartbeat, Lease, read_lease
 from bellwether.streaming.pulse import Pulse
 from bellwether.streaming.recorder import Recorder
 
@@ -51,7 +51,7 @@ HOURS = get_calendar().hours(DAY)
 START = HOURS.open + timedelta(seconds=5)
 SCRIPT = Script(seed=5, late_share=0.2)
 TICKERS = ("AAPL", "SPY")
-KEY = "key-of-the-recorder"
+KEY, NEWER_KEY = "key-of-the-recorder", "key-of-the-newer-try"
 ASSIGNMENT = Assignment(dataset="equities", session=DAY, start=START, until=HOURS.close)
 
 
@@ -274,7 +274,7 @@ def test_what_comes_15_minutes_late_is_recorded_and_missed_by_a_time_that_is_as_
     [gap] = gaps(lake)
     assert (last.state, gap.cause) == ("ended", "dropped")
     assert gap.end_utc is not None
-    assert gap.end_utc - gap.start_utc <= timedelta(minutes=8)
+    assert gap.end_utc - gap.start_utc <= timedelta(minutes=9)
 
 
 @pytest.mark.parametrize("fault", ended_at("frame"), ids=lambda fault: f"{fault.kind} {fault.code}")
@@ -409,6 +409,7 @@ def test_a_connection_that_is_merely_quiet_is_asked_and_kept(simulator: RunningS
 
     last = run(work())
     assert len(simulator.requests) == 1
+    assert causes(lake) == ["silent", "stopped"]
     # What it answered covers, as rows would have.
     assert HOURS.open + timedelta(minutes=30) < last.covered_utc <= HOURS.open + timedelta(minutes=50)
 
@@ -626,12 +627,9 @@ def test_of_one_run_the_newer_try_takes_over_and_the_older_one_ends(
         await until(lambda: bool(recorded(lake)))
         with pytest.raises(LeaseHeld, match="recorded by run~t1"):
             await recorder(simulator, lake, run="another", key="key-of-another-run").run()
-        it = recorder(simulator, lake, attempt=2, key="key-of-the-newer-try")
+        it = recorder(simulator, lake, attempt=2, key=NEWER_KEY)
         newer = asyncio.create_task(it.run())
-        newest = key_id("key-of-the-newer-try")
-        await asyncio.to_thread(
-            simulator.feed.wait_until, lambda views: any(view.key == newest and view.topics for view in views)
-        )
+        await newest_listens(simulator)
         await advance(simulator, 13)
         with pytest.raises(LeaseHeld, match="recorded by run~t2"):
             await older
@@ -644,6 +642,72 @@ def test_of_one_run_the_newer_try_takes_over_and_the_older_one_ends(
     assert bars(compact(lake, "equities", DAY).table) == final(market, simulator.feed.now())
     assert causes(lake)[0] == "crash"
     assert causes(lake)[-1] == "stopped"
+
+
+async def newest_listens(simulator: RunningSimulator) -> None:
+    newest = key_id(NEWER_KEY)
+    await asyncio.to_thread(
+        simulator.feed.wait_until, lambda views: any(view.key == newest and view.topics for view in views)
+    )
+
+
+def test_a_try_that_is_told_to_stop_when_a_newer_one_has_taken_over_leaves_no_gap_open(
+    simulator: RunningSimulator, lake: Lake, market: GeneratedMarket
+) -> None:
+    async def work() -> Heartbeat:
+        it = recorder(simulator, lake)
+        older = asyncio.create_task(it.run())
+        await subscribed(simulator)
+        await advance(simulator, 10)
+        now = simulator.feed.now()
+        await until(lambda: bool(recorded(lake)) and renewed(lake).at_utc == now)
+        newer = asyncio.create_task(recorder(simulator, lake, attempt=2, key=NEWER_KEY).run())
+        await newest_listens(simulator)
+        it.stop()  # before it looks at the lease again
+        with pytest.raises(LeaseHeld, match="recorded by run~t2"):
+            await older
+        await advance(simulator, 211)
+        return await newer
+
+    assert run(work()).state == "ended"
+    missed(simulator, lake, market)
+    assert (causes(lake), [gap.lasts for gap in gaps(lake)]) == (["crash"], [False])
+
+
+def test_while_no_batch_can_be_written_the_lease_is_renewed_and_its_loss_is_noticed(
+    simulator: RunningSimulator, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        msg = "its quota is used up"
+        raise LakeError(msg)
+
+    async def work() -> None:
+        running = asyncio.create_task(recorder(simulator, lake).run())
+        await subscribed(simulator)
+        monkeypatch.setattr(Batches, "write", refuse)
+        minutes = 1.0
+        while renewed(lake).at_utc < HOURS.open + timedelta(minutes=5):
+            minutes += 0.5
+            await advance(simulator, minutes)
+            await asyncio.sleep(0.01)
+        assert renewed(lake).state == "cannot write: its quota is used up"
+        Lease(lake, "equities", DAY, Writer("run", 2, 1)).take(simulator.feed.now())
+        while not running.done():
+            minutes += 0.5
+            await advance(simulator, minutes)
+            await asyncio.sleep(0.01)
+        with pytest.raises(LeaseHeld, match="recorded by run~t2"):
+            await running
+
+    run(work())
+
+
+def renewed(lake: Lake) -> Heartbeat:
+    record = read_lease(lake, "equities", DAY)
+    assert record is not None
+    return record.heartbeat or Heartbeat(
+        at_utc=START, state="", seq=0, rows=0, gaps=0, covered_utc=START, lag_s=None, quiet=0
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))

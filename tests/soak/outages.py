@@ -56,7 +56,8 @@ class Outages:
         """Let one thing happen after the other."""
         self._wait_for_listener("the stream did not begin")
         self._outlive_tokens()
-        self._lose("scheduler", away_s=0, name="scheduler killed, started at once")
+        # Its tasks are taken for orphans once it has not been heard of for 30 seconds.
+        self._lose("scheduler", away_s=0, name="scheduler killed, started at once", settled_s=75)
         self._lose("api-server", away_s=30, name="api-server away for 30 s")
         self._lose("api-server", away_s=100, name="api-server away for 100 s")
 
@@ -71,23 +72,31 @@ class Outages:
         is_same = self._wait_for_listener("it outlived no token") == pid
         self.note(f"tokens of {TOKEN_S} s outlived by one try", 3, is_well=is_same)
 
-    def _lose(self, component: str, *, away_s: float, name: str) -> None:
+    def _lose(self, component: str, *, away_s: float, name: str, settled_s: float = 15) -> None:
         """Kill a component, start it again after a while, and see who listens then."""
         before, gaps = recorder_pid(self._stack, self._run), len(self._gaps())
         record = next(each for each in reversed(self._stack.state.processes) if each.name == component)
-        again = _kill(record)
+        again = _kill(record, self._environment())
         gone_s = time.monotonic()
         wait_until(lambda: time.monotonic() - gone_s >= away_s, "time stands still", timeout_s=away_s + 5)
         self._stack._add(again())
         wait_until(self._is_healthy, f"the {component} did not come back", timeout_s=120)
         back_s = time.monotonic()
         # A task that is killed for an outage is killed after it, too: let Airflow come to its senses first.
-        wait_until(lambda: time.monotonic() - back_s > 15, "time stands still")
+        wait_until(lambda: time.monotonic() - back_s > settled_s, "time stands still", timeout_s=settled_s + 5)
         after = self._wait_for_listener(f"nobody listens after: {name}")
         listening_s = time.monotonic() - gone_s
         self.note(name, "the same try" if after == before else "another try")
-        self.note("  listening again, or still, after", f"{listening_s:.0f} s", f"< {away_s + 150:.0f}")
+        self.note("  listening again, or still, after", f"{listening_s:.0f} s", f"< {away_s + settled_s + 150:.0f}")
         self.note("  gaps opened meanwhile", len(self._gaps()) - gaps)
+
+    def _environment(self) -> dict[str, str]:
+        """Return the environment that all components share, of one whose server does not write its title over it."""
+        [pid] = [each.pid for each in self._stack.state.processes if each.name == "dag-processor"]
+        pairs = (
+            pair.decode().partition("=") for pair in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if pair
+        )
+        return {name: value for name, _, value in pairs}
 
     def _wait_for_listener(self, otherwise: str) -> int:
         """Return the process that Airflow and the lease agree on, when it listens and has just said so."""
@@ -118,16 +127,13 @@ class Outages:
         return list(gaps_of(self._stack, "equities", SESSION))
 
 
-def _kill(record: ProcessRecord) -> Callable[[], ProcessRecord]:
+def _kill(record: ProcessRecord, environment: dict[str, str]) -> Callable[[], ProcessRecord]:
     """Kill a component, of the scheduler not its workers; return what starts another such."""
-    proc = Path("/proc", str(record.pid))
-    command = [part.decode() for part in (proc / "cmdline").read_bytes().split(b"\0") if part]
-    pairs = (pair.decode().partition("=") for pair in (proc / "environ").read_bytes().split(b"\0") if pair)
-    environment = {name: value for name, _, value in pairs}
-    if record.name == "api-server":  # its command line is rewritten by the server, whose port its children hold
-        command = [str(Path(sys.executable).with_name("airflow")), "api-server"]
+    command = [str(Path(sys.executable).with_name("airflow")), record.name]
+    if record.name == "api-server":  # whose children hold its port
         end_sessions([record], grace_s=0.0)
     else:
+        command.append("--skip-serve-logs")
         os.kill(record.pid, signal.SIGKILL)
     return lambda: spawn(record.name, command, env=environment, cwd=project_root(), log=Path(record.log))
 

@@ -88,6 +88,11 @@ def gaps(dataset: str, session: date) -> PurePosixPath:
     return _in_zone("live", "gaps", session) / dataset
 
 
+def asked(dataset: str, session: date) -> PurePosixPath:
+    """Return the JSON record of whom the recorder of a streamed session asked for last."""
+    return _in_zone("live", "asked", session) / f"{dataset}.json"
+
+
 def heartbeats(session: date) -> PurePosixPath:
     """Return the folder of the heartbeats that the streams of one session told, a folder for each dataset."""
     return _in_zone("live", "heartbeats", session)

@@ -51,9 +51,14 @@ def conclude(lake: Lake, assignment: Assignment, feed: FeedTime) -> bool:
     if now < assignment.until:
         return False
     record = read_lease(lake, assignment.dataset, assignment.session)
-    if record is None or (record.is_released and record.heartbeat is not None and record.heartbeat.state == "ended"):
+    if record is None:
         return True
     writer = own_writer()
+    if record.is_released and record.heartbeat is not None and record.heartbeat.state == "ended":
+        # What another try left open that was none any more.
+        log = GapLog(lake, assignment.dataset, assignment.session, writer.name)
+        log.end_all(assignment.until, f"{writer.name} finds the recording ended")
+        return True
     lease = Lease(lake, assignment.dataset, assignment.session, writer)
     try:
         before = lease.take(now)
@@ -62,8 +67,7 @@ def conclude(lake: Lake, assignment: Assignment, feed: FeedTime) -> bool:
     book = Book(lake, assignment, writer, feed)
     book.resume(before)
     book.finish()
-    lease.release(feed.now(), book.heartbeat("ended"))
-    return True
+    return lease.release(feed.now(), book.heartbeat("ended"))
 
 
 def overdue(lake: Lake, dataset: str, session: date, now: datetime) -> list[Gap]:

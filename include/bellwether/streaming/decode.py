@@ -4,7 +4,7 @@ What cannot be read is set apart with its place and its beginning, and takes not
 minute stands is not decided here: every one is a row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Any
@@ -28,12 +28,23 @@ _Stamp = Annotated[int, msgspec.Meta(ge=946_684_800_000, lt=4_102_444_800_000)]
 # Fields stand in the order the vendor writes them: msgspec then finds each at its first guess.
 class _Bar(msgspec.Struct, gc=False, tag_field="ev", tag="AM", kw_only=True):
     sym: str
-    v: float | None = None
+    v: float
     vw: float | None = None
     o: float
     c: float
     h: float
     l: float  # noqa: E741 - the vendor's name
+    s: _Stamp
+
+
+class _IndexBar(msgspec.Struct, gc=False, tag_field="ev", tag="AM", kw_only=True):
+    sym: str
+    v: float | None = None
+    vw: float | None = None
+    o: float
+    c: float
+    h: float
+    l: float  # noqa: E741
     s: _Stamp
 
 
@@ -47,9 +58,33 @@ class _Status(msgspec.Struct, gc=False, tag_field="ev", tag="status"):
     pass
 
 
-_Event = _Bar | _Value | _Status
-_decode_all = msgspec.json.Decoder(list[list[_Event]]).decode
-_decode_one = msgspec.json.Decoder(list[_Event]).decode
+# What msgspec raises besides its own: of what is no UTF-8, and of brackets in thousands.
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+@dataclass(frozen=True)
+class _Decoders:
+    """Of many frames, of one, and of one event."""
+
+    all: Callable[[bytes], list[list[Any]]]
+    one: Callable[[bytes], list[Any]]
+    event: Callable[[bytes | msgspec.Raw], Any]
+
+
+_Traded = _Bar | _Value | _Status
+_OfIndex = _IndexBar | _Value | _Status
+_OF_TRADED, _OF_INDICES = (
+    _Decoders(
+        msgspec.json.Decoder(list[list[_Traded]]).decode,
+        msgspec.json.Decoder(list[_Traded]).decode,
+        msgspec.json.Decoder(_Traded).decode,
+    ),
+    _Decoders(
+        msgspec.json.Decoder(list[list[_OfIndex]]).decode,
+        msgspec.json.Decoder(list[_OfIndex]).decode,
+        msgspec.json.Decoder(_OfIndex).decode,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +114,7 @@ class Decoded:
     unreadable: list[Unreadable]
 
 
-def decode(frames: Sequence[Frame], first_arrival: int) -> Decoded:
+def decode(frames: Sequence[Frame], first_arrival: int, *, is_of_indices: bool = False) -> Decoded:
     """Turn frames into rows.
 
     Parameters
@@ -88,11 +123,14 @@ def decode(frames: Sequence[Frame], first_arrival: int) -> Decoded:
         In the order in which they came.
     first_arrival
         The number of the first row.
+    is_of_indices
+        Whether bars may have no volume; else one without it cannot be read.
     """
+    decoders = _OF_INDICES if is_of_indices else _OF_TRADED
     events: list[list[Any]] = []
     unreadable: list[Unreadable] = []
     for together in _pieces(frames):
-        events += _read(together, unreadable)
+        events += _read(together, decoders, unreadable)
     arrived_ms = np.repeat(np.array([frame.arrived_ms for frame in frames], np.int64), [len(read) for read in events])
     rows: list[Any] = list(chain.from_iterable(events))
     kinds = set(map(type, rows))
@@ -104,7 +142,7 @@ def decode(frames: Sequence[Frame], first_arrival: int) -> Decoded:
         return Decoded(*_bars(rows, arrived_ms, arrival), unreadable)
     is_value = np.array([type(event) is _Value for event in rows])
     bars, newest_bar_ms = _bars(
-        [event for event in rows if type(event) is _Bar], arrived_ms[~is_value], arrival[~is_value]
+        [event for event in rows if type(event) is not _Value], arrived_ms[~is_value], arrival[~is_value]
     )
     values, newest_value_ms = _values(
         [event for event in rows if type(event) is _Value], arrived_ms[is_value], arrival[is_value]
@@ -126,39 +164,39 @@ def _pieces(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
         yield piece
 
 
-def _read(frames: list[Frame], unreadable: list[Unreadable]) -> list[list[Any]]:
+def _read(frames: list[Frame], decoders: _Decoders, unreadable: list[Unreadable]) -> list[list[Any]]:
     """Return the events of each frame, and add what cannot be read to `unreadable`."""
     try:
-        events = _decode_all(b"[%b]" % b",".join([frame.content for frame in frames]))
-    except msgspec.MsgspecError:
+        events = decoders.all(b"[%b]" % b",".join([frame.content for frame in frames]))
+    except UNREADABLE:
         events = []
     # Halves of frames that join to something readable would not be as many.
     if len(events) == len(frames):
         return events
     events = []
     for frame in frames:
-        read, why = _one(frame.content)
+        read, why = _one(frame.content, decoders)
         events.append(read)
         if why:
             unreadable.append(Unreadable(frame.arrived_ms, why))
     return events
 
 
-def _one(content: bytes) -> tuple[list[Any], str]:
+def _one(content: bytes, decoders: _Decoders) -> tuple[list[Any], str]:
     """Return the events of one frame that can be read, and why not all can."""
     try:
-        return _decode_one(content), ""
-    except msgspec.MsgspecError as error:
+        return decoders.one(content), ""
+    except UNREADABLE as error:
         why = f"{error}: {content[:_EXCERPT_BYTES].decode(errors='replace')}"
     try:
         parts = msgspec.json.decode(content, type=list[msgspec.Raw])
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return [], why
     events: list[Any] = []
     for part in parts:
         try:
-            events.append(msgspec.json.decode(part, type=_Event))
-        except msgspec.MsgspecError:
+            events.append(decoders.event(part))
+        except UNREADABLE:
             continue  # what `why` tells of
     return events, why
 

@@ -1,10 +1,12 @@
 """What was not heard: intervals with their cause, from when they are opened until they are closed with evidence.
 
 Each event of a gap is one small file that is written once, so there is nothing a crash could leave half done: opened
-and not ended is a gap that lasts, ended and not closed one that waits to be filled. What is filled of it ticker by
-ticker stands in further files, so that nobody has to ask for all of them in one go.
+and not ended is a gap that lasts, ended and not closed one that waits to be filled. One that was over when it was
+noticed is one event. Of several who say when it ended the latest is right: nobody can shorten what another relies on.
+What is filled of it ticker by ticker stands in further files, so that nobody has to ask for all of them in one go.
 """
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -33,6 +35,7 @@ class _Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened"):
     cause: str
     opened_utc: datetime
     evidence: str
+    end_utc: datetime | None = None
 
 
 class _Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
@@ -136,10 +139,20 @@ class GapLog:
         self._session = session
         self._folder = paths.gaps(dataset, session)
         self._author = author
+        self._mark = secrets.token_hex(4)  # an author's name twice might be too long for a file's
         self._numbers = count(1)
 
-    def open(self, start: datetime, symbols: Sequence[str], cause: str, now: datetime, evidence: str) -> Gap:
-        """Open a gap; it is on disk when this returns."""
+    def open(
+        self,
+        start: datetime,
+        symbols: Sequence[str],
+        cause: str,
+        now: datetime,
+        evidence: str,
+        *,
+        end: datetime | None = None,
+    ) -> Gap:
+        """Open a gap, or with `end` tell of one that is over; it is on disk when this returns."""
         gap_id = f"{now:%Y%m%dT%H%M%S%f}-{self._author}-{next(self._numbers)}"
         opened = _Opened(
             gap_id=gap_id,
@@ -148,15 +161,20 @@ class GapLog:
             cause=cause,
             opened_utc=now,
             evidence=evidence,
+            end_utc=None if end is None else max(end, start),
         )
         self._write(opened)
         return _begin(opened)
 
     def end(self, gap: Gap, end: datetime, evidence: str = "") -> Gap:
-        """Say from when on somebody listens again."""
+        """Say from when on somebody listens again; where others say so, too, the latest end stands."""
         ended = _Ended(gap_id=gap.gap_id, end_utc=max(end, gap.start_utc), evidence=evidence)
-        self._write(ended)
+        self._write(ended, f".{self._mark}")
         return _go_on(gap, ended)
+
+    def end_all(self, end: datetime, evidence: str) -> list[Gap]:
+        """End every gap that lasts, whoever opened it, and return those."""
+        return [self.end(gap, end, evidence) for gap in self.read() if gap.lasts]
 
     def fill(self, gap: Gap, tickers: Mapping[str, Filled]) -> Gap:
         """Say of some tickers that what it hid of them is filled."""
@@ -173,7 +191,7 @@ class GapLog:
 
     def read(self) -> list[Gap]:
         """Return all gaps, in the order in which they were opened."""
-        events = [self._event(entry.key) for entry in self._storage.list(self._folder)]
+        events = [self._event(key) for key in sorted(entry.key for entry in self._storage.list(self._folder))]
         gaps = {event.gap_id: _begin(event) for event in events if isinstance(event, _Opened)}
         for event in sorted((each for each in events if not isinstance(each, _Opened)), key=_order):
             if event.gap_id in gaps:  # a listing may miss what is written while it is made
@@ -211,6 +229,7 @@ def _begin(event: _Opened) -> Gap:
         cause=event.cause,
         opened_utc=event.opened_utc,
         evidence=event.evidence,
+        end_utc=event.end_utc,
     )
 
 
@@ -223,5 +242,5 @@ def _go_on(gap: Gap, event: _Ended | _Filled | _Closed) -> Gap:
         return replace(gap, filled={**gap.filled, **event.tickers})
     evidence = "; ".join(filter(None, (gap.evidence, event.evidence)))
     if isinstance(event, _Ended):
-        return replace(gap, end_utc=event.end_utc, evidence=evidence)
+        return replace(gap, end_utc=max(gap.end_utc or event.end_utc, event.end_utc), evidence=evidence)
     return replace(gap, closed_utc=event.closed_utc, evidence=evidence)

@@ -81,6 +81,7 @@ class Inbox:
         self._bytes = 0
         self._items: deque[Item] = deque()
         self._dropped: Dropped | None = None
+        self._latest_ms = 0
         self.events = 0
         self.notes = 0
 
@@ -88,7 +89,13 @@ class Inbox:
         return len(self._items)
 
     def put(self, frame: Frame) -> None:
-        """Append a frame, or count it where there is no room."""
+        """Append a frame, or count it where there is no room.
+
+        A clock that is set back must not make what came later older: the last word on a minute is the last to come.
+        """
+        if frame.arrived_ms < self._latest_ms:
+            frame = Frame(frame.content, self._latest_ms)
+        self._latest_ms = frame.arrived_ms
         if self._bytes + len(frame.content) > self._most_bytes:
             before = self._dropped.frames if self._dropped else 0
             self._dropped = Dropped(before + 1, frame.arrived_ms)

@@ -156,12 +156,13 @@ class Lease:
         """
         self._replace(msgspec.structs.replace(self._held, renewed_utc=now, heartbeat=heartbeat))
 
-    def release(self, now: datetime, heartbeat: Heartbeat) -> None:
-        """Let others record; of a lease that another has taken, nothing changes."""
+    def release(self, now: datetime, heartbeat: Heartbeat) -> bool:
+        """Let others record, and return True; of a lease that another has taken, nothing changes."""
         try:
             self._replace(msgspec.structs.replace(self._held, renewed_utc=now, heartbeat=heartbeat, is_released=True))
         except LeaseHeld:
-            return
+            return False
+        return True
 
     @property
     def _held(self) -> LeaseRecord:

@@ -10,6 +10,7 @@ import msgspec
 
 from bellwether.errors import StreamRefused
 from bellwether.logging import redact
+from bellwether.streaming.decode import UNREADABLE
 
 _TOPICS_AT_ONCE = 500
 """Of one message; eleven thousand symbols in one would be a frame of 100 kB."""
@@ -52,7 +53,7 @@ def statuses(frame: bytes) -> list[Status]:
         return []
     try:
         return [event for event in _decode(frame) if event.ev == "status"]
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return []
 
 

@@ -14,7 +14,7 @@ LISTENING, WAITING = "listening", "waiting"
 """States in which nothing is the matter: of what is broadcast, and of what is polled."""
 
 FAILING, STALLED = "failing", "stalled"
-"""How the state of polling begins that gets no answer: not for long, or for as long as is told of to people."""
+"""How a state begins that gets nothing, of polling no answer: not for long, or for as long as is told of to people."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Pulse:
         now = heartbeat.at_utc
         if heartbeat.state == LISTENING:
             self._well_utc, self._is_stalled = max(now, self._well_utc), False
-        has_stalled = not self._is_stalled and now - self._well_utc >= self._stalled_after
+        is_stalled = heartbeat.state.startswith(STALLED) or now - self._well_utc >= self._stalled_after
+        has_stalled = is_stalled and not self._is_stalled
         self._is_stalled |= has_stalled
         is_due = self._told_utc is None or now - self._told_utc >= self._every
         if is_due:

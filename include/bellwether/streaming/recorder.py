@@ -9,6 +9,7 @@ import random
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 
 from bellwether.config.settings import StreamingSettings
@@ -23,7 +24,7 @@ from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.inbox import Added, Inbox, Lost, stretches
 from bellwether.streaming.lease import Heartbeat, Lease, StopRequest
 from bellwether.streaming.protocol import ConnectionLost
-from bellwether.streaming.pulse import LISTENING
+from bellwether.streaming.pulse import LISTENING, STALLED
 
 log = get_logger(__name__)
 
@@ -79,9 +80,10 @@ class Recorder:
         self._endpoint = endpoint
         is_with_values = assignment.dataset == "indices" and settings.index_values
         self._events = (MINUTES, VALUES) if is_with_values else (MINUTES,)
+        self._symbols = symbols
         self._topics = self._topics_of(symbols)
         self._inbox = Inbox(_MOST_WAITING_BYTES)
-        self._book = Book(lake, assignment, writer, self._feed)
+        self._book = Book(lake, assignment, writer, self._feed, timedelta(minutes=settings.stalled_after_min))
         self._lease = Lease(lake, assignment.dataset, assignment.session, writer)
         self._acknowledge = acknowledge
         # One thread for all that blocks: in several, allocators would keep what each once needed.
@@ -89,7 +91,7 @@ class Recorder:
         self._telling: asyncio.Task[object] | None = None
         self._connection: Connection | None = None
         self._stopped = asyncio.Event()
-        self._is_superseded = False
+        self._trouble = ""
 
     @property
     def stop_request(self) -> StopRequest | None:
@@ -142,6 +144,7 @@ class Recorder:
         await self._in_thread(self._lake.storage.clean)
         before = await self._in_thread(self._lease.take, self._feed.now())
         await self._in_thread(self._book.resume, before)
+        await self._in_thread(self._book.ask, self._symbols)
         if self._is_over:
             return await self._end()
         streaming = asyncio.create_task(self._stream())
@@ -149,43 +152,44 @@ class Recorder:
             await self._go_on(streaming)
         finally:
             streaming.cancel()
-            if not (self._is_over or self._is_superseded):
+            if not self._is_over:
                 self._inbox.note(_why(streaming, self.stop_request))
-            last = await self._end()
-            await asyncio.wait({streaming})
+            try:
+                last = await self._end()
+            finally:
+                await asyncio.wait({streaming})
         if not streaming.cancelled() and (error := streaming.exception()):
             raise error
         return last
 
     async def _go_on(self, streaming: asyncio.Task[None]) -> None:
-        """Have everything written that is due, until there is a reason to end."""
+        """Have everything written that is due, until there is a reason to end.
+
+        Before a batch a heartbeat that is due: who was frozen, and has been replaced, must not write what came then.
+        """
         batch = self._feed.deadline(self._settings.batch_s)
         beat = self._feed.deadline(_BEAT_S)
         again = self._feed.deadline(_DISK_AGAIN_S)
-        is_failing = False
         stopped = asyncio.create_task(self._stopped.wait())
         try:
             while not (stopped.done() or streaming.done() or self._is_over):
                 await asyncio.wait({streaming, stopped}, timeout=_TICK_S, return_when=asyncio.FIRST_COMPLETED)
                 is_full = self._inbox.events >= self._settings.batch_rows
                 try:
-                    if is_failing and not again.is_over:
+                    if self._trouble and not again.is_over:
                         continue
-                    if self._inbox.notes or is_full or batch.is_over or not self._book.is_settled:
-                        await self._write()
-                        batch.restart()
-                        is_failing = False
                     if beat.is_over:
                         await self._beat()
                         beat.restart()
-                except LeaseHeld:
-                    self._is_superseded = True
-                    raise
+                    if self._inbox.notes or is_full or batch.is_over or not self._book.is_settled:
+                        await self._write()
+                        batch.restart()
+                        self._trouble = ""
                 except LakeError as error:  # what came waits in the inbox; what does not fit is a gap
                     log.error("not written", problem=str(error), waiting=len(self._inbox))
-                    is_failing = True
+                    self._trouble = f"cannot write: {error}"
                     again.restart()
-                    self._tell(self._book.heartbeat(f"cannot write: {error}"))
+                    self._tell(self._heartbeat())
         finally:
             stopped.cancel()
         if self._is_over:
@@ -229,9 +233,15 @@ class Recorder:
         if not self._book.is_settled:
             await self._in_thread(self._book.settle)
 
-    async def _beat(self) -> None:
+    def _heartbeat(self) -> Heartbeat:
         is_listening = self._connection is not None and self._connection.is_listening
-        heartbeat = self._book.heartbeat(LISTENING if is_listening else "connecting")
+        state = LISTENING if is_listening else "connecting"
+        if is_listening and self._book.is_silent:
+            state = f"{STALLED}: it answers, and broadcasts nothing"
+        return self._book.heartbeat(self._trouble or state)
+
+    async def _beat(self) -> None:
+        heartbeat = self._heartbeat()
         await self._in_thread(self._lease.renew, self._feed.now(), heartbeat)
         if self.stop_request is not None:
             self.stop()
@@ -247,15 +257,20 @@ class Recorder:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
 
     async def _end(self) -> Heartbeat:
+        """Write what came and let the lease go; where another has taken it, leave what came to that one."""
+        try:
+            await self._in_thread(self._lease.renew, self._feed.now(), self._heartbeat())
+        except LeaseHeld:
+            await self._in_thread(self._book.hand_over)
+            raise
         while len(self._inbox) or self._inbox.waiting():
             await self._write()
         is_over = self._is_over
-        if self._is_superseded:
-            await self._in_thread(self._book.hand_over)
-        elif is_over:
+        if is_over:
             await self._in_thread(self._book.finish)
         last = self._book.heartbeat("ended" if is_over else "stopped")
-        await self._in_thread(self._lease.release, self._feed.now(), last)
+        if not await self._in_thread(self._lease.release, self._feed.now(), last):
+            await self._in_thread(self._book.hand_over)
         return last
 
 

@@ -20,7 +20,7 @@ from tests.unit.streaming.feeds import NOON, NOON_MS, SESSION, bar, frame
 
 
 def written(writer: str, *frames: Frame, first: int = 0) -> pa.Table:
-    table = decode(frames, first).table
+    table = decode(frames, first, is_of_indices=True).table
     return table.append_column("writer", pa.repeat(writer, table.num_rows))
 
 

@@ -36,7 +36,8 @@ def test_every_broadcast_is_a_row_in_the_order_of_arrival() -> None:
 
 def test_an_index_has_no_volumes_and_a_stamp_within_the_minute_is_its_minutes() -> None:
     index = {name: value for name, value in bar("I:VIX").items() if name not in {"v", "av", "vw", "a", "z"}}
-    table = decode([frame(index | {"s": NOON_MS + 17_000, "e": NOON_MS + 17_000})], 0).table
+    ticks = [frame(index | {"s": NOON_MS + 17_000, "e": NOON_MS + 17_000})]
+    table = decode(ticks, 0, is_of_indices=True).table
     assert table.select(["ts", "volume", "vwap"]).to_pylist() == [{"ts": NOON, "volume": None, "vwap": None}]
 
 
@@ -75,7 +76,14 @@ def test_nothing_is_covered_beyond_its_arrival() -> None:
         b"",
         b"[1]",
         b"\xff\xfe",
+        frame(bar()).content.replace(b"SPY", b"S\xff"),
+        frame(bar()).content.replace(b"SPY", b"\\ud800"),
+        b"[" * 100_000,
+        frame(bar(x=0)).content.replace(b'"x":0', b'"x":' + b"[" * 5000 + b"]" * 5000),
+        frame(bar(v=None)).content,
+        frame({name: value for name, value in bar().items() if name != "v"}).content,
     ],
+    ids=range(16),
 )
 def test_what_cannot_be_read_is_told_of_and_takes_nothing_else_with_it(content: bytes) -> None:
     decoded = decode([frame(bar()), Frame(content, NOON_MS + 65_000), frame(bar(minute=1), arrived_s=125)], 0)
@@ -87,6 +95,12 @@ def test_of_a_frame_that_can_be_read_in_part_the_rest_is_kept() -> None:
     decoded = decode([frame(bar(h="?"), bar("QQQ"))], 0)
     assert decoded.table["ticker"].to_pylist() == ["QQQ"]
     assert "str" in decoded.unreadable[0].why
+
+
+def test_of_a_frame_with_an_event_that_is_no_utf8_the_rest_is_kept() -> None:
+    decoded = decode([Frame(frame(bar("XX"), bar("QQQ")).content.replace(b"XX", b"X\xff"), NOON_MS + 61_000)], 0)
+    assert decoded.table["ticker"].to_pylist() == ["QQQ"]
+    assert "utf-8" in decoded.unreadable[0].why
 
 
 def test_two_halves_of_frames_that_join_are_not_taken_for_one() -> None:

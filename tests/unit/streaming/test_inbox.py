@@ -26,6 +26,13 @@ def test_frames_without_room_are_counted_where_they_would_have_been() -> None:
     assert inbox.waiting() == [Dropped(2, third.arrived_ms), fourth]
 
 
+def test_what_comes_after_a_clock_was_set_back_is_no_older_than_what_came_before() -> None:
+    inbox = Inbox(1000)
+    for arrived_s in (61.0, 31.0, 62.0):
+        inbox.put(frame(bar(), arrived_s=arrived_s))
+    assert inbox.waiting() == [frame(bar(), arrived_s=arrived_s) for arrived_s in (61.0, 61.0, 62.0)]
+
+
 def test_drops_are_told_of_when_nothing_comes_after_them() -> None:
     inbox = Inbox(0)
     inbox.put(frame(bar(), arrived_s=1))

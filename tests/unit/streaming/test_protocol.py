@@ -77,6 +77,8 @@ def test_statuses_are_found_among_events_and_not_in_what_cannot_be_read() -> Non
     assert statuses(mixed) == [say("error", "m")]
     assert statuses(b'[{"ev":"AM","sym":"SPY"}]') == []
     assert statuses(b'{"status"') == []
+    assert statuses(b'[{"ev":"status","status":"\xff","message":""}]') == []
+    assert statuses(b'{"status":' + b"[" * 100_000) == []
 
 
 @pytest.mark.parametrize(

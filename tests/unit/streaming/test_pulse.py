@@ -36,5 +36,15 @@ def test_once_it_listens_again_it_can_stall_again() -> None:
     assert [stalled for _, stalled in beats(*states)] == [True, False, False, True]
 
 
+def test_who_listens_to_a_vendor_that_says_nothing_has_stalled_at_once() -> None:
+    states = [
+        (20, "listening"),
+        (21, "stalled: it answers, and broadcasts nothing"),
+        (22, "stalled"),
+        (23, "listening"),
+    ]
+    assert [stalled for _, stalled in beats(*states)] == [False, True, False, False]
+
+
 def test_before_the_session_nothing_stalls() -> None:
     assert beats((-60, "connecting"), (-30, "connecting"), (14, "connecting"))[-1] == (True, False)
