@@ -83,8 +83,8 @@ def drift_dag(dag_id: str, doc_md: str) -> DAG:
 @task
 def show() -> str:
     """Return what whoever decides must know; skip what is decided already."""
-    from bellwether.quality.drift.ledger import find
-    from bellwether.quality.drift.report import page
+    from bellwether.drift.ledger import find
+    from bellwether.drift.report import page
 
     context = get_current_context()
     refuse_unknown_params(context, _FORM)
@@ -101,9 +101,9 @@ def show() -> str:
 @task
 def settle(answer: dict[str, Any]) -> dict[str, Any]:
     """Do as was answered; return the sessions published anew, and what could not be."""
+    from bellwether.drift.approval import approve, reject
+    from bellwether.drift.report import publish_drift
     from bellwether.ingest.release import release
-    from bellwether.quality.drift.approval import approve, reject
-    from bellwether.quality.drift.report import publish_drift
 
     context = get_current_context()
     lake, config, change_id = connections.lake(), Config.load(), context["params"]["change"]

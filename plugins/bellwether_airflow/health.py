@@ -84,9 +84,9 @@ def look() -> list[str]:
 @task
 def drift() -> list[str]:
     """Tell how the last sessions differed from their contracts; return the ids of the changes that wait."""
+    from bellwether.drift.ledger import known_changes
+    from bellwether.drift.report import digest, publish_drift, sessions_seen, waiting
     from bellwether.monitoring.health import sessions_until
-    from bellwether.quality.drift.ledger import known_changes
-    from bellwether.quality.drift.report import digest, publish_drift, sessions_seen, waiting
 
     context = get_current_context()
     lake, config = connections.lake(), Config.load()

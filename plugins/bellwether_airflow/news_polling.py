@@ -31,8 +31,8 @@ _RETRIES: Final = 40
 @repeating_task(pool="snapshot_requests", retries=_RETRIES, retry_policy=BellwetherRetryPolicy(most=_RETRIES))
 def poll() -> "Again | dict[str, int]":
     """Ask for what is new, until the session's close; return how much there is."""
+    from bellwether.drift.reader import by_contracts
     from bellwether.news.sentiment import LexiconExtractor
-    from bellwether.quality.drift.reader import by_contracts
     from bellwether.streaming.batches import Writer
     from bellwether.streaming.news import NewsPoller
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
-from bellwether.quality.drift.reader import Reader
+from bellwether.drift.reader import Reader
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.server import SimulatorConfig, running
 from bellwether.sources import endpoints

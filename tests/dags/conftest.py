@@ -81,6 +81,8 @@ def run_session(airflow_database: None) -> Callable[..., Any]:
 
     def run(dag: Any, key: str | None, conf: dict[str, Any] | None = None) -> Any:
         def create(self: SerializedDAG, **arguments: Any) -> Any:
+            if self.dag_id != dag.dag_id:  # triggered by the run
+                return create_dagrun(self, **arguments)
             date = self.timetable.resolve_partition_date(key)
             return create_dagrun(self, **{**arguments, "partition_key": key, "partition_date": date})
 

@@ -8,11 +8,11 @@ from unittest.mock import patch
 import pytest
 
 from bellwether.config import Config
+from bellwether.drift.ledger import find
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import publish_stage, validate_stage
 from bellwether.ingest.plan import plan_session
 from bellwether.lake import Coverage, Lake, read
-from bellwether.quality.drift.ledger import find
 from bellwether.simulator.faults import Fault
 from bellwether.simulator.server import RunningSimulator
 from bellwether.sources.rest import PolygonRest
@@ -95,3 +95,5 @@ def test_the_evenings_look_back_tells_of_a_change_and_asks_about_it(
         task_ids="drift", key="digest"
     )
     assert states(run)["ask[0]"] == "success"
+    again = run_session(dags["ops_health"], KEY, {"sessions": 2})
+    assert states(again)["ask[0]"] == "skipped", "whoever is asked already is not asked again"

@@ -11,9 +11,9 @@ import pytest
 
 from bellwether.calendar import get_calendar
 from bellwether.cli.main import main
+from bellwether.drift.ledger import known_changes
+from bellwether.drift.report import digest
 from bellwether.lake import Coverage, Lake, read
-from bellwether.quality.drift.ledger import known_changes
-from bellwether.quality.drift.report import digest
 from bellwether.simulator.archive import ArchiveMarket
 from bellwether.simulator.bars import Bars
 from bellwether.simulator.faults import Fault, FaultPlan

@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import os
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -9,11 +10,11 @@ from rich.table import Table
 
 from bellwether.cli.options import add_lake, lake_location
 from bellwether.config import Config
+from bellwether.drift.approval import Settled, approve, reject
+from bellwether.drift.ledger import find, known_changes
+from bellwether.drift.report import page, publish_drift
 from bellwether.ingest.release import release
 from bellwether.lake import Lake
-from bellwether.quality.drift.approval import Settled, approve, reject
-from bellwether.quality.drift.ledger import find, known_changes
-from bellwether.quality.drift.report import page, publish_drift
 from bellwether.universe.spec import shown
 
 
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         console.print(Markdown(page(lake, config, find(lake, args.change))))
         return 0
     lake = Lake.open(where.root, options=where.options, simulated=lake.simulated)  # proves that it can be written
-    me = getpass.getuser()
+    me = _user()
     if args.what == "reject":
         settled = reject(lake, args.change, by=me, reason=args.reason)
         _say(console, settled, "rejected")
@@ -62,6 +63,13 @@ def run(args: argparse.Namespace, config: Config) -> int:
     sessions = shown(session.isoformat() for session in released.sessions) or "none"
     console.print(f"published anew from raw: {sessions}", highlight=False)
     return 1 if released.problems else 0
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"user {os.getuid()}"
 
 
 def _say(console: Console, settled: Settled, did: str) -> None:

@@ -17,10 +17,10 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.cli.options import VendorAccess, add_lake, lake_location, tickers, vendor_access
 from bellwether.config import Config
+from bellwether.drift.reader import by_contracts
 from bellwether.errors import ConfigError, NotASession
 from bellwether.lake import Lake
 from bellwether.news.sentiment import LexiconExtractor
-from bellwether.quality.drift.reader import by_contracts
 from bellwether.streaming.assignment import NEWS, Assignment, whole_session
 from bellwether.streaming.batches import Writer
 from bellwether.streaming.client import CLUSTERS, Endpoint, stream_url

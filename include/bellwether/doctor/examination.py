@@ -93,6 +93,7 @@ class Examination:
     def _configuration(self) -> Iterator[Finding]:
         named = len(self._named.tickers) if self._named else None
         yield settings.judge_universe(DATASET, self.config.universe(DATASET).origin, named)
+        yield settings.judge_contracts(self.config.contracts)
         yield from settings.judge_waivers(self.config.alerts.expired(self.clock.now().date()))
 
     @property

@@ -4,15 +4,16 @@ from datetime import date
 
 from bellwether.calendar import SessionHours, get_calendar
 from bellwether.config import Config
-from bellwether.errors import NotFound
+from bellwether.drift.change import why_held
+from bellwether.drift.ledger import contracts_in_force
+from bellwether.drift.reader import Reader
+from bellwether.errors import Drifted, NotFound
 from bellwether.ingest.evidence import UNREADABLE, answers_in, of_manifest, one_by_one, why_unreadable
 from bellwether.ingest.haul import overlaps
+from bellwether.ingest.rawfiles import StoredAnswer
 from bellwether.ingest.sources import source_of
-from bellwether.lake import Coverage, Lake, Manifest
+from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.news.versions import merge_versions
-from bellwether.quality.drift.change import why_held
-from bellwether.quality.drift.ledger import contracts_in_force
-from bellwether.quality.drift.reader import Reader
 from bellwether.quality.gate import check_batch
 from bellwether.schemas import FORMS
 from bellwether.sources.source import Source
@@ -37,22 +38,31 @@ def audit_session(lake: Lake, config: Config, dataset: str, session: date) -> di
         return _audit_versions(lake, source, manifest, hours, reader)
     recorded, problems = of_manifest(lake, source, manifest)
     for ticker, [stored] in recorded.answers.items():
-        known = manifest.coverage[ticker]
-        claimed = known.rows + known.quarantined_rows + known.duplicates_dropped
-        is_known = True
-        try:
-            answers = answers_in(source, stored, hours, reader.take)
-            if why_held(reader.drain()) and known.state is Coverage.QUARANTINED:
-                continue  # nothing is published of it, and raw is kept until somebody decides
-            found = source.rows(ticker, answers, hours).num_rows + overlaps(answers)
-        except NotFound:
-            is_known, found = False, 0
-        except UNREADABLE as error:
-            problems[ticker] = why_unreadable(stored, error)
-            continue
-        if is_known != (known.state is not Coverage.UNKNOWN_TICKER) or found != claimed:
-            problems[ticker] = f"published as {known.state.value} of {claimed} rows, but the raw answer has {found}"
+        if why := _why_unproven(source, reader, stored, manifest.coverage[ticker], hours):
+            problems[ticker] = why
     return dict(sorted(problems.items()))
+
+
+def _why_unproven(
+    source: Source, reader: Reader, stored: StoredAnswer, known: TickerCoverage, hours: SessionHours
+) -> str:
+    """Return why an answer does not prove what is published of its subject; empty where it does."""
+    claimed = known.rows + known.quarantined_rows + known.duplicates_dropped
+    is_known = True
+    reader.drain()  # of the one before
+    try:
+        answers = answers_in(source, stored, hours, reader.take)
+        found = source.rows(stored.subject, answers, hours).num_rows + overlaps(answers)
+    except NotFound:
+        is_known, found = False, 0
+    except UNREADABLE as error:
+        is_held_back = isinstance(error, Drifted) and known.state is Coverage.QUARANTINED
+        return "" if is_held_back else why_unreadable(stored, error)
+    if known.state is Coverage.QUARANTINED and why_held(reader.drain()):
+        return ""  # nothing is published of it, and raw is kept until somebody decides
+    if is_known != (known.state is not Coverage.UNKNOWN_TICKER) or found != claimed:
+        return f"published as {known.state.value} of {claimed} rows, but the raw answer has {found}"
+    return ""
 
 
 def _audit_versions(

@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 from bellwether.calendar import get_calendar
 from bellwether.clock import Clock
 from bellwether.config import Config, RetryPolicies
+from bellwether.drift.ledger import contracts_in_force
+from bellwether.drift.reader import Reader
 from bellwether.due import check_in_time
 from bellwether.errors import (
     ConnectionFailed,
@@ -37,8 +39,6 @@ from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake, TickerCoverage
 from bellwether.lake.stage import BatchRecord, Stage
 from bellwether.logging import get_logger
-from bellwether.quality.drift.ledger import contracts_in_force
-from bellwether.quality.drift.reader import Reader
 from bellwether.schemas import FORMS
 from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest

@@ -8,6 +8,9 @@ import pyarrow as pa
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
+from bellwether.drift.change import Change
+from bellwether.drift.judging import Held, compare
+from bellwether.drift.report import publish_drift
 from bellwether.errors import LakeError, NothingProven, QualityError
 from bellwether.faultpoints import reach
 from bellwether.ingest.fetch import rows_by_subject
@@ -20,9 +23,6 @@ from bellwether.lake.publish import Publication, Submission, publish
 from bellwether.lake.stage import BatchRecord, Stage, ValidatedRecord
 from bellwether.logging import get_logger
 from bellwether.news.versions import merge_versions
-from bellwether.quality.drift.change import Change
-from bellwether.quality.drift.judging import Held, compare
-from bellwether.quality.drift.report import publish_drift
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import staged_schema
 from bellwether.quality.validate import validate_session

@@ -12,11 +12,11 @@ from datetime import datetime
 import pyarrow as pa
 
 from bellwether.calendar import SessionHours
+from bellwether.drift.change import Change, why_held
 from bellwether.due import check_in_time
 from bellwether.errors import NotFound, QualityError
 from bellwether.ingest.sources import LEFT_OUT
 from bellwether.lake import Coverage, TickerCoverage
-from bellwether.quality.drift.change import Change, why_held
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import staged_schema
 from bellwether.sources.listing import Listing

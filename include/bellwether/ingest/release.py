@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import date
 
 from bellwether.config import Config
+from bellwether.drift.approval import Settled
+from bellwether.drift.ledger import Sighting
 from bellwether.errors import BellwetherError, LakeError
 from bellwether.ingest import rawfiles
 from bellwether.ingest.evidence import Evidence
 from bellwether.ingest.replay import replay_evidence
 from bellwether.ingest.sources import source_of
 from bellwether.lake import Lake, paths
-from bellwether.quality.drift.approval import Settled
-from bellwether.quality.drift.ledger import Sighting
 from bellwether.universe.spec import shown
 
 

@@ -13,6 +13,8 @@ from datetime import date
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
+from bellwether.drift.ledger import contracts_in_force
+from bellwether.drift.reader import Reader
 from bellwether.errors import LakeError, NothingProven, QualityError
 from bellwether.ingest.evidence import (
     UNREADABLE,
@@ -32,8 +34,6 @@ from bellwether.ingest.rawfiles import StoredAnswer
 from bellwether.ingest.sources import source_of
 from bellwether.lake import Lake, TickerCoverage, paths
 from bellwether.lake.stage import BatchRecord, Stage
-from bellwether.quality.drift.ledger import contracts_in_force
-from bellwether.quality.drift.reader import Reader
 from bellwether.schemas import FORMS
 from bellwether.sources.source import Source
 
@@ -162,6 +162,7 @@ class _Job:
         self.problems.pop(ticker, None)
         for stored in answers:
             try:
+                self._reader.drain()  # of one that could not be read
                 said = answers_in(self._source, stored, haul.hours, self._reader.take)
                 haul.take(ticker, said, stored.stage_id, self._reader.drain())
             except UNREADABLE as error:

@@ -12,13 +12,13 @@ from typing import Final
 from msgspec import structs
 
 from bellwether.config import Config
+from bellwether.drift.reader import by_contracts
 from bellwether.errors import ConfigError, LakeError
 from bellwether.ingest import rawfiles
 from bellwether.ingest.pages import StagedPages
 from bellwether.lake import Lake, Universe, paths
 from bellwether.lake.coverage import store_universe, stored_universe
 from bellwether.logging import get_logger
-from bellwether.quality.drift.reader import by_contracts
 from bellwether.schemas import FORMS
 from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest

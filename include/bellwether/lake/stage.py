@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 import msgspec
 import pyarrow as pa
 
+from bellwether.drift.change import Change
 from bellwether.lake import paths
 from bellwether.lake.lake import Lake
 from bellwether.lake.manifest import METADATA_KEY, TickerCoverage, encode
-from bellwether.quality.drift.change import Change
 
 _VALIDATED = "validated.parquet"
 

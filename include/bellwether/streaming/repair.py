@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from bellwether.calendar import NEW_YORK, get_calendar
 from bellwether.config import Config
+from bellwether.drift.reader import by_contracts
 from bellwether.due import SPANS
 from bellwether.errors import NotEntitled, NotFound, VendorError
 from bellwether.ingest import rawfiles
@@ -27,7 +28,6 @@ from bellwether.ingest.fetch import stops_the_batch
 from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake
 from bellwether.logging import get_logger
-from bellwether.quality.drift.reader import by_contracts
 from bellwether.quality.prepare import normalise
 from bellwether.schemas import LIVE, LIVE_BARS
 from bellwether.sources.raw import RawPage

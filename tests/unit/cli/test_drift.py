@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from bellwether.cli.main import main
+from bellwether.drift.change import Change, Kind
+from bellwether.drift.ledger import Sighting, write_down
 from bellwether.lake import Lake, read
-from bellwether.quality.drift.change import Change, Kind
-from bellwether.quality.drift.ledger import Sighting, write_down
 
 SESSION = date(2025, 7, 1)
 

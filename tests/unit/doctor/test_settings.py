@@ -1,10 +1,11 @@
 """What the doctor says of the configuration."""
 
 from datetime import date
+from pathlib import Path
 
-from bellwether.config import Alerts, Mute
+from bellwether.config import Alerts, Config, Mute
 from bellwether.doctor.finding import Level
-from bellwether.doctor.settings import judge_universe, judge_waivers
+from bellwether.doctor.settings import judge_contracts, judge_universe, judge_waivers
 
 MUTE = Mute(dag_id="equities_daily", reason="the plan is being changed", until=date(2025, 7, 1))
 
@@ -23,3 +24,13 @@ def test_waivers_that_have_run_out_are_named() -> None:
     [finding] = judge_waivers(alerts.expired(date(2025, 7, 2)))
     assert finding.level is Level.WARNING
     assert "equities_daily until 2025-07-01 (the plan is being changed)" in finding.says
+
+
+def test_contracts_that_lack_or_contradict_the_decoders_are_named() -> None:
+    shipped = Config.load(Path(__file__).parents[3] / "config", {}).contracts
+    assert judge_contracts(shipped).level is Level.OK
+    lacking = judge_contracts({name: contract for name, contract in shipped.items() if name != "news"})
+    assert (lacking.level, "compared with nothing: news" in lacking.says) == (Level.WARNING, True)
+    wrong = judge_contracts({**shipped, "news": shipped["splits"]})
+    assert wrong.level is Level.PROBLEM
+    assert "contracts/news.yaml: fields.title: is read and has no entry" in wrong.says

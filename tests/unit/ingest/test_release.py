@@ -15,6 +15,8 @@ from bellwether.calendar import SessionHours, get_calendar
 from bellwether.clock import SimulatedClock
 from bellwether.config import Config, RetryPolicies
 from bellwether.config.sinks import SinkSettings
+from bellwether.drift.approval import approve, contract_diff, reject
+from bellwether.drift.ledger import Known, contracts_in_force, find, known_changes
 from bellwether.errors import DriftError, NothingProven
 from bellwether.ingest.audit import audit_session
 from bellwether.ingest.fetch import fetch_batch
@@ -25,8 +27,6 @@ from bellwether.ingest.replay import replay_session
 from bellwether.lake import Coverage, Lake, read
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import publish
-from bellwether.quality.drift.approval import approve, contract_diff, reject
-from bellwether.quality.drift.ledger import Known, contracts_in_force, find, known_changes
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import quarantine_schema
 from bellwether.quality.validate import Verdict

@@ -11,13 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.config import Config, Contract
-from bellwether.lake import Lake, paths
-from bellwether.lake.manifest import encode
-from bellwether.lake.stage import BatchRecord
-from bellwether.logging import get_logger
-from bellwether.quality.drift.change import why_held
-from bellwether.quality.drift.ledger import Sighting, contracts_in_force, grouped, write_down
-from bellwether.quality.drift.values import (
+from bellwether.drift.change import why_held
+from bellwether.drift.ledger import Sighting, contracts_in_force, grouped, write_down
+from bellwether.drift.values import (
     TRAILING,
     Finding,
     Summary,
@@ -26,6 +22,10 @@ from bellwether.quality.drift.values import (
     subject_columns,
     summarise,
 )
+from bellwether.lake import Lake, paths
+from bellwether.lake.manifest import encode
+from bellwether.lake.stage import BatchRecord
+from bellwether.logging import get_logger
 from bellwether.quality.prepare import REASON_COLUMN, quarantine_schema
 from bellwether.quality.validate import Verdict
 from bellwether.universe.spec import shown

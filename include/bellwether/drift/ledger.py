@@ -4,6 +4,7 @@ Every sighting of a change is a small file that is written whole; a decision and
 once, by compare-and-swap, so that of two people who decide at once one is told what the other did.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,13 +15,14 @@ import msgspec
 from pydantic import ValidationError
 
 from bellwether.config import Config, Contract
+from bellwether.drift.change import Change, is_id
+from bellwether.drift.forms import check_contracts
 from bellwether.errors import DriftError, LakeError
 from bellwether.lake import Lake, paths
 from bellwether.lake.manifest import encode
-from bellwether.quality.drift.change import Change, is_id
-from bellwether.quality.drift.forms import check_contracts
 
 _DECISION: Final = "decision.json"
+_VERSION: Final = re.compile(r"v(\d{4,})\.json")
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,15 +114,21 @@ def contracts_in_force(lake: Lake, config: Config) -> dict[str, Contract]:
         A version in the lake is damaged.
     """
     check_contracts(config.contracts)
-    newest: dict[str, int] = {}
+    kept = versions(lake)
+    newest = {dataset: max(kept.get(dataset, ()), default=0) for dataset in config.contracts}
+    return {
+        dataset: read_version(lake, dataset, newest[dataset]) if newest[dataset] > contract.version else contract
+        for dataset, contract in config.contracts.items()
+    }
+
+
+def versions(lake: Lake) -> dict[str, list[int]]:
+    """Return which versions were approved, by dataset, ascending."""
+    found: dict[str, list[int]] = {}
     for entry in lake.storage.list(paths.DRIFT / "contracts"):
-        dataset, version = entry.key.parent.name, int(entry.key.stem.removeprefix("v"))
-        newest[dataset] = max(version, newest.get(dataset, 0))
-    in_force = dict(config.contracts)
-    for dataset, contract in config.contracts.items():
-        if newest.get(dataset, 0) > contract.version:
-            in_force[dataset] = read_version(lake, dataset, newest[dataset])
-    return in_force
+        if numbered := _VERSION.fullmatch(entry.key.name):
+            found.setdefault(entry.key.parent.name, []).append(int(numbered[1]))
+    return {dataset: sorted(numbers) for dataset, numbers in found.items()}
 
 
 def read_version(lake: Lake, dataset: str, version: int) -> Contract:
@@ -144,8 +152,19 @@ def read_version(lake: Lake, dataset: str, version: int) -> Contract:
 
 
 def add_version(lake: Lake, dataset: str, contract: Contract) -> bool:
-    """Create a version; False where there is one of that number."""
+    """Create a version; False where there is one of that number.
+
+    Raises
+    ------
+    DriftError
+        It contradicts itself.
+    """
     content = contract.model_dump_json(exclude_defaults=True).encode()
+    try:
+        Contract.model_validate_json(content)
+    except ValidationError as error:
+        msg = f"{dataset}: the contract would contradict itself: {error}"
+        raise DriftError(msg) from error
     return lake.storage.swap(paths.contract(dataset, contract.version), content, expected=None)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bellwether.config import Config
+from bellwether.drift.change import Kind
+from bellwether.drift.reader import Reader, dataset_of
 from bellwether.errors import BadResponse, Drifted, Truncated
-from bellwether.quality.drift.change import Kind
-from bellwether.quality.drift.reader import Reader, dataset_of
 from bellwether.sources.aggregates import BarChain
 from bellwether.sources.chain import Chain
 from bellwether.sources.endpoints import DIVIDENDS, SPLITS, TREASURY_YIELDS
@@ -18,7 +18,7 @@ from bellwether.sources.listing import ListingChain
 from bellwether.sources.raw import RawPage, Request
 from tests.builders import SESSION, bars, bars_body
 
-CONTRACTS = Config.load(Path(__file__).parents[4] / "config", {}).contracts
+CONTRACTS = Config.load(Path(__file__).parents[3] / "config", {}).contracts
 SPLIT = {"id": "s", "ticker": "A", "execution_date": "2025-07-01", "split_from": 1, "split_to": 2}
 
 

@@ -111,7 +111,15 @@ def accepted(contract: Contract, change: Change, *, since: date, since_utc: date
             f"fields.{change.field}.aliases in config/contracts/{change.dataset}.yaml; else the decoder must learn it"
         )
         raise DriftError(msg)
+    new = beside(change.field, change.to)
+    contract = contract.model_copy(update={"also": tuple(name for name in contract.also if name != new)})
     return _with(contract, change.field, _update(field, change, since, since_utc))
+
+
+def beside(name: str, leaf: str) -> str:
+    """Return the path of what stands beside a field."""
+    parent = name.rpartition(".")[0]
+    return f"{parent}.{leaf}" if parent else leaf
 
 
 def compared_anew(contract: Contract, change: Change, since: date) -> Contract:
@@ -141,7 +149,7 @@ def _with(contract: Contract, name: str, update: dict[str, object]) -> Contract:
 def _update(field: FieldContract, change: Change, since: date, since_utc: datetime) -> dict[str, object]:
     match change.kind:
         case Kind.RENAMED:
-            return {"aliases": (*field.aliases, change.to)}
+            return {"aliases": tuple(dict.fromkeys((*field.aliases, change.to)))}
         case Kind.RETYPED:
             return {"lenient": True}
         case Kind.RESCALED:

@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from bellwether.config import Config
+from bellwether.drift.forms import check_contracts, fields_read
 from bellwether.errors import ConfigError
 from bellwether.ingest.sources import CAPTURED
-from bellwether.quality.drift.forms import check_contracts, fields_read
 
-PROJECT = Path(__file__).parents[4]
+PROJECT = Path(__file__).parents[3]
 SHIPPED = PROJECT / "config" / "contracts"
 
 

@@ -14,11 +14,11 @@ from typing import Any, Final
 import msgspec
 
 from bellwether.config import Config, Contract
+from bellwether.drift.change import Change, accepted, why_held
+from bellwether.drift.ledger import contracts_in_force
+from bellwether.drift.shape import changes_rows, differences, fit, names_in, names_known, rows_of
 from bellwether.errors import BadResponse, Drifted, DriftError, Truncated
 from bellwether.lake import Lake
-from bellwether.quality.drift.change import Change, accepted, why_held
-from bellwether.quality.drift.ledger import contracts_in_force
-from bellwether.quality.drift.shape import changes_rows, differences, fit, names_in, names_known, rows_of
 from bellwether.sources.aggregates import NAME
 from bellwether.sources.chain import Chain, take
 from bellwether.sources.raw import RawPage, Request

@@ -9,10 +9,8 @@ import yaml
 
 from bellwether.config import Config, Contract
 from bellwether.config.contracts import Approval
-from bellwether.errors import DriftError, LakeError
-from bellwether.lake import Lake
-from bellwether.quality.drift.change import accepted, compared_anew
-from bellwether.quality.drift.ledger import (
+from bellwether.drift.change import accepted, compared_anew
+from bellwether.drift.ledger import (
     Decision,
     Known,
     Sighting,
@@ -21,7 +19,10 @@ from bellwether.quality.drift.ledger import (
     decide,
     find,
     read_version,
+    versions,
 )
+from bellwether.errors import DriftError, LakeError
+from bellwether.lake import Lake
 
 
 @dataclass(frozen=True)
@@ -139,22 +140,11 @@ def _put_in_force(lake: Lake, config: Config, known: Known) -> int:
         msg = f"{known.change_id} is not decided"
         raise LakeError(msg)
     while True:
-        contract = contracts_in_force(lake, config)[dataset]
-        made = _made_by(lake, config, contract, known)
-        if made is not None:
-            return made
-        proposed = _proposed(contract, known, as_it_is=decision.as_it_is)
+        for version in versions(lake).get(dataset, ()):
+            approval = read_version(lake, dataset, version).approval
+            if approval is not None and approval.change_id == known.change_id:
+                return version
+        proposed = _proposed(contracts_in_force(lake, config)[dataset], known, as_it_is=decision.as_it_is)
         approval = Approval(change_id=known.change_id, by=decision.by, at_utc=decision.at_utc)
         if add_version(lake, dataset, proposed.model_copy(update={"approval": approval})):
             return proposed.version
-
-
-def _made_by(lake: Lake, config: Config, newest: Contract, known: Known) -> int | None:
-    """Return the version that a change was approved with; the file's, where that has taken its place."""
-    dataset = known.change.dataset
-    first = config.contracts[dataset].version + 1
-    for version in range(newest.version, first - 1, -1):
-        approval = read_version(lake, dataset, version).approval
-        if approval is not None and approval.change_id == known.change_id:
-            return version
-    return None

@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 
 from bellwether.config import Config
-from bellwether.errors import DriftError, LakeError
-from bellwether.lake import Lake, paths, read
-from bellwether.quality.drift import approval
-from bellwether.quality.drift.approval import approve, reject
-from bellwether.quality.drift.change import Change, Kind
-from bellwether.quality.drift.ledger import (
+from bellwether.drift import approval
+from bellwether.drift.approval import approve, reject
+from bellwether.drift.change import Change, Kind
+from bellwether.drift.ledger import (
     Decision,
     Sighting,
     add_version,
@@ -22,9 +20,11 @@ from bellwether.quality.drift.ledger import (
     known_changes,
     write_down,
 )
-from bellwether.quality.drift.report import digest, page, publish_drift
+from bellwether.drift.report import digest, page, publish_drift
+from bellwether.errors import DriftError, LakeError
+from bellwether.lake import Lake, paths, read
 
-CONFIG = Config.load(Path(__file__).parents[4] / "config", {})
+CONFIG = Config.load(Path(__file__).parents[3] / "config", {})
 NOW = datetime(2025, 7, 2, 1, tzinfo=UTC)
 FIRST, SECOND = date(2025, 7, 1), date(2025, 7, 2)
 RENAMED = Change("equities", "v", Kind.RENAMED, "vol")
@@ -97,7 +97,7 @@ def test_an_approval_that_lost_its_number_to_another_takes_the_next(
 
     def overtaken(where: Lake, dataset: str, contract: Any) -> bool:
         monkeypatch.setattr(approval, "add_version", add_version)
-        assert add_version(where, dataset, contract.model_copy(update={"approval": None}))
+        assert add_version(where, dataset, CONFIG.contracts[dataset].model_copy(update={"version": contract.version}))
         return add_version(where, dataset, contract)
 
     monkeypatch.setattr(approval, "add_version", overtaken)
@@ -153,3 +153,12 @@ def test_the_page_of_a_change_shows_what_becomes_of_the_contract_or_why_nothing_
     assert "+ version: 2\n" in shown
     assert "+ v: {aliases: [vol]," in shown
     assert "It cannot be approved" in page(lake, CONFIG, find(lake, "equities.c.removed"))
+
+
+def test_approving_again_makes_no_version_once_a_file_has_taken_the_place_of_the_first(lake: Lake) -> None:
+    seen(lake)
+    approve(lake, CONFIG, RENAMED.change_id, by="ann")
+    own = contracts_in_force(lake, CONFIG)["equities"].model_copy(update={"version": 5})
+    config = CONFIG.model_copy(update={"contracts": {**CONFIG.contracts, "equities": own}})
+    assert approve(lake, config, RENAMED.change_id, by="bob").version == 2
+    assert contracts_in_force(lake, config)["equities"] == own

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from bellwether.config import Config, Contract
+from bellwether.drift.change import Change, Kind, accepted, compared_anew
+from bellwether.drift.forms import ROWS
+from bellwether.drift.shape import differences, fit
 from bellwether.errors import DriftError
-from bellwether.quality.drift.change import Change, Kind, accepted, compared_anew
-from bellwether.quality.drift.forms import ROWS
-from bellwether.quality.drift.shape import differences, fit
 
-CONTRACTS = Config.load(Path(__file__).parents[4] / "config", {}).contracts
+CONTRACTS = Config.load(Path(__file__).parents[3] / "config", {}).contracts
 NOW = datetime(2025, 7, 2, tzinfo=UTC)
 BAR = {"v": 100.0, "vw": 10.1, "o": 10.0, "c": 10.2, "h": 10.3, "l": 9.9, "t": 1_751_376_600_000, "n": 7}
 SNAPSHOT = {
@@ -170,3 +170,13 @@ def test_fields_that_become_one_column_share_their_unit() -> None:
     row = {"date": "2025-07-01", "yield_1_month": 0.0425, "yield_10_year": 0.0406}
     fit([row], contract, NOW)
     assert row == {"date": "2025-07-01", "yield_1_month": 4.25, "yield_10_year": 4.06}
+
+
+def test_a_field_that_was_announced_beside_the_old_one_takes_its_place_once_that_is_gone() -> None:
+    contract = CONTRACTS["equities"]
+    [added] = differences("equities", rows(BAR, lambda r: r.update(vol=r["v"])), contract)
+    contract = accepted(contract, added, since=NOW.date(), since_utc=NOW)
+    assert contract.also == ("otc", "vol")
+    [renamed] = differences("equities", rows(BAR, lambda r: rename(r, "v", "vol")), contract)
+    contract = accepted(contract, renamed, since=NOW.date(), since_utc=NOW)
+    assert (contract.also, contract.fields["v"].aliases) == (("otc",), ("vol",))

@@ -6,12 +6,12 @@ from datetime import date
 import pyarrow as pa
 
 from bellwether.config import Config
+from bellwether.drift.approval import contract_diff
+from bellwether.drift.ledger import Known, contracts_in_force, known_changes
 from bellwether.errors import DriftError
 from bellwether.lake import Coverage, Lake, TickerCoverage
 from bellwether.lake.gold import GoldSubmission, publish_gold
 from bellwether.lake.layout import FileLayout
-from bellwether.quality.drift.approval import contract_diff
-from bellwether.quality.drift.ledger import Known, contracts_in_force, known_changes
 from bellwether.schemas import DRIFT, OPERATIONAL
 from bellwether.tickers import WHOLE
 from bellwether.universe.spec import shown

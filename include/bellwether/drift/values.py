@@ -4,19 +4,19 @@ Medians are compared subject by subject, so that another universe is no drift, a
 so that a busy day is none. Pure: tables and summaries in, findings out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from math import log10
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.config.contracts import Contract, FieldContract
-from bellwether.quality.drift.change import Change, Kind
+from bellwether.drift.change import Change, Kind
 from bellwether.tickers import WHOLE
 
 TRAILING: Final = 20
@@ -45,15 +45,17 @@ class Summary(msgspec.Struct, frozen=True):
     ----------
     revision
         Of the partition it was made from.
+    rows
+        By subject.
     nulls
-        Rows without a value, by column.
+        Rows without a value, by column and subject; a subject that has all is not there.
     medians
         Of all values but 0, without their sign; by column and subject.
     """
 
     revision: str
-    rows: int
-    nulls: dict[str, int]
+    rows: dict[str, int]
+    nulls: dict[str, dict[str, int]]
     medians: dict[str, dict[str, float]]
 
 
@@ -67,19 +69,30 @@ class Finding:
 
 def summarise(dataset: str, table: pa.Table, columns: Sequence[str], revision: str) -> Summary:
     """Return the summary of some columns of a session's rows."""
-    subjects = _subjects(dataset, table)
+    by_subject = pa.table({"subject": _subjects(dataset, table)})
+    rows = _by_subject(by_subject.group_by("subject", use_threads=False).aggregate([([], "count_all")]), "count_all")
+    nulls: dict[str, dict[str, int]] = {}
     medians: dict[str, dict[str, float]] = {}
     for name in columns:
         sizes = pc.abs(table[name].cast(pa.float64()))
         sizes = pc.if_else(pc.greater(sizes, 0.0), sizes, pa.scalar(None, pa.float64()))
-        grouped = pa.table({"subject": subjects, "size": sizes}).group_by("subject", use_threads=False)
-        found = grouped.aggregate([("size", "approximate_median"), ("size", "count")])
-        medians[name] = {
-            row["subject"]: row["size_approximate_median"]
-            for row in found.to_pylist()
-            if row["size_count"] >= _LEAST_VALUES
-        }
-    return Summary(revision, len(table), {name: table[name].null_count for name in columns}, medians)
+        columned = by_subject.append_column("size", sizes).append_column("value", table[name])
+        found = columned.group_by("subject", use_threads=False).aggregate(
+            [
+                ("size", "approximate_median"),
+                ("size", "count"),
+                ("value", "count", pc.CountOptions(mode="only_null")),
+            ]
+        )
+        medians[name] = _by_subject(
+            found.filter(pc.greater_equal(found["size_count"], _LEAST_VALUES)), "size_approximate_median"
+        )
+        nulls[name] = _by_subject(found.filter(pc.greater(found["value_count"], 0)), "value_count")
+    return Summary(revision, rows, nulls, medians)
+
+
+def _by_subject(table: pa.Table, column: str) -> dict[str, Any]:
+    return dict(zip(table["subject"].to_pylist(), table[column].to_pylist(), strict=True))
 
 
 def compared_columns(contract: Contract) -> list[str]:
@@ -116,7 +129,7 @@ def findings(
             judged.add(field.column)
         since = field.compared_since or date.min
         before = [summary for session, summary in trailing.items() if session >= since]
-        if field.column is None or len(before) < _LEAST_SESSIONS or today.rows < _LEAST_ROWS:
+        if field.column is None or len(before) < _LEAST_SESSIONS or sum(today.rows.values()) < _LEAST_ROWS:
             continue
         other = contract.fields[field.moves_with].column if field.moves_with else None
         compared = [
@@ -129,16 +142,20 @@ def findings(
 
 def _nulls(dataset: str, name: str, field: FieldContract, today: Summary, before: Sequence[Summary]) -> Finding | None:
     column = field.column or name
-
-    def share(summary: Summary) -> float:
-        return summary.nulls.get(column, 0) / summary.rows if summary.rows else 0.0
-
-    usual = median(map(share, before))
-    if share(today) <= max(usual + field.tolerance.null_share, field.tolerance.nulls):
+    # Of the same subjects: one that never has the value, fetched again alone, is no jump.
+    subjects = today.rows.keys() & {subject for summary in before for subject in summary.rows}
+    now, *then = (_null_share(summary, column, subjects) for summary in (today, *before))
+    usual = median(then)
+    if now <= max(usual + field.tolerance.null_share, field.tolerance.nulls):
         return None
-    change = Change(dataset, name, Kind.NULLS, f"{share(today):.2f}")
-    evidence = f"{today.nulls[column]} of {today.rows} rows have no {column}; usual is a share of {usual:.2f}"
-    return Finding(change, evidence)
+    evidence = f"a share of {now:.2f} of the rows has no {column}; usual is one of {usual:.2f}"
+    return Finding(Change(dataset, name, Kind.NULLS, f"{now:.2f}"), evidence)
+
+
+def _null_share(summary: Summary, column: str, subjects: Collection[str]) -> float:
+    rows = sum(summary.rows.get(subject, 0) for subject in subjects)
+    nulls = sum(summary.nulls.get(column, {}).get(subject, 0) for subject in subjects)
+    return nulls / rows if rows else 0.0
 
 
 def _sizes(

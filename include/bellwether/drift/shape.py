@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any, Final
 
 from bellwether.config.contracts import Contract, FieldContract, WireType
-from bellwether.quality.drift.change import Change, Kind
+from bellwether.drift.change import Change, Kind, beside
 
 type Row = dict[str, Any]
 
@@ -73,12 +73,18 @@ def differences(dataset: str, rows: Sequence[Row], contract: Contract) -> list[C
         return []
     seen = {name: _look(sample, name, field) for name, field in contract.fields.items()}
     lacking = [name for name, field in contract.fields.items() if _lacks(field, seen[name])]
-    unknown = _unknown(sample, contract)
+    unknown = _named(sample, contract, names_known(contract))
+    # A field is often announced before the one it replaces goes: by then it is known, and not read.
+    unread = {
+        name: values
+        for name, values in _named(sample, contract, frozenset(contract.fields)).items()
+        if name in contract.also
+    }
     found: list[Change] = []
     for name in lacking:
-        new = _likeliest(name, contract.fields[name], unknown)
+        new = _likeliest(name, contract.fields[name], unknown | unread)
         if new is not None:
-            del unknown[new]
+            unknown.pop(new, None)
             found.append(Change(dataset, name, Kind.RENAMED, new.rpartition(".")[2]))
         elif not contract.fields[name].nullable:
             found.append(Change(dataset, name, Kind.REMOVED))
@@ -169,7 +175,7 @@ def _lacks(field: FieldContract, seen: _Seen) -> bool:
 
 def names_known(contract: Contract) -> frozenset[str]:
     """Return every name that rows may have, by path."""
-    aliases = (_beside(name, alias) for name, field in contract.fields.items() for alias in field.aliases)
+    aliases = (beside(name, alias) for name, field in contract.fields.items() for alias in field.aliases)
     return frozenset({*contract.fields, *aliases, *contract.also})
 
 
@@ -182,22 +188,16 @@ def names_in(row: Row) -> Iterator[str]:
                 yield from (f"{name}.{leaf}" for leaf in inner)
 
 
-def _unknown(rows: Sequence[Row], contract: Contract) -> dict[str, list[Any]]:
-    """Return the values under names that no contract knows, by path; those of few rows are there too."""
-    known = names_known(contract)
+def _named(rows: Sequence[Row], contract: Contract, left_out: frozenset[str]) -> dict[str, list[Any]]:
+    """Return the values under all names but some, by path; those of few rows are there too."""
     holders = {"", *(name for name, field in contract.fields.items() if field.type in {"object", "list"})}
     found: dict[str, list[Any]] = {}
     for row in rows:
-        for path in known.symmetric_difference(names_in(row)) - known:
+        for path in set(names_in(row)) - left_out:
             if path.rpartition(".")[0] in holders:  # what stands in an unknown object is its own affair
                 leaf = path.rpartition(".")[2]
                 found.setdefault(path, []).extend(place[leaf] for place in _places(row, path) if leaf in place)
     return dict(sorted(found.items()))
-
-
-def _beside(name: str, leaf: str) -> str:
-    parent = name.rpartition(".")[0]
-    return f"{parent}.{leaf}" if parent else leaf
 
 
 def _likeliest(name: str, field: FieldContract, unknown: dict[str, list[Any]]) -> str | None:

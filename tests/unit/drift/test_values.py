@@ -8,20 +8,21 @@ import pyarrow as pa
 import pytest
 
 from bellwether.config import Config
-from bellwether.quality.drift.change import Kind
-from bellwether.quality.drift.values import Summary, findings, summarise
+from bellwether.drift.change import Kind
+from bellwether.drift.values import Summary, findings, summarise
 from bellwether.schemas import EQUITIES, RATES
 
-CONTRACTS = Config.load(Path(__file__).parents[4] / "config", {}).contracts
+CONTRACTS = Config.load(Path(__file__).parents[3] / "config", {}).contracts
 LAST = date(2025, 7, 8)
 QUIET = {"AAPL": 1_000.0, "MSFT": 2_000.0, "SPY": 9_000.0}
 
 
 def summary(
-    volumes: dict[str, float], trades: dict[str, float] | None = None, nulls: int = 0, rows: int = 100
+    volumes: dict[str, float], trades: dict[str, float] | None = None, nulls: int = 0, rows: int = 99
 ) -> Summary:
     medians = {"volume": volumes, "transactions": trades or dict.fromkeys(volumes, 10.0)}
-    return Summary("r", rows, {"volume": 0, "transactions": 0, "vwap": nulls}, medians)
+    [first, *_] = volumes
+    return Summary("r", dict.fromkeys(volumes, rows // len(volumes)), {"vwap": {first: nulls}}, medians)
 
 
 def times(factor: float, of: dict[str, float] = QUIET) -> dict[str, float]:
@@ -53,7 +54,7 @@ def found(today: Summary, before: dict[date, Summary] | None = None, **options: 
         pytest.param(summary({**times(0.01), "SPY": 9_000.0}), [("v", Kind.RESCALED, "100")], id="of two in three"),
         pytest.param(summary({"NEW": 1.0, "NEWER": 1.0}), [], id="another universe"),
         pytest.param(summary(times(5.5)), [("v", Kind.MOVED, "5.5")], id="far more, and no more trades"),
-        pytest.param(summary(times(0.01), rows=5), [], id="hardly any rows"),
+        pytest.param(summary(times(0.01), rows=6), [], id="hardly any rows"),
         pytest.param(summary(QUIET, nulls=25), [("vw", Kind.NULLS, "0.25")], id="a jump of nulls"),
         pytest.param(summary(QUIET, nulls=15), [], id="some more nulls"),
     ],
@@ -68,6 +69,12 @@ def test_two_sessions_are_no_history() -> None:
 
 def test_nulls_are_compared_with_what_is_usual() -> None:
     assert found(summary(QUIET, nulls=95), trailing(1, 1, 1, nulls=90)) == []
+
+
+def test_a_ticker_that_never_has_the_value_is_no_jump_when_it_comes_alone() -> None:
+    alone = Summary("r", {"AAPL": 33}, {"vwap": {"AAPL": 30}}, {})
+    assert found(alone, trailing(1, 1, 1, nulls=30)) == []
+    assert [change[:2] for change in found(alone)] == [("vw", Kind.NULLS)]
 
 
 def test_a_ticker_that_split_says_nothing() -> None:
@@ -94,7 +101,9 @@ def test_a_summary_counts_nulls_and_takes_medians_by_subject() -> None:
     ]
     table = pa.Table.from_pylist(rows, schema=EQUITIES)
     made = summarise("equities", table, ["volume", "vwap"], "r1")
-    assert made == Summary("r1", 5, {"volume": 0, "vwap": 1}, {"volume": {"A": 3.0}, "vwap": {"A": 1.0}})
+    assert made == Summary(
+        "r1", {"A": 4, "B": 1}, {"volume": {}, "vwap": {"A": 1}}, {"volume": {"A": 3.0}, "vwap": {"A": 1.0}}
+    )
 
 
 def test_rates_in_percent_are_told_tenor_by_tenor() -> None:
