@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 import pyarrow as pa
+import pytest
 
 from bellwether.airflow_api import Run
+from bellwether.cli.main import main
 from bellwether.lake import Lake, read
 from bellwether.localstack import LocalStack
 from bellwether.simulator.bars import Bars
@@ -74,6 +76,15 @@ def wait_for_success(stack: LocalStack, run: Run, timeout_s: float = 180.0) -> N
         if each.state == "failed"
     ]
     raise AssertionError("\n".join([str({each.task_id: each.state for each in tasks}), *logs]))
+
+
+def pull_daily(stack: LocalStack, simulator: RunningSimulator, session: date, universe: str) -> None:
+    """Publish what the streams are compared with, of a universe as the environment has it."""
+    arguments = ["--start", str(session), "--end", str(session), "--lake", lake_of(stack).root, "--url", simulator.url]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", universe)
+        for dataset in ("equities", "indices"):
+            assert main(["backfill", dataset, *arguments]) == 0
 
 
 def gaps_of(stack: LocalStack, dataset: str, session: date) -> list[Gap]:

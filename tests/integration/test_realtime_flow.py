@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from bellwether.calendar import NEW_YORK
-from bellwether.cli.main import main
 from bellwether.clock import SimulatedClock
 from bellwether.lake import read
 from bellwether.localstack import LocalStack
@@ -27,10 +26,10 @@ from bellwether.simulator.plans import PLANS
 from bellwether.simulator.records import Listing
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
 from tests.e2e.support import prepare_home, wait_until
-from tests.realtime import REPAIR, STREAM, gaps_of, kill_recorder, live_rows, rows_of, wait_for_success
+from tests.realtime import REPAIR, STREAM, gaps_of, kill_recorder, live_rows, pull_daily, rows_of, wait_for_success
 
 VIX = "I:VIX"
-UNIVERSE = ("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", json.dumps(["AAPL", "SPY"]))
+UNIVERSE = json.dumps(["AAPL", "SPY"])
 SPEED = 120.0
 
 pytestmark = pytest.mark.timeout(420)
@@ -96,7 +95,8 @@ def simulator(market: RealStocksAndVix) -> Iterator[RunningSimulator]:
 def stack(simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     home = tmp_path_factory.mktemp("airflow")
     env = prepare_home(home)
-    env |= {UNIVERSE[0]: UNIVERSE[1], "BELLWETHER__STREAMING__INTRADAY_EVERY_MIN": "0"}  # that has tests of its own
+    env |= {"BELLWETHER__SOURCES__EQUITIES__UNIVERSE": UNIVERSE}
+    env |= {"BELLWETHER__STREAMING__INTRADAY_EVERY_MIN": "0"}  # has tests of its own
     with LocalStack(home, lake=home / "lake", polygon_url=simulator.url, env=env) as stack:
         stack.api.wait_for_dags([STREAM, REPAIR])
         for dag_id in (STREAM, REPAIR):
@@ -120,7 +120,7 @@ def test_what_is_compacted_equals_the_archive_value_for_value(
         kill_recorder(stack, runs[0])
     kill_recorder(stack, runs[0], "indices")
     simulator.feed.follow(SimulatedClock(scene.at(time(20, 10)), SPEED))
-    pull_daily(stack, simulator, scene.session)
+    pull_daily(stack, simulator, scene.session, UNIVERSE)
 
     for run in runs:
         wait_for_success(stack, run)
@@ -132,15 +132,6 @@ def test_what_is_compacted_equals_the_archive_value_for_value(
     assert compared.to_pylist() == []
     causes = [gap.cause for gap in gaps_of(stack, "equities", scene.session)]
     assert (causes[0], causes.count("crash")) == ("late_start", len(scene.disconnects))
-
-
-def pull_daily(stack: LocalStack, simulator: RunningSimulator, session: date) -> None:
-    """Publish what the streams are compared with."""
-    for dataset in ("equities", "indices"):
-        arguments = ["--start", str(session), "--end", str(session), "--lake", str(stack.home / "lake")]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(*UNIVERSE)
-            assert main(["backfill", dataset, *arguments, "--url", simulator.url]) == 0
 
 
 def break_off(simulator: RunningSimulator, fault: Fault) -> None:

@@ -26,13 +26,24 @@ from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import PLANS
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
 from tests.e2e.support import prepare_home, wait_until
-from tests.realtime import REPAIR, STREAM, gaps_of, kill_recorder, listening, live_rows, recorder_pid, rows_of
+from tests.realtime import (
+    REPAIR,
+    STREAM,
+    gaps_of,
+    kill_recorder,
+    listening,
+    live_rows,
+    pull_daily,
+    recorder_pid,
+    rows_of,
+)
 
 SESSION = date(2024, 7, 1)
 TICKERS = ("AAPL", "MSFT", "QQQ", "SPY")
 SPEED = 20.0
 TOKEN_S = 60
 
+_UNIVERSE = f"[{', '.join(TICKERS)}]"
 _HOURS = get_calendar().hours(SESSION)
 _console = Console(width=None if sys.stdout.isatty() else 100)
 
@@ -150,7 +161,7 @@ def main() -> int:
         home = Path(folder)
         env = prepare_home(home) | {
             "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": str(TOKEN_S),
-            "BELLWETHER__SOURCES__EQUITIES__UNIVERSE": f"[{', '.join(TICKERS)}]",
+            "BELLWETHER__SOURCES__EQUITIES__UNIVERSE": _UNIVERSE,
         }
         with LocalStack(home, lake=home / "lake", polygon_url=simulator.url, env=env) as stack:
             outages = _play(stack, simulator, market)
@@ -167,8 +178,10 @@ def _play(stack: LocalStack, simulator: RunningSimulator, market: GeneratedMarke
     outages = Outages(stack, simulator, streamed)
     outages.play()
     # Nobody records until the session is nearly over.
-    kill_recorder(stack, streamed)
+    for dataset in ("equities", "indices"):
+        kill_recorder(stack, streamed, dataset)
     simulator.feed.follow(SimulatedClock(_HOURS.post_close + timedelta(minutes=10), SPEED))
+    pull_daily(stack, simulator, SESSION, _UNIVERSE)
     for run in (streamed, repaired):
         state = stack.api.wait_for_run(run.dag_id, run.dag_run_id, timeout_s=400).state
         outages.note(f"{run.dag_id} ends", state, "success", is_well=state == "success")
