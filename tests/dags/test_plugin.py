@@ -79,6 +79,7 @@ import bellwether_airflow.timetables as timetables; timetables.SessionTimetable(
 import bellwether_airflow.retry as retry; retry.BellwetherRetryPolicy()
 import bellwether_airflow.waiting
 import bellwether_airflow.notifiers.alert as alert; alert.Alert("equities")
+import bellwether_airflow.drift as drift; drift.drift_dag("ops_drift", "### Page")
 import bellwether_airflow.recovery as recovery; recovery.recovery_dag("ops_recover", "### Page")
 import bellwether_airflow.drill as drill; drill.drill_dag("ops_drill", "### Page")
 """

@@ -71,7 +71,8 @@ def approve(
             f"there is no config/contracts/{known.change.dataset}.yaml any more: nothing is compared, so nothing waits"
         )
         raise DriftError(msg)
-    _proposed(in_force[known.change.dataset], known, as_it_is=as_it_is)  # refused before anything is decided
+    if known.state != "approved":
+        _proposed(in_force[known.change.dataset], known, as_it_is=as_it_is)  # refused before anything is decided
     mine = Decision(approved=True, as_it_is=as_it_is, by=by, reason=reason, at_utc=lake.clock.now())
     decision = decide(lake, known, mine)
     settled = replace(known, decision=decision)

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from bellwether.config.contracts import Contract, FieldContract, Scale
-from bellwether.errors import DriftError
+from bellwether.errors import Drifted, DriftError
 
 
 class Kind(StrEnum):
@@ -84,9 +84,14 @@ def is_id(text: str) -> bool:
 
 
 def why_held(changes: Iterable[Change]) -> str:
-    """Return why what shows these changes may not be published; empty where it may."""
-    breaking = [str(change) for change in changes if change.is_breaking]
-    return f"drift: {'; '.join(breaking)}" if breaking else ""
+    """Return why what shows these changes may not be published, as alerts tell causes; empty where it may."""
+    breaking = in_words(changes)
+    return f"{Drifted.__name__}: {breaking}" if breaking else ""
+
+
+def in_words(changes: Iterable[Change]) -> str:
+    """Return the breaking ones among changes as one line."""
+    return "; ".join(str(change) for change in changes if change.is_breaking)
 
 
 def accepted(contract: Contract, change: Change, *, since: date, since_utc: datetime) -> Contract:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from bellwether.config import Config, Contract
-from bellwether.drift.change import Change, accepted, why_held
+from bellwether.drift.change import Change, accepted, in_words, why_held
 from bellwether.drift.ledger import contracts_in_force
 from bellwether.drift.shape import changes_rows, differences, fit, names_in, names_known, rows_of
 from bellwether.errors import BadResponse, Drifted, DriftError, Truncated
@@ -120,7 +120,7 @@ class Reader:
 
 
 def _drifted(changes: Iterable[Change], page: RawPage, message: str) -> Drifted:
-    words = f"{why_held(changes)}. {message}"
+    words = f"{in_words(changes)}. {message}"
     error = Drifted(words, url=page.url, status=page.http_status, request_id=page.request_id)
     error.pages = (page,)
     return error

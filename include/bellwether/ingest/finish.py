@@ -211,7 +211,7 @@ def _after_quarantine(dataset: str, coverage: dict[str, TickerCoverage], held: H
             duplicates_dropped=known.duplicates_dropped,
             stage_id=known.stage_id,
             fetched_utc=known.fetched_utc,
-            reason="; ".join(filter(None, (f"{refused[ticker]} rows in quarantine", held.why))),
+            reason="; ".join(filter(None, (held.why, f"{refused[ticker]} rows in quarantine"))),
         )
         if ticker in refused
         else known

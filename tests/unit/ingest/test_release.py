@@ -191,7 +191,7 @@ def test_a_renamed_field_holds_back_its_ticker_alone_and_an_approval_publishes_i
 def test_every_session_that_waits_is_published_where_nothing_had_been(desk: Desk) -> None:
     desk.spoil_all(each_row(renamed))
     for session in SESSIONS[-3:]:
-        with pytest.raises(NothingProven, match="drift: `v` seems to be called `vol` now"):
+        with pytest.raises(NothingProven, match="Drifted: `v` seems to be called `vol` now"):
             desk.capture(session)
     known = desk.only_change()
     assert (known.sessions, known.sightings[0].subjects) == (tuple(SESSIONS[-3:]), UNIVERSE)
@@ -268,7 +268,7 @@ def test_volumes_in_hundreds_hold_the_session_back_until_the_factor_is_approved(
     assert held is not None
     assert (len(held), set(held["reason"].to_pylist())) == (
         MINUTES * len(UNIVERSE),
-        {"drift: `v` is in another unit now: times 100 it is what it was"},
+        {"Drifted: `v` is in another unit now: times 100 it is what it was"},
     )
     assert desk.released(known.change_id) == Released((LAST,), ())
     expected = pa.concat_tables([bars(ticker, LAST, MINUTES, seed=LAST.toordinal()) for ticker in UNIVERSE])
