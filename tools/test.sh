@@ -8,9 +8,9 @@ export COVERAGE_FILE="$PWD/.coverage"
 .venv/bin/coverage erase
 for tier in "$@"; do
     printf '\n=== %s tests\n' "$tier"
-    # End-to-end tests start processes of their own, which also wait: more at a time than there are cores.
-    case $tier in e2e) workers=3 ;; integration) workers=2 ;; *) workers=auto ;; esac
-    .venv/bin/pytest -n $workers --cov --cov-append --cov-report= "tests/$tier"
+    # These tests start processes of their own, which also wait: more at a time than there are cores.
+    case $tier in e2e | integration) workers=3 ;; *) workers=auto ;; esac
+    .venv/bin/pytest -n $workers --durations=15 --durations-min=1 --cov --cov-append --cov-report= "tests/$tier"
     code=$?
     # 5: no test was collected, e.g. a tier that does not exist yet.
     [ $code -eq 0 ] || [ $code -eq 5 ] || failed="$failed $tier"

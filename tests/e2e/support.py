@@ -174,6 +174,8 @@ def prepare_home(home: Path) -> dict[str, str]:
         (home / folder).mkdir()
     (home / "dags" / "killed.py").write_text(_KILLED)
     return {
+        # No streams, which have slots of their own.
+        "AIRFLOW__CORE__PARALLELISM": "4",
         # By default a second passes between a task and the one that follows it.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.4",
         # No DAG file changes while a stack runs; reading all of them again takes a tenth of its time.

@@ -97,6 +97,7 @@ def stack(simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory)
     env = prepare_home(home)
     env |= {"BELLWETHER__SOURCES__EQUITIES__UNIVERSE": UNIVERSE}
     env |= {"BELLWETHER__STREAMING__INTRADAY_EVERY_MIN": "0"}  # has tests of its own
+    env["AIRFLOW__CORE__PARALLELISM"] = "7"
     with LocalStack(home, lake=home / "lake", polygon_url=simulator.url, env=env) as stack:
         stack.api.wait_for_dags([STREAM, REPAIR])
         for dag_id in (STREAM, REPAIR):

@@ -160,6 +160,7 @@ def main() -> int:
     ):
         home = Path(folder)
         env = prepare_home(home) | {
+            "AIRFLOW__CORE__PARALLELISM": "7",
             "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": str(TOKEN_S),
             "BELLWETHER__SOURCES__EQUITIES__UNIVERSE": _UNIVERSE,
         }
