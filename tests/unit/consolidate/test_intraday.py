@@ -58,9 +58,8 @@ def clock(minutes: float) -> datetime:
 
 
 @pytest.fixture
-def lake(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Lake:
+def lake(lake: Lake) -> Lake:
     """Return a lake of a session in the morning: nothing of the day itself was pulled but contracts and reference."""
-    monkeypatch.setattr("os.fsync", lambda _: None)  # half of the time of these tests, which lose no power
     for dataset in PULLED:
         lake.storage.delete(paths.partition(dataset, DAY))
     return lake
