@@ -99,8 +99,10 @@ def test_while_the_session_goes_on_it_looks_again(
 
 
 def test_of_who_records_nothing_it_looks_seldom_and_skips_in_the_end(look: Callable[..., Any], tmp_path: Path) -> None:
-    # A plan without indices: the recorder had the lease, and heard nothing.
-    leave(Lake.open(tmp_path, simulated=True), "indices", SESSION, NOON, state="stopped")
+    # A plan without indices: the recorder had the lease, and was refused.
+    lake = Lake.open(tmp_path, simulated=True)
+    leave(lake, "indices", SESSION, NOON, state="stopped")
+    miss(lake, "indices", SESSION, NOON, cause="refused")
     for dataset in ("equities", "indices"):
         assert look(NOON, dataset).length == timedelta(minutes=30)
         with pytest.raises(AirflowSkipException, match=f"nothing of {dataset} was recorded in 2025-07-01"):

@@ -142,3 +142,89 @@ def test_a_try_that_was_frozen_while_a_newer_one_took_over_writes_nothing_of_wha
     run(work())
     assert volumes(lake) == [900]
     assert compact(lake, "equities", SESSION).table["volume"].to_pylist() == [900]
+
+
+def test_a_try_that_was_frozen_beyond_the_end_opens_no_gap_after_a_newer_one_has_ended(lake: Lake, hand: Hand) -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+    thaw = Event()
+
+    async def alone(vendor: Vendor) -> None:
+        loops.append(asyncio.get_running_loop())
+        await recorder(vendor, lake, hand).run()
+
+    async def work() -> list[Gap]:
+        async with selling(Vendor()) as vendor:
+            older = asyncio.create_task(asyncio.to_thread(asyncio.run, alone(vendor)))
+            await until(lambda: bool(vendor.connections))
+            loops[0].call_soon_threadsafe(thaw.wait, 10)
+            hand.move(7300)
+            last = await recorder(vendor, lake, hand, attempt=2).run()
+            assert last.state == "ended"
+            before = gaps(lake)
+            thaw.set()
+            with pytest.raises(LeaseHeld, match="recorded by run~t2"):
+                await older
+            return before
+
+    assert run(work()) == gaps(lake)
+
+
+@asynccontextmanager
+async def recording(vendor: Vendor, lake: Lake, hand: Hand, *symbols: str) -> AsyncIterator[ServerConnection]:
+    """Record until the context ends; its first connection has asked for its topics when it begins."""
+    it = recorder(vendor, lake, hand, symbols=symbols)
+    running = asyncio.create_task(it.run())
+    await until(lambda: bool(vendor.connections))
+    yield vendor.connections[0]
+    it.stop()
+    await running
+
+
+def test_a_vendor_that_acknowledges_one_topic_after_the_other_is_waited_for(lake: Lake, hand: Hand) -> None:
+    symbols = ("SPY", "QQQ", "XOM", "IBM")
+    topics = [f"AM.{symbol}" for symbol in symbols]
+
+    async def work() -> None:
+        async with selling(Vendor()) as vendor:
+            vendor.ignored.update(topics)
+            async with recording(vendor, lake, hand, *symbols) as socket:
+                for number, topic in enumerate(topics):
+                    hand.move(10)
+                    await vendor.acknowledge(socket, topic)
+                    await socket.send(frame(bar(minute=number), arrived_s=0).content)
+                    await until(lambda heard=number + 1: len(volumes(lake)) == heard)
+                hand.move(120)
+                await until(lambda: not any(gap.lasts for gap in gaps(lake)))
+            assert len(vendor.connections) == 1
+
+    run(work())
+    assert [gap.cause for gap in gaps(lake)] == ["late_start", "stopped"]
+
+
+def test_a_topic_on_which_the_vendor_gives_no_word_is_given_up_alone(lake: Lake, hand: Hand) -> None:
+    async def work() -> None:
+        async with selling(Vendor()) as vendor:
+            vendor.ignored.add("AM.ODD")
+            async with recording(vendor, lake, hand, "SPY", "QQQ", "ODD"):
+                while len(vendor.connections) < 3:
+                    hand.move(5)
+                    await asyncio.sleep(0.01)
+                await vendor.connections[-1].send(frame(bar()).content)
+                await until(lambda: bool(volumes(lake)) and not any(gap.lasts for gap in gaps(lake)))
+            assert len(vendor.connections) == 3
+
+    run(work())
+    [refused] = [gap for gap in gaps(lake) if gap.cause == "refused"]
+    assert (refused.symbols, refused.end_utc) == (("ODD",), ASSIGNMENT.until)
+    assert refused.evidence == "no word on it within 15 s, on two connections"
+
+
+def test_a_frame_that_is_no_utf8_is_a_gap_and_ends_nothing(lake: Lake, hand: Hand) -> None:
+    async def work() -> None:
+        async with selling(Vendor()) as vendor, recording(vendor, lake, hand, "*") as socket:
+            await socket.send(frame(bar("XX")).content.replace(b"XX", b"X\xff"), text=True)
+            await socket.send(frame(bar(v=7)).content)
+            await until(lambda: volumes(lake) == [7])
+
+    run(work())
+    assert [gap.cause for gap in gaps(lake)] == ["unreadable", "stopped"]

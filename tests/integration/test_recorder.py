@@ -842,7 +842,7 @@ def test_symbols_join_without_a_new_connection_and_what_they_missed_is_a_gap_of_
     async def work() -> None:
         async with recording(simulator, lake, symbols=["SPY"]) as it:
             await advance(simulator, 10)
-            await it.add(["SPY", "AAPL"])
+            it.add(["SPY", "AAPL"])
             await subscribed(simulator)
             await advance(simulator, 20)
 

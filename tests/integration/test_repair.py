@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -184,7 +185,7 @@ async def crashed(simulator: RunningSimulator, lake: Lake) -> None:
 async def joined(simulator: RunningSimulator, lake: Lake) -> None:
     async with recording(simulator, lake, symbols=["SPY"]) as it:
         await advance(simulator, 10)
-        await it.add(["AAPL"])
+        it.add(["AAPL"])
         await subscribed(simulator)
         await advance(simulator, 41)
 
@@ -339,14 +340,22 @@ def test_an_error_of_rest_is_no_empty_answer_and_keeps_the_gap_open_with_its_rea
     assert live(lake) == archived(simulator)
 
 
-def test_a_minute_that_rest_has_not_keeps_the_gap_open(simulator: RunningSimulator, lake: Lake, config: Config) -> None:
+def test_a_minute_that_rest_has_not_keeps_the_gap_open_until_rest_cannot_be_behind_any_more(
+    simulator: RunningSimulator, lake: Lake, config: Config
+) -> None:
     gap = run(left_with_a_gap(simulator, lake, config))
     first = gap.start_utc.replace(second=0) - timedelta(minutes=15)
     known = {row["ts"] for row in archived(simulator, first=first) if row["ticker"] == "SPY"}
     unknown = next(ts for n in range(15) if (ts := first + timedelta(minutes=n)) not in known)
     heard(lake, archived(simulator)[-1] | {"ts": unknown, "arrived_utc": gap.start_utc})
-    assert why(repaired(simulator, lake, config)) == "SPY: 1 recorded minutes that REST has not"
+    in_mid_session = replace(ASSIGNMENT, until=simulator.feed.now())
+    done = repair(lake, config, in_mid_session, rest(simulator), feed_time(simulator))
+    assert why(done) == "SPY: 1 recorded minutes that REST has not"
     assert set(gaps(lake)[0].filled) == {"AAPL"}
+    [closed] = repaired(simulator, lake, config).closed
+    assert closed.evidence.endswith("; 1 minutes that were heard it has not")
+    # Whether it is to be, the daily pull tells.
+    assert unknown in [row["ts"] for row in live(lake, first=first) if row["ticker"] == "SPY"]
 
 
 def heard(lake: Lake, row: dict[str, Any]) -> None:

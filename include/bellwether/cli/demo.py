@@ -20,7 +20,7 @@ from rich.table import Table
 
 from bellwether.airflow_api import ApiError, Run, TaskInstance
 from bellwether.calendar import get_calendar
-from bellwether.cli.demo_stream import replaying, stream
+from bellwether.cli.demo_stream import compared, replaying, stream
 from bellwether.cli.excerpt import excerpt
 from bellwether.cli.stack import demo_home, show_address, simulator_arguments
 from bellwether.clock import SystemClock
@@ -73,6 +73,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
         with console.status("Comparing what was streamed with the daily pulls ..."):
             ended = [stack.api.wait_for_run(run.dag_id, run.dag_run_id) for run in streamed]
         runs = {**runs, **{(run.dag_id, str(sessions[0])): run for run in ended}}
+        if args.stream:
+            console.print("\n".join(compared(Lake.open(root), sessions[0])), highlight=False)
         console.print(result_table(Lake.open(root), config, runs))
         for dataset in _GOLD:
             console.print(excerpt(root, dataset, sessions[-1]))

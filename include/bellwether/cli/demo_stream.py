@@ -22,7 +22,8 @@ from bellwether.due import DUE, STREAMED, Due
 from bellwether.errors import BellwetherError
 from bellwether.lake import Lake
 from bellwether.localstack import LocalStack
-from bellwether.streaming.client import CLUSTERS
+from bellwether.streaming.assignment import STREAMS
+from bellwether.streaming.bookkeeping import RECONCILIATION_DATASET
 from bellwether.streaming.gaps import GapLog
 from bellwether.streaming.lease import read_lease
 from bellwether.streaming.simulated import ask_clock
@@ -86,6 +87,19 @@ def _begin(api: AirflowApi, dag_id: str, session: date, due: Due) -> Run:
     return api.trigger(dag_id, str(session))
 
 
+def compared(lake: Lake, session: date) -> list[str]:
+    """Return in words how what was streamed compares with the daily pulls, a line for each dataset."""
+    manifest = lake.manifest(RECONCILIATION_DATASET, session)
+    counts = manifest.warnings if manifest else {}
+    return [
+        f"{dataset}: {counts[f'{dataset}_minutes']:,} minutes both streamed and pulled, "
+        f"{counts[f'{dataset}_missing']} missing, {counts[f'{dataset}_extra']} extra, "
+        f"{counts[f'{dataset}_changed']} changed"
+        for dataset in STREAMS
+        if f"{dataset}_minutes" in counts
+    ]
+
+
 def is_heard(tasks: Sequence[TaskInstance]) -> bool:
     """Return whether all tasks of a run are over but those that wait for the daily pulls."""
     waiting = ("reconcile", "intraday")
@@ -99,7 +113,7 @@ def standing(lake: Lake, session: date, now: datetime) -> Table:
     table = Table("dataset", "state", "until", title=f"{session}, {clock} New York, at {SPEED}x")
     for name in ("rows", "gaps", "of them open", "seconds behind"):
         table.add_column(name, justify="right")
-    for dataset in CLUSTERS:
+    for dataset in STREAMS:
         lease = read_lease(lake, dataset, session)
         if lease is None or lease.heartbeat is None:
             table.add_row(dataset, "not begun", *"-----")

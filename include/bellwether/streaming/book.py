@@ -172,8 +172,8 @@ class Book:
                 self._hear_nothing(asked_ms)
             case Added(tickers):
                 self._join(tickers)
-            case Refused(ticker, words):
-                self._refuse(ticker, words)
+            case Refused(tickers, words):
+                self._refuse(tickers, words)
             case Dropped(frames, until_ms):
                 self._hole("overflow", f"{frames} frames found no room", until_ms)
 
@@ -265,13 +265,13 @@ class Book:
         self._has_listened = True
         self._listening_ms = at_ms
 
-    def _refuse(self, ticker: str, words: str) -> None:
-        if ticker in self._refused:  # every connection is told again
-            return
-        start, until = self._assignment.start, self._assignment.until
-        self._log.open(start, [ticker], "refused", self._feed.now(), words, end=until)
-        self._gaps += 1
-        self._refused.add(ticker)
+    def _refuse(self, tickers: Sequence[str], words: str) -> None:
+        new = [ticker for ticker in tickers if ticker not in self._refused]  # every connection is told again
+        if new:
+            start, until = self._assignment.start, self._assignment.until
+            self._log.open(start, new, "refused", self._feed.now(), words, end=until)
+            self._gaps += 1
+            self._refused.update(new)
 
     def _join(self, tickers: Sequence[str]) -> None:
         new = [ticker for ticker in tickers if ticker not in self._asked]

@@ -1,9 +1,11 @@
 """One connection to the feed, from the upgrade to its end: says what has to be said, and only enqueues what comes."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -15,6 +17,7 @@ from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.inbox import Alive, Frame, Inbox, Listening, Refused
 from bellwether.streaming.protocol import ConnectionLost, Dialogue, Status, statuses
 from bellwether.streaming.watchdog import Verdict, Watchdog
+from bellwether.universe.spec import shown
 
 log = get_logger(__name__)
 
@@ -30,6 +33,7 @@ _CLOSE_S = 1.0  # of real time for a farewell: a stop has four seconds in all
 ANSWER_S = 15.0
 """Of the feed's time, for whatever a connection must answer."""
 _LOOK_S = 0.05
+_TWICE = 2
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -68,16 +72,28 @@ class Connection:
         Where frames and notes go.
     idle_s
         For how many seconds of the feed it may say nothing before it is asked whether it lives.
+    unanswered
+        On how many connections the vendor gave no word on a topic while it acknowledged others; a connection that waits
+        in vain counts on. What is ignored twice is asked for, and not waited for.
     """
 
     def __init__(
-        self, endpoint: Endpoint, topics: Sequence[str], feed: FeedTime, inbox: Inbox, *, idle_s: float
+        self,
+        endpoint: Endpoint,
+        topics: Sequence[str],
+        feed: FeedTime,
+        inbox: Inbox,
+        *,
+        idle_s: float,
+        unanswered: Counter[str],
     ) -> None:
         self._endpoint = endpoint
         self._idle_s = idle_s
         self._feed = feed
         self._inbox = inbox
-        self._dialogue = Dialogue(endpoint.key, topics)
+        self._unanswered = unanswered
+        self._dialogue = Dialogue(endpoint.key, topics, [topic for topic in topics if unanswered[topic] >= _TWICE])
+        self._to_say: asyncio.Queue[bytes] = asyncio.Queue()
         self._watchdog = Watchdog(feed, idle_s=idle_s, answer_s=ANSWER_S)
         self._socket: ClientConnection | None = None
         self._verdict: ConnectionLost | None = None
@@ -106,10 +122,12 @@ class Connection:
             ) as socket:
                 self._socket = socket
                 watching = asyncio.create_task(self._watch(socket))
+                saying = asyncio.create_task(self._say(socket))
                 try:
                     await self._read(socket)
                 finally:
                     watching.cancel()
+                    saying.cancel()
                     await socket.close()  # left alone, it would report an internal error of ours
         except ConnectionClosed as error:
             raise self._verdict or _closed(error) from error
@@ -122,19 +140,16 @@ class Connection:
         """Whether `ask` waits for its answer."""
         return self._dialogue.is_probing
 
-    async def ask(self) -> None:
+    def ask(self) -> None:
         """Ask a listening connection for what it must answer; the answer proves that nothing before it is missing."""
-        if self._socket is not None:
-            self._asked_ms = self._feed.now_ms()
-            await _send(self._socket, [self._dialogue.probe()])
+        self._asked_ms = self._feed.now_ms()
+        self._to_say.put_nowait(self._dialogue.probe())
 
-    async def want(self, topics: Sequence[str]) -> None:
+    def want(self, topics: Sequence[str]) -> None:
         """Subscribe to more."""
-        if self._socket is None:
-            self._dialogue.want(topics)
-            return
         self.is_listening = False
-        await _send(self._socket, self._dialogue.want(topics))
+        for message in self._dialogue.want(topics):
+            self._to_say.put_nowait(message)
 
     async def _read(self, socket: ClientConnection) -> None:
         put, now_ms, heard = self._inbox.put, self._feed.now_ms, self._watchdog.heard
@@ -143,23 +158,26 @@ class Connection:
             heard()
             said = statuses(content)
             if said:
-                await self._hear(socket, said)
+                self._hear(said)
             if not said or len(said) < content.count(b'"ev"'):
                 put(Frame(content, now_ms()))
 
-    async def _hear(self, socket: ClientConnection, said: list[Status]) -> None:
+    async def _say(self, socket: ClientConnection) -> None:
+        """Send what there is to say, apart from reading: two who each wait until they are read would wait for ever."""
+        # What came before the end is still to be read, and may say why: the reader notices the end after it.
+        with suppress(ConnectionClosed):
+            while True:
+                await socket.send(await self._to_say.get(), text=True)
+
+    def _hear(self, said: list[Status]) -> None:
         dialogue = self._dialogue
         was_probing, were_refused = dialogue.is_probing, set(dialogue.refused)
-        for status in said:
-            await _send(socket, dialogue.hear(status))
+        for message in chain.from_iterable(map(dialogue.hear, said)):
+            self._to_say.put_nowait(message)
         if was_probing and not dialogue.is_probing:
             self._inbox.note(Alive(self._asked_ms))
-        for topic in dialogue.refused.keys() - were_refused:
-            event, _, symbol = topic.partition(".")
-            if event == MINUTES:
-                self._inbox.note(Refused(symbol, dialogue.refused[topic]))
-            else:  # what its minutes tell, too
-                log.warning("not served", topic=topic, words=redact(dialogue.refused[topic]))
+        for topic in sorted(dialogue.refused.keys() - were_refused):
+            self._note_refused([topic], dialogue.refused[topic])
         if len(dialogue.refused) == len(dialogue.topics):
             words = next(iter(dialogue.refused.values()), "no topics")
             msg = f"the vendor serves nothing of what was asked for: {words}"
@@ -168,32 +186,46 @@ class Connection:
             self.is_listening = True
             self._inbox.note(Listening(self._feed.now_ms()))
 
+    def _note_refused(self, topics: Sequence[str], words: str) -> None:
+        parts = [topic.partition(".") for topic in topics]
+        symbols = tuple(symbol for event, _, symbol in parts if event == MINUTES)
+        if symbols:
+            self._inbox.note(Refused(symbols, words))
+        if len(symbols) < len(topics):  # what its minutes tell, too
+            log.warning("not served", topics=shown(topics), words=redact(words))
+
+    def _waited_in_vain(self) -> ConnectionLost:
+        """Return why a connection ends that does not answer; what is ignored beside others again is given up."""
+        dialogue = self._dialogue
+        missing = sorted(dialogue.missing)
+        if len(missing) < len(dialogue.topics) - len(dialogue.refused):
+            self._unanswered.update(missing)
+            given_up = [topic for topic in missing if self._unanswered[topic] >= _TWICE]
+            self._note_refused(given_up, f"no word on it within {ANSWER_S:g} s, on two connections")
+        what = f"{len(missing)} topics not acknowledged, {missing[0]} first" if missing else "no answer"
+        words = f"; it said {dialogue.complaint!r}" if dialogue.complaint else ""
+        return ConnectionLost("unanswered", f"{what} within {ANSWER_S:g} s{words}")
+
     async def _watch(self, socket: ClientConnection) -> None:
         """End the connection when it does not answer."""
         answering = self._feed.deadline(ANSWER_S)
+        missing = len(self._dialogue.missing)
         while self._verdict is None:
             await asyncio.sleep(_LOOK_S)
             if not self.is_listening:
-                if answering.is_over:
-                    missing = sorted(self._dialogue.missing)
-                    what = f"{len(missing)} topics not acknowledged, {missing[0]} first" if missing else "no answer"
-                    self._verdict = ConnectionLost("unanswered", f"{what} within {ANSWER_S:g} s")
+                if missing != (missing := len(self._dialogue.missing)):  # thousands take their time
+                    answering.restart()
+                elif answering.is_over:
+                    self._verdict = self._waited_in_vain()
                 continue
             answering.restart()
             match self._watchdog.verdict():
                 case Verdict.ASK:
-                    await self.ask()
+                    self.ask()
                 case Verdict.DEAD:
                     evidence = f"silent for {self._idle_s:g} s, and no answer for {ANSWER_S:g} s"
                     self._verdict = ConnectionLost("mute", evidence)
         socket.transport.abort()
-
-
-async def _send(socket: ClientConnection, messages: list[bytes]) -> None:
-    # What came before the end is still to be read, and may say why: the reader notices the end after it.
-    with suppress(ConnectionClosed):
-        for message in messages:
-            await socket.send(message, text=True)
 
 
 def _closed(error: ConnectionClosed) -> ConnectionLost:

@@ -31,10 +31,15 @@ _MOMENT = timedelta(minutes=1)
 
 
 def is_recorded(lake: Lake, config: Config, dataset: str, session: date) -> bool:
-    """Return whether a session's gaps are anybody's concern: something was heard of it, or it had to be heard."""
+    """Return whether a session's gaps are anybody's concern.
+
+    They are nobody's where nobody tried to record it, nor where the plan refused what is not required.
+    """
     if read_lease(lake, dataset, session) is None:
         return False
-    return config.source(dataset).required or Batches(lake, dataset, session).position() is not None
+    if config.source(dataset).required or Batches(lake, dataset, session).position() is not None:
+        return True
+    return not any(gap.cause == "refused" and gap.symbols == ALL for gap in GapLog(lake, dataset, session, "").read())
 
 
 def conclude(lake: Lake, assignment: Assignment, feed: FeedTime) -> bool:

@@ -112,15 +112,30 @@ def filled(heard: pa.Table, answers: Answers, share: Share) -> dict[str, Filled]
         sums = said.group_by("ticker").aggregate([("volume", "sum")])
         volumes = dict(zip(sums["ticker"].to_pylist(), sums["volume_sum"].to_pylist(), strict=True))
     minutes, differing = _counts(said), differences(heard, answers, share)
-    added, changed = (_counts(_of_kind(differing, kind)) for kind in ("missing", "changed"))
+    added, changed, extra = (_counts(_of_kind(differing, kind)) for kind in ("missing", "changed", "extra"))
     return {
-        ticker: Filled(minutes.get(ticker, 0), volumes.get(ticker, 0.0), added.get(ticker, 0), changed.get(ticker, 0))
+        ticker: Filled(
+            minutes.get(ticker, 0),
+            volumes.get(ticker, 0.0),
+            added.get(ticker, 0),
+            changed.get(ticker, 0),
+            taken_back=extra.get(ticker, 0),
+        )
         for ticker in sorted(share.tickers)
     }
 
 
-def what_differs(differing: pa.Table) -> dict[str, str]:
-    """Return in words how the recordings of each ticker still differ; nothing of those that do not."""
+def what_differs(differing: pa.Table, final: Collection[str]) -> dict[str, str]:
+    """Return in words how the recordings of each ticker still differ; nothing of those that do not.
+
+    Parameters
+    ----------
+    differing
+        As `differences` returns it.
+    final
+        Of whom a minute that was recorded and REST has not is one that the vendor took back. Of others it tells that
+        REST is behind, and may lack more.
+    """
     words: dict[str, list[str]] = {}
     for kind, sentence in (
         ("missing", "{} minutes that REST has are not recorded"),
@@ -128,6 +143,8 @@ def what_differs(differing: pa.Table) -> dict[str, str]:
         ("changed", "{} minutes are recorded otherwise than REST has them"),
     ):
         for ticker, count in _counts(_of_kind(differing, kind)).items():
+            if kind == "extra" and ticker in final:
+                continue
             words.setdefault(ticker, []).append(sentence.format(count))
     return {ticker: ", ".join(parts) for ticker, parts in words.items()}
 

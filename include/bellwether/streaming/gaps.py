@@ -56,6 +56,8 @@ class Filled(msgspec.Struct, frozen=True):
     refused
         `unknown_ticker` or `not_entitled` where REST told that instead: what was heard stands, and more is not to be
         had.
+    taken_back
+        Minutes that were heard and REST has not.
     """
 
     minutes: int
@@ -63,6 +65,7 @@ class Filled(msgspec.Struct, frozen=True):
     added: int
     changed: int
     refused: str = ""
+    taken_back: int = 0
 
 
 class _Filled(msgspec.Struct, frozen=True, kw_only=True, tag="filled"):

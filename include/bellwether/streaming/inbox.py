@@ -49,9 +49,9 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The vendor does not serve a ticker, in its words."""
+    """The vendor does not serve some tickers, in its words."""
 
-    ticker: str
+    tickers: tuple[str, ...]
     words: str
 
 

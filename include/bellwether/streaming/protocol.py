@@ -66,22 +66,27 @@ class Dialogue:
         The API key.
     topics
         What to subscribe to, `AM.SPY` or `AM.*`.
+    ignored
+        Those of them that nobody waits for: they got no word before.
 
     Attributes
     ----------
     missing
         Topics that were asked for and are not acknowledged.
     refused
-        The vendor's words on topics it does not serve.
+        The vendor's words on topics it does not serve, none on those it ignores.
+    complaint
+        Its last words of an error.
     """
 
-    def __init__(self, key: str, topics: Iterable[str]) -> None:
+    def __init__(self, key: str, topics: Iterable[str], ignored: Iterable[str] = ()) -> None:
         self._key = key
         self._authenticated = False
         self._probe: str | None = None
         self.topics = list(dict.fromkeys(topics))
-        self.missing = set(self.topics)
-        self.refused: dict[str, str] = {}
+        self.refused = dict.fromkeys(ignored, "")
+        self.missing = set(self.topics) - self.refused.keys()
+        self.complaint = ""
 
     @property
     def is_listening(self) -> bool:
@@ -141,6 +146,7 @@ class Dialogue:
             self._probe = None
 
     def _refuse(self, message: str) -> None:
+        self.complaint = message
         topic = message.rpartition(": ")[2]
         if topic in self.missing:
             self.missing.discard(topic)

@@ -7,6 +7,7 @@ written in a thread; and, at most one at a time, the telling of a heartbeat. Eac
 import asyncio
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -88,6 +89,7 @@ class Recorder:
         self._acknowledge = acknowledge
         # One thread for all that blocks: in several, allocators would keep what each once needed.
         self._thread = ThreadPoolExecutor(1, "recorder")
+        self._unanswered: Counter[str] = Counter()
         self._telling: asyncio.Task[object] | None = None
         self._connection: Connection | None = None
         self._stopped = asyncio.Event()
@@ -106,7 +108,7 @@ class Recorder:
         """Flush and end; to be called in the event loop, as a signal handler does."""
         self._stopped.set()
 
-    async def add(self, symbols: Sequence[str]) -> None:
+    def add(self, symbols: Sequence[str]) -> None:
         """Record more symbols, without a new connection; what they missed is a gap."""
         new = [symbol for symbol in dict.fromkeys(symbols) if f"{MINUTES}.{symbol}" not in self._topics]
         if not new:
@@ -115,7 +117,7 @@ class Recorder:
         topics = self._topics_of(new)
         self._topics += topics
         if self._connection is not None:
-            await self._connection.want(topics)
+            self._connection.want(topics)
 
     async def run(self) -> Heartbeat:
         """Record until the assignment's end, or until `stop`.
@@ -200,7 +202,7 @@ class Recorder:
         connection = self._connection
         if connection is None or not connection.is_listening:
             return
-        await connection.ask()
+        connection.ask()
         answer = self._feed.deadline(ANSWER_S)
         while connection.is_asked and not answer.is_over:
             await asyncio.sleep(_TICK_S)
@@ -209,7 +211,12 @@ class Recorder:
         failures = 0
         while True:
             self._connection = Connection(
-                self._endpoint, self._topics, self._feed, self._inbox, idle_s=self._settings.idle_s
+                self._endpoint,
+                self._topics,
+                self._feed,
+                self._inbox,
+                idle_s=self._settings.idle_s,
+                unanswered=self._unanswered,
             )
             life = self._feed.deadline(_LIVED_S)
             try:

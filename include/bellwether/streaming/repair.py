@@ -281,8 +281,10 @@ class _Work:
         refused = {ticker: answer.refused for ticker, answer in found.items() if answer.refused}
         # What was heard of whom REST tells nothing stands as it is; whom the session has to have, REST has to know.
         exempt = {ticker for ticker in refused if not self._concerned.is_required(ticker)}
+        is_over = self._is_due(self._assignment.until, self._feed.now())
+        final = found.keys() - refused.keys() if is_over else set()
         for job, share in shares:
-            still = what_differs(differences(now, answers, share))
+            still = what_differs(differences(now, answers, share), final)
             still = {ticker: what for ticker, what in still.items() if ticker not in exempt}
             self._problems = still | self._problems
             proven = {
@@ -329,6 +331,8 @@ class _Work:
             f"{sum(each.volume for each in found):.10g}, and so have we: {sum(each.added for each in found)} added, "
             f"{sum(each.changed for each in found)} changed"
         )
+        if taken_back := sum(each.taken_back for each in found):
+            evidence += f"; {taken_back} minutes that were heard it has not"
         refused = [f"{ticker} ({each.refused})" for ticker, each in gap.filled.items() if each.refused]
         if refused:
             evidence += f"; it tells nothing of {shown(refused)}"

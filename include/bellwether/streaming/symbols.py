@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 
 from bellwether.config import Config
-from bellwether.errors import LakeError
+from bellwether.errors import BellwetherError
 from bellwether.ingest.universe import DISCOVERED_IN, owed_universe
 from bellwether.lake import Lake
 from bellwether.logging import get_logger
@@ -55,7 +55,7 @@ async def follow(recorder: Recorder, feed: FeedTime, known: Callable[[], Sequenc
         await asyncio.gather(feed.sleep(_LOOK_AGAIN_S), asyncio.sleep(_LEAST_S))
         try:
             symbols = await asyncio.to_thread(known)
-        except LakeError as error:  # the recorder, which writes there, has its own patience with it
+        except BellwetherError as error:  # what is recorded goes on; who joins late has a gap
             log.warning("whom to stream cannot be read", problem=str(error))
             continue
-        await recorder.add(symbols or ())
+        recorder.add(symbols or ())

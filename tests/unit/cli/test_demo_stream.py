@@ -9,15 +9,20 @@ from rich.console import Console
 
 from bellwether.airflow_api import Run, TaskInstance
 from bellwether.cli import demo_stream
-from bellwether.cli.demo_stream import replaying, standing, stream
+from bellwether.cli.demo_stream import compared, replaying, standing, stream
+from bellwether.config import Config
 from bellwether.errors import BellwetherError
 from bellwether.lake import Lake
 from bellwether.localstack import StackState
 from bellwether.streaming.batches import Writer
+from bellwether.streaming.bookkeeping import publish_streamed
 from bellwether.streaming.gaps import ALL, GapLog
 from bellwether.streaming.lease import Heartbeat, Lease
+from tests.builders import SESSION, bars, publish_bars
+from tests.recordings import record
 
 HALF_DAY = date(2025, 11, 28)
+START = datetime(2025, 7, 1, 13, 30, tzinfo=UTC)
 OPEN = datetime(2025, 11, 28, 14, 30, tzinfo=UTC)
 
 
@@ -128,3 +133,14 @@ def test_the_table_says_how_far_each_stream_is_and_what_it_lacks(tmp_path: Path)
     assert ["equities", "listening", "09:30:00", "1,204", "2", "1", "0.3"] in shown
     assert ["options", "not begun", "-", "-", "-", "-", "-"] in shown
     assert shown[0] == ["2025-11-28, 09:35 New York, at 120x"]
+
+
+def test_what_was_streamed_is_told_of_beside_the_daily_pull(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path, simulated=True)
+    assert compared(lake, SESSION) == []
+    record(lake, bars("AAPL"), START, dataset="equities", session=SESSION)
+    publish_bars(lake, ["AAPL", "SPY"])
+    publish_streamed(lake, Config(), "equities", SESSION, run_id="r")
+    assert compared(lake, SESSION) == [
+        "equities: 5 minutes both streamed and pulled, 5 missing, 0 extra, 0 changed",
+    ]

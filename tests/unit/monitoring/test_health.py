@@ -91,6 +91,7 @@ def test_a_stream_whose_gaps_are_open_after_their_deadline_stands_in_the_summary
     gap = miss(lake, "equities", FIRST, NOON, cause="crash")
     leave(lake, "equities", FIRST, NOON)
     leave(lake, "indices", FIRST, NOON, state="stopped")  # a plan without them
+    miss(lake, "indices", FIRST, NOON, cause="refused")
     publish_live(lake, config, "equities", FIRST, run_id="r")
 
     def looked_at(now: datetime) -> list[tuple[Coverage, str]]:

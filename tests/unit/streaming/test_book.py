@@ -188,8 +188,8 @@ def test_what_a_silent_connection_answers_covers_as_rows_do(lake: Lake, hand: Ha
 
 def test_tickers_that_join_or_are_refused_have_gaps_of_their_own(lake: Lake, hand: Hand) -> None:
     book = began(lake, hand)
-    given(book, Listening(NOON_MS), frame(bar()), Added(("O:A", "O:B")), Refused("O:C", "invalid topic: AM.O:C"))
-    given(book, Refused("O:C", "once more"), Listening(NOON_MS + 600_000), frame(bar(minute=10), arrived_s=661))
+    given(book, Listening(NOON_MS), frame(bar()), Added(("O:A", "O:B")), Refused(("O:C",), "invalid topic: AM.O:C"))
+    given(book, Refused(("O:C",), "once more"), Listening(NOON_MS + 600_000), frame(bar(minute=10), arrived_s=661))
     assert len(told(lake)) == 2
     gaps = {gap.cause: gap for gap in gap_log(lake).read()}
     assert (gaps["not_yet_discovered"].symbols, gaps["not_yet_discovered"].end_utc) == (("O:A", "O:B"), at(720))
@@ -347,7 +347,7 @@ def test_what_is_given_again_after_a_refused_write_leaves_no_gap_twice_and_no_ro
     given(book, Listening(NOON_MS))
     items = [
         Dropped(3, NOON_MS + 70_000),
-        Refused("XOM", "invalid topic: AM.XOM"),
+        Refused(("XOM",), "invalid topic: AM.XOM"),
         frame(bar(), arrived_s=80),
         Frame(b"?", NOON_MS + 90_000),
         Added(("QQQ",)),

@@ -83,12 +83,14 @@ def test_whoever_still_holds_the_lease_ends_it_himself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "is_concerned"), [({}, True), ({"BELLWETHER__SOURCES__EQUITIES__REQUIRED": "false"}, False)]
 )
-def test_a_stream_of_which_nothing_was_heard_concerns_nobody_unless_it_is_required(
+def test_a_stream_that_was_refused_concerns_nobody_unless_it_is_required_or_something_was_heard(
     lake: Lake, environment: dict[str, str], is_concerned: bool
 ) -> None:
     config = Config.load(None, environment)
     assert not is_recorded(lake, config, "equities", SESSION)
     leave(lake, "equities", SESSION, NOON, state="stopped")
+    assert is_recorded(lake, config, "equities", SESSION)  # it listened, and heard nothing
+    miss(lake, "equities", SESSION, NOON, cause="refused")
     assert is_recorded(lake, config, "equities", SESSION) == is_concerned
     record(lake, bars("AAPL"), NOON, dataset="equities", session=SESSION)
     assert is_recorded(lake, config, "equities", SESSION)
