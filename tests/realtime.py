@@ -49,12 +49,14 @@ def listening(stack: LocalStack, session: date, dataset: str = "equities") -> Le
 
 
 def kill_recorder(stack: LocalStack, run: Run, dataset: str = "equities") -> None:
-    """Kill the process that records a dataset, as the kernel does, once it listens and has written something."""
+    """Kill the process that records a dataset, as the kernel does, once it has written something and no gap lasts."""
     session = date.fromisoformat(str(run.partition_key))
 
     def listens() -> bool:
         lease = listening(stack, session, dataset)
         if lease is None or lease.heartbeat is None or not lease.heartbeat.rows:
+            return False
+        if any(gap.lasts for gap in gaps_of(stack, dataset, session)):
             return False
         return lease.writer.endswith(f"~p{recorder_pid(stack, run, dataset)}")
 
