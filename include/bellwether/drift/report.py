@@ -9,11 +9,11 @@ from bellwether.config import Config
 from bellwether.drift.approval import contract_diff
 from bellwether.drift.ledger import Known, contracts_in_force, known_changes
 from bellwether.errors import DriftError
-from bellwether.lake import Coverage, Lake, TickerCoverage
-from bellwether.lake.gold import GoldSubmission, publish_gold
+from bellwether.lake import Lake
+from bellwether.lake.gold import publish_gold
 from bellwether.lake.layout import FileLayout
+from bellwether.lake.operational import operational
 from bellwether.schemas import DRIFT, OPERATIONAL
-from bellwether.tickers import WHOLE
 from bellwether.universe.spec import shown
 
 DATASET = "drift"
@@ -26,19 +26,8 @@ def publish_drift(lake: Lake, config: Config, sessions: Collection[date], *, run
         written: pa.Table | None = None
         # Whoever learns of another change meanwhile publishes, too: the last one to look has seen all.
         while (table := as_table(known_changes(lake, [session]), session)) != written:
-            submission = GoldSubmission(
-                dataset=DATASET,
-                session=session,
-                table=table,
-                coverage={WHOLE: TickerCoverage(Coverage.COMPLETE, rows=len(table))},
-                inputs={},
-                warnings={},
-                stage_id="",
-                run_id=run_id,
-                config_hash=config.hash,
-                timings_s={},
-            )
-            publish_gold(lake, submission, layout, dict)
+            made = operational(DATASET, config, session, run_id, table, inputs={}, warnings={})
+            publish_gold(lake, made, layout, dict)
             written = table
 
 

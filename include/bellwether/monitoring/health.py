@@ -17,10 +17,11 @@ from bellwether.consolidate.readiness import readiness
 from bellwether.errors import LakeError
 from bellwether.ingest.sources import CAPTURED
 from bellwether.ingest.universe import owed_universe
-from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
+from bellwether.lake import Coverage, Lake, Manifest
 from bellwether.lake.coverage import session_coverage
-from bellwether.lake.gold import GoldSubmission, publish_gold
+from bellwether.lake.gold import publish_gold
 from bellwether.lake.layout import FileLayout
+from bellwether.lake.operational import operational
 from bellwether.lake.publish import Publication
 from bellwether.monitoring.workers import Worker
 from bellwether.schemas import HEALTH, LIVE
@@ -249,20 +250,8 @@ def _counted(standings: Sequence[Standing]) -> str:
 
 def publish_health(lake: Lake, config: Config, health: Health, *, run_id: str) -> Publication:
     """Publish what was seen as the dataset `health` of the last session looked at, in place of an earlier look."""
-    table = as_table(health)
-    submission = GoldSubmission(
-        dataset=DATASET,
-        session=health.session,
-        table=table,
-        coverage={WHOLE: TickerCoverage(Coverage.COMPLETE, rows=len(table))},
-        inputs={},
-        warnings={},
-        stage_id="",
-        run_id=run_id,
-        config_hash=config.hash,
-        timings_s={},
-    )
-    return publish_gold(lake, submission, FileLayout(config.sinks.health, config.settings.lake.compression), dict)
+    made = operational(DATASET, config, health.session, run_id, as_table(health), inputs={}, warnings={})
+    return publish_gold(lake, made, FileLayout(config.sinks.health, config.settings.lake.compression), dict)
 
 
 def as_table(health: Health) -> pa.Table:

@@ -4,7 +4,7 @@ All are made of what stands in the lake, of all streams at once, whoever asks fo
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.due import DUE
-from bellwether.errors import InputsChanged, LakeError
-from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
-from bellwether.lake.gold import GoldSubmission, publish_gold
-from bellwether.lake.layout import FileLayout
-from bellwether.lake.publish import MOST_ROUNDS, Publication
+from bellwether.errors import LakeError
+from bellwether.lake import Lake, Manifest
+from bellwether.lake.gold import GoldSubmission
+from bellwether.lake.operational import operational, publish_operational
+from bellwether.lake.publish import Publication
 from bellwether.lake.revisions import revision_of
-from bellwether.schemas import OPERATIONAL, RECONCILIATION
+from bellwether.schemas import RECONCILIATION
 from bellwether.streaming.assignment import STREAMS, whole_session
 from bellwether.streaming.gaps import GapLog
 from bellwether.streaming.heartbeats import as_table, kept_of
@@ -29,7 +29,6 @@ from bellwether.streaming.lease import read_lease
 from bellwether.streaming.live import live, publish_live
 from bellwether.streaming.reconcile import Reconciliation, reconcile
 from bellwether.streaming.rounds import Again
-from bellwether.tickers import WHOLE
 
 GAPS_DATASET, HEARTBEATS_DATASET, RECONCILIATION_DATASET = "gaps", "heartbeats", "reconciliation"
 
@@ -76,7 +75,7 @@ def publish_gaps(lake: Lake, config: Config, session: date, *, run_id: str) -> P
     def compose() -> GoldSubmission:
         tables = {dataset: log.table() for dataset, log in logs.items()}
         table = pa.concat_tables(tables.values())
-        return _submission(
+        return operational(
             GAPS_DATASET,
             config,
             session,
@@ -89,7 +88,7 @@ def publish_gaps(lake: Lake, config: Config, session: date, *, run_id: str) -> P
     def inputs_now() -> dict[str, str]:
         return {dataset: revision_of(log.table()) for dataset, log in logs.items()}
 
-    return _publish(lake, config, compose, inputs_now)
+    return publish_operational(lake, config, compose, inputs_now)
 
 
 def publish_heartbeats(lake: Lake, config: Config, session: date, *, run_id: str) -> Publication | None:
@@ -101,9 +100,9 @@ def publish_heartbeats(lake: Lake, config: Config, session: date, *, run_id: str
     def compose() -> GoldSubmission:
         keys = kept_of(lake, session)
         table = as_table(lake, keys)
-        return _submission(HEARTBEATS_DATASET, config, session, run_id, table, inputs=_listed(keys), warnings={})
+        return operational(HEARTBEATS_DATASET, config, session, run_id, table, inputs=_listed(keys), warnings={})
 
-    return _publish(lake, config, compose, inputs_now) if kept_of(lake, session) else None
+    return publish_operational(lake, config, compose, inputs_now) if kept_of(lake, session) else None
 
 
 def _listed(keys: Sequence[PurePosixPath]) -> dict[str, str]:
@@ -146,11 +145,11 @@ def publish_reconciliation(lake: Lake, config: Config, session: date, *, run_id:
             for dataset, each in totals.items()
             for name, number in each.summary.items()
         }
-        return _submission(RECONCILIATION_DATASET, config, session, run_id, table, inputs=inputs, warnings=warnings)
+        return operational(RECONCILIATION_DATASET, config, session, run_id, table, inputs=inputs, warnings=warnings)
 
     if not both():
         return None
-    return Reconciled(_publish(lake, config, compose, inputs_now), totals)
+    return Reconciled(publish_operational(lake, config, compose, inputs_now), totals)
 
 
 def wait_for_daily(dataset: str, session: date, now: datetime) -> Again | None:
@@ -169,42 +168,3 @@ def _reconcile(lake: Lake, dataset: str, session: date) -> Reconciliation:
     proven = [ticker for ticker, known in daily.manifest.coverage.items() if known.state.is_proven]
     asked = pc.is_in(streamed.table["ticker"], value_set=pa.array(proven, pa.string()))
     return reconcile(streamed.table.filter(asked), daily.table)
-
-
-def _submission(
-    dataset: str,
-    config: Config,
-    session: date,
-    run_id: str,
-    table: pa.Table,
-    *,
-    inputs: dict[str, str],
-    warnings: dict[str, int],
-) -> GoldSubmission:
-    key = OPERATIONAL[dataset].key
-    return GoldSubmission(
-        dataset=dataset,
-        session=session,
-        table=table.sort_by([(name, "ascending") for name in key]).combine_chunks(),
-        coverage={WHOLE: TickerCoverage(Coverage.COMPLETE, rows=len(table))},
-        stage_id="",
-        run_id=run_id,
-        config_hash=config.hash,
-        timings_s={},
-        inputs=inputs,
-        warnings=warnings,
-    )
-
-
-def _publish(
-    lake: Lake, config: Config, compose: Callable[[], GoldSubmission], inputs_now: Callable[[], dict[str, str]]
-) -> Publication:
-    for _ in range(MOST_ROUNDS):
-        made = compose()
-        layout = FileLayout(config.sinks.of(made.dataset), config.settings.lake.compression)
-        try:
-            return publish_gold(lake, made, layout, inputs_now)
-        except InputsChanged:
-            continue
-    msg = f"{made.dataset} {made.session}: {MOST_ROUNDS} times its inputs changed meanwhile; try again"
-    raise LakeError(msg)
