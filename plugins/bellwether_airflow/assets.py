@@ -25,3 +25,6 @@ NEWS_LIVE = Asset(name="news_live", uri="bellwether://live/news_live", group="be
 MINUTES = Asset(name="minutes", uri="bellwether://gold/minutes", group="bellwether")
 CHAIN = Asset(name="chain", uri="bellwether://gold/chain", group="bellwether")
 SESSION_READY = Asset(name="session_ready", uri="bellwether://session_ready", group="bellwether")
+
+BROADCAST = {"equities": EQUITIES_LIVE, "options": OPTIONS_LIVE, "indices": INDICES_LIVE}
+"""By dataset, what is published of its broadcasts."""

@@ -3,7 +3,7 @@
 What a round leaves to the next stands in the lake.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pendulum
 from airflow.sdk import DAG, get_current_context
@@ -13,7 +13,7 @@ from bellwether.config import Config
 from bellwether.due import STREAMED
 from bellwether.logging import get_logger
 from bellwether_airflow import connections
-from bellwether_airflow.assets import EQUITIES_LIVE, INDICES_LIVE, OPTIONS_LIVE
+from bellwether_airflow.assets import BROADCAST
 from bellwether_airflow.notifiers.alert import Alert
 from bellwether_airflow.repeating import repeating_task
 from bellwether_airflow.runs import TASK_DEFAULTS, emit, session_of
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from bellwether.streaming.rounds import Again
 
 log = get_logger(__name__)
-
-_ASSETS: Final = {"equities": EQUITIES_LIVE, "options": OPTIONS_LIVE, "indices": INDICES_LIVE}
 
 
 def repair_dag(dag_id: str, doc_md: str) -> DAG:
@@ -44,12 +42,12 @@ def repair_dag(dag_id: str, doc_md: str) -> DAG:
         catchup=False,
         # A rehearsal by hand must not keep the next session waiting.
         max_active_runs=2,
-        tags=["bellwether", "stream", *_ASSETS],
+        tags=["bellwether", "stream", *BROADCAST],
         doc_md=doc_md,
         on_failure_callback=Alert("repair"),
         default_args=TASK_DEFAULTS,
     ) as dag:
-        for dataset, asset in _ASSETS.items():
+        for dataset, asset in BROADCAST.items():
             repair.override(task_id=dataset, outlets=[asset])(dataset)
     return dag
 
@@ -83,6 +81,6 @@ def repair(dataset: str) -> "dict[str, int] | Again":
     if published is None or published.manifest.run_id != context["run_id"]:
         msg = f"{dataset} of {assignment.session}: nothing was to be filled that is not published by another run"
         raise AirflowSkipException(msg)
-    emit(_ASSETS[dataset], context)
+    emit(BROADCAST[dataset], context)
     gaps = GapLog(lake, dataset, assignment.session, "").read()
     return {"gaps": len(gaps), "rows": published.manifest.rows}

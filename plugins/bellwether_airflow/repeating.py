@@ -5,17 +5,15 @@ is to be another: the task is deferred until then, by the feed's time. What a ro
 lake; asset events count in the last one alone, which returns anything else.
 """
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
+from airflow.sdk.bases.decorator import TaskDecorator, task_decorator_factory
 
 from bellwether.clock import SystemClock
 from bellwether_airflow import connections
-from bellwether_airflow.waiting import SHORTEST_DEFERRAL
+from bellwether_airflow.waiting import SHORTEST_DEFERRAL, FunctionOperator
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 _clock = SystemClock()
 
 
-class RepeatingOperator(DecoratedOperator, PythonOperator):
+class RepeatingOperator(FunctionOperator):
     """Runs a function, and again after each `Again` it returns.
 
     Parameters
@@ -37,17 +35,6 @@ class RepeatingOperator(DecoratedOperator, PythonOperator):
     """
 
     custom_operator_name = "@repeating_task"
-
-    def __init__(
-        self,
-        *,
-        python_callable: Callable[..., Any],
-        op_args: Any,  # noqa: ANN401 - Airflow's interface: lists and mappings, or XComs of them
-        op_kwargs: Any,  # noqa: ANN401
-        **kwargs: Any,  # noqa: ANN401
-    ) -> None:
-        upstream = {"python_callable": python_callable, "op_args": op_args, "op_kwargs": op_kwargs}
-        super().__init__(kwargs_to_upstream=upstream, **upstream, **kwargs)
 
     def execute(self, context: "Context") -> Any:  # noqa: ANN401 - what the function returns
         """Do a round."""

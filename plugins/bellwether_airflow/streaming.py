@@ -26,7 +26,7 @@ from bellwether.errors import StreamError, StreamRefused
 from bellwether.lifeline import die_with_parent
 from bellwether.logging import get_logger
 from bellwether_airflow import connections
-from bellwether_airflow.assets import EQUITIES_LIVE, INDICES_LIVE, NEWS_LIVE, OPTIONS_LIVE
+from bellwether_airflow.assets import BROADCAST, NEWS_LIVE
 from bellwether_airflow.intraday import intraday
 from bellwether_airflow.news_polling import NEWS, poll
 from bellwether_airflow.notifiers.alert import Alert
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-_ASSETS: Final = {"equities": EQUITIES_LIVE, "options": OPTIONS_LIVE, "indices": INDICES_LIVE, NEWS: NEWS_LIVE}
+_ASSETS: Final = {**BROADCAST, NEWS: NEWS_LIVE}
 
 # Restarts, deploys, outages of Airflow and kills all use up a try, over sixteen hours.
 _RETRIES = 40

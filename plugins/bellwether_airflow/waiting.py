@@ -32,17 +32,14 @@ _clock = SystemClock()
 SHORTEST_DEFERRAL = timedelta(seconds=10)
 
 
-class WaitingOperator(DecoratedOperator, PythonOperator):
-    """Runs a function of a batch or a dataset, and defers while its error says "later".
+class FunctionOperator(DecoratedOperator, PythonOperator):
+    """What the operators share that a decorator makes of a function.
 
     Parameters
     ----------
     python_callable
-        A function of the keyword `batch`, a `bellwether.ingest.plan.Batch` as a dictionary, or of `dataset`; running
-        it again goes on where it stopped.
+        What to run.
     """
-
-    custom_operator_name = "@waiting_task"
 
     def __init__(
         self,
@@ -54,6 +51,19 @@ class WaitingOperator(DecoratedOperator, PythonOperator):
     ) -> None:
         upstream = {"python_callable": python_callable, "op_args": op_args, "op_kwargs": op_kwargs}
         super().__init__(kwargs_to_upstream=upstream, **upstream, **kwargs)
+
+
+class WaitingOperator(FunctionOperator):
+    """Runs a function of a batch or a dataset, and defers while its error says "later".
+
+    Parameters
+    ----------
+    python_callable
+        A function of the keyword `batch`, a `bellwether.ingest.plan.Batch` as a dictionary, or of `dataset`; running
+        it again goes on where it stopped.
+    """
+
+    custom_operator_name = "@waiting_task"
 
     def execute(self, context: "Context") -> Any:  # noqa: ANN401 - what the function returns
         """Run the function for the first time in this try."""
