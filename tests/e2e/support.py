@@ -185,11 +185,11 @@ def prepare_home(home: Path) -> dict[str, str]:
     }
 
 
-def wait_until(condition: Callable[[], bool], otherwise: str, timeout_s: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], otherwise: str, timeout_s: float = 60.0, *, every_s: float = 0.5) -> None:
     """Look again and again until `condition` holds; fail with `otherwise` when it does not in time."""
     patience = tenacity.Retrying(
         stop=tenacity.stop_after_delay(timeout_s),
-        wait=tenacity.wait_fixed(0.5),
+        wait=tenacity.wait_fixed(every_s),
         retry=tenacity.retry_if_result(lambda holds: not holds),
     )
     try:

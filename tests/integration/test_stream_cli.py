@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -25,6 +24,7 @@ from bellwether.simulator.server import RunningSimulator, SimulatorConfig, runni
 from bellwether.streaming.gaps import GapLog
 from bellwether.streaming.lease import LeaseRecord, read_lease
 from tests.builders import publish_bars, publish_gold_of
+from tests.e2e.support import wait_until
 
 DAY = date(2024, 7, 3)  # a half day, on Wednesday; Thursday is a holiday
 HOURS = get_calendar().hours(DAY)
@@ -68,11 +68,8 @@ def command(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
             process.kill()
 
 
-def until(met: Callable[[], bool], seconds: float = 30) -> None:
-    given_up_s = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < given_up_s
-        time.sleep(0.02)
+def until(met: Callable[[], bool]) -> None:
+    wait_until(met, "it did not come about", 30, every_s=0.02)
 
 
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
