@@ -7,11 +7,11 @@ from itertools import count
 import pyarrow as pa
 
 from bellwether.lake import Lake
-from bellwether.schemas import LIVE_BARS
 from bellwether.streaming.assignment import whole_session
 from bellwether.streaming.batches import Batches, BatchRecord, Writer
 from bellwether.streaming.gaps import Gap, GapLog
 from bellwether.streaming.lease import Heartbeat, Lease
+from bellwether.streaming.rows import LIVE_BARS
 
 WRITER = Writer("run", 1, 4711)
 _numbers = count(1)

@@ -22,8 +22,9 @@ from bellwether.config import Config
 from bellwether.consolidate.grid import session_grid
 from bellwether.consolidate.intraday import build_so_far
 from bellwether.lake import Lake, paths, read
-from bellwether.schemas import LIVE_BARS, TIMESTAMP
+from bellwether.schemas import TIMESTAMP
 from bellwether.streaming.batches import Batches, BatchRecord, Writer
+from bellwether.streaming.rows import LIVE_BARS
 from tests.bench import BenchRow, apart, peak_memory_mb
 from tests.bench.bench_gold import publish_inputs
 from tests.builders import SESSION

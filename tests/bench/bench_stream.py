@@ -27,13 +27,13 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from bellwether.config.settings import StreamingSettings
 from bellwether.lake import Lake, paths
-from bellwether.schemas import LIVE_BARS
 from bellwether.streaming.assignment import Assignment
 from bellwether.streaming.batches import Writer
 from bellwether.streaming.client import Endpoint
 from bellwether.streaming.decode import decode
 from bellwether.streaming.inbox import Frame
 from bellwether.streaming.recorder import Recorder
+from bellwether.streaming.rows import LIVE_BARS
 from tests.bench import BenchRow
 
 _SESSION = date(2024, 7, 3)

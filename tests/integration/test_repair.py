@@ -24,7 +24,6 @@ from bellwether.config import Config, RetryPolicies, RetryRule
 from bellwether.config.settings import StreamingSettings
 from bellwether.lake import Coverage, Lake, Universe, paths
 from bellwether.lake.coverage import store_universe, stored_universe
-from bellwether.schemas import LIVE_BARS, LIVE_VALUES
 from bellwether.simulator.faults import Fault
 from bellwether.simulator.feed.feed import FeedConfig
 from bellwether.simulator.feed.replay import Script
@@ -40,6 +39,7 @@ from bellwether.streaming.feedtime import FeedTime, to_ms
 from bellwether.streaming.gaps import ALL, Gap, GapLog
 from bellwether.streaming.recorder import Recorder
 from bellwether.streaming.repair import Round, repair
+from bellwether.streaming.rows import LIVE_BARS, LIVE_VALUES
 from tests.recordings import leave
 
 DAY = date(2024, 7, 3)

@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 from bellwether.calendar import midnight
 from bellwether.lake import Lake
 from bellwether.news.versions import number_versions
-from bellwether.schemas import EQUITIES, FORMS, INDEX_BARS, LIVE_BARS, TIMESTAMP
+from bellwether.schemas import EQUITIES, FORMS, INDEX_BARS, TIMESTAMP
 from bellwether.streaming.assignment import NEWS
 from bellwether.streaming.batches import REPAIR, Batches
+from bellwether.streaming.rows import LIVE_BARS
 from bellwether.streaming.values import with_values_folded
 
 _VALUES = ("open", "high", "low", "close", "volume", "vwap")

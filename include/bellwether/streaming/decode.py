@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bellwether.schemas import LIVE_BARS, LIVE_VALUES, TIMESTAMP
+from bellwether.schemas import TIMESTAMP
 from bellwether.streaming.inbox import Frame
+from bellwether.streaming.rows import LIVE_BARS, LIVE_VALUES
 
 MINUTE_MS = 60_000
 _EXCERPT_BYTES = 120

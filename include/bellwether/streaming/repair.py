@@ -29,7 +29,7 @@ from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake
 from bellwether.logging import get_logger
 from bellwether.quality.prepare import normalise
-from bellwether.schemas import LIVE, LIVE_BARS
+from bellwether.schemas import LIVE
 from bellwether.sources.raw import RawPage
 from bellwether.sources.rest import PolygonRest
 from bellwether.streaming.assignment import Assignment
@@ -41,6 +41,7 @@ from bellwether.streaming.feedtime import DELAY, FeedTime, from_ms, to_ms
 from bellwether.streaming.filling import KEY, Answers, Share, differences, filled, lacking, what_differs
 from bellwether.streaming.gaps import ALL, Gap, GapLog
 from bellwether.streaming.live import live
+from bellwether.streaming.rows import LIVE_BARS
 from bellwether.streaming.values import minutes_of
 from bellwether.universe.spec import shown
 

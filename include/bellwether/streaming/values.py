@@ -6,7 +6,7 @@ The order is that of the vendor's stamps, not of arrival: a value that came late
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bellwether.schemas import LIVE_BARS
+from bellwether.streaming.rows import LIVE_BARS
 
 _KEY = ["ticker", "ts"]
 _ORDER = (*_KEY, "value_utc", "arrived_utc", "writer", "arrival")

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from bellwether.schemas import LIVE_BARS, LIVE_VALUES
 from bellwether.streaming.decode import decode
 from bellwether.streaming.inbox import Frame
+from bellwether.streaming.rows import LIVE_BARS, LIVE_VALUES
 from tests.unit.streaming.feeds import NOON, NOON_MS, bar, frame
 
 STATUS = {"ev": "status", "status": "success", "message": "subscribed to: AM.SPY"}
