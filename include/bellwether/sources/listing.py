@@ -226,5 +226,7 @@ def _doubt_of_emptiness(envelope: _Envelope, *, absent: bool, declared: int | No
 @cache
 def _decoder(endpoint_name: str, looser: Looser) -> msgspec.json.Decoder[Any]:
     endpoint = ENDPOINTS[endpoint_name]
-    row: Any = loosened(endpoint.row, looser) if looser.paths else endpoint.row
+    row: Any = endpoint.row
+    if looser.paths:
+        row = loosened(row, looser)
     return msgspec.json.Decoder({"page": _Page[row], "array": list[row], "object": row}[endpoint.shape])

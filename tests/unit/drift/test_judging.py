@@ -114,7 +114,7 @@ def test_underlyings_that_split_take_their_contracts_along(tmp_path: Path) -> No
 
 def test_only_the_trailing_twenty_sessions_are_a_measure(tmp_path: Path) -> None:
     lake = Lake.open(tmp_path / "lake", simulated=True)
-    *before, last = get_calendar().sessions(date(2025, 6, 2), date(2025, 7, 7))
+    *before, last = get_calendar().sessions(date(2025, 6, 4), date(2025, 7, 7))
     for session in before:
         put(lake, session, 1.0 if session in before[-TRAILING:] else 0.01)
     none = quarantine_schema("equities").empty_table()
