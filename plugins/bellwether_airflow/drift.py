@@ -3,11 +3,12 @@
     show -> decide -> settle -> inputs_ready -> announce
     settle -> report, which fails the run when something that was approved could not be published
 
-A run belongs to one change, and holds no slot while it waits for its answer.
+A run belongs to one change, and holds no slot while it waits for its answer. Of a change that is decided already,
+whoever decided, `show` and `decide` are skipped, and `settle` finishes what the decision began.
 """
 
 from datetime import date
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pendulum
 from airflow.providers.standard.operators.hitl import HITLOperator
@@ -22,10 +23,17 @@ from bellwether_airflow.announcing import announce
 from bellwether_airflow.notifiers.alert import Alert
 from bellwether_airflow.runs import TASK_DEFAULTS, refuse_unknown_params
 
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
 log = get_logger(__name__)
 
 DAG_ID: Final = "ops_drift"
 APPROVE, AS_IT_IS, REJECT = "Approve", "Take as it is", "Reject"
+_ANSWERS: Final = "answers"
+
+MOST_ASKED: Final = 100
+"""Changes that people are asked about in an evening, and at a time; Airflow maps a task over 1,024 at most."""
 
 _FORM = {
     "change": Param(
@@ -36,6 +44,15 @@ _FORM = {
         description="Its id: the digest of ops_health names it, and `bellwether drift list`.",
     )
 }
+
+
+class Question(HITLOperator):
+    """Asks with those of its answers that the change allows, which `show` found."""
+
+    def execute(self, context: "Context") -> Any:  # noqa: ANN401 - as the operator's
+        """Ask, and wait for the answer."""
+        self.options = context["ti"].xcom_pull(task_ids="show", key=_ANSWERS)
+        return super().execute(context)
 
 
 def drift_dag(dag_id: str, doc_md: str) -> DAG:
@@ -54,14 +71,14 @@ def drift_dag(dag_id: str, doc_md: str) -> DAG:
         start_date=pendulum.datetime(2003, 9, 10, tz="America/New_York"),
         # Nothing runs by itself, and a question should not lie in wait.
         is_paused_upon_creation=False,
-        max_active_runs=100,
+        max_active_runs=MOST_ASKED,
         params=_FORM,
         tags=["bellwether", "ops"],
         doc_md=doc_md,
         on_failure_callback=Alert("drift"),
         default_args=TASK_DEFAULTS,
     ) as dag:
-        decide = HITLOperator(
+        decide = Question(
             task_id="decide",
             subject="Drift: {{ params.change }}",
             body="{{ ti.xcom_pull(task_ids='show') }}",
@@ -83,7 +100,8 @@ def drift_dag(dag_id: str, doc_md: str) -> DAG:
 @task
 def show() -> str:
     """Return what whoever decides must know; skip what is decided already."""
-    from bellwether.drift.ledger import find
+    from bellwether.drift.approval import ways
+    from bellwether.drift.ledger import contracts_in_force, find
     from bellwether.drift.report import page
 
     context = get_current_context()
@@ -95,28 +113,35 @@ def show() -> str:
     if known.state in {"approved", "rejected"}:
         msg = f"{known.change_id} is {known.state} already"
         raise AirflowSkipException(msg)
+    possible = ways(contracts_in_force(lake, config).get(known.change.dataset), known)
+    offered = {APPROVE: possible.approved is not None, AS_IT_IS: possible.as_it_is is not None, REJECT: True}
+    context["ti"].xcom_push(_ANSWERS, [answer for answer, is_possible in offered.items() if is_possible])
     return shown
 
 
-@task
-def settle(answer: dict[str, Any]) -> dict[str, Any]:
-    """Do as was answered; return the sessions published anew, and what could not be."""
-    from bellwether.drift.approval import approve, reject
+@task(trigger_rule="none_failed")
+def settle(answer: dict[str, Any] | None) -> dict[str, Any]:
+    """Do as was answered, or finish what was decided before; return what was published anew, and what could not be."""
+    from bellwether.drift.approval import approve, reject, resume
     from bellwether.drift.report import publish_drift
     from bellwether.ingest.release import release
 
     context = get_current_context()
     lake, config, change_id = connections.lake(), Config.load(), context["params"]["change"]
-    user, reason = answer.get("responded_by_user") or {}, (answer.get("params_input") or {}).get("reason") or ""
-    by = str(user.get("name") or user.get("id") or "somebody")
-    [choice] = answer["chosen_options"]
-    if choice == REJECT:
-        settled = reject(lake, change_id, by=by, reason=reason or "no reason was given")
-        published, problems = [], []
+    if answer is None:  # nobody was asked
+        choice, by = "decided before", ""
+        settled = resume(lake, config, change_id)
     else:
-        settled = approve(lake, config, change_id, by=by, reason=reason, as_it_is=choice == AS_IT_IS)
-        freed = release(lake, config, settled)
-        published, problems = [session.isoformat() for session in freed.sessions], list(freed.problems)
+        [choice] = answer["chosen_options"]
+        user, reason = answer.get("responded_by_user") or {}, (answer.get("params_input") or {}).get("reason") or ""
+        by = str(user.get("name") or user.get("id") or "somebody")
+        if choice == REJECT:
+            settled = reject(lake, change_id, by=by, reason=reason or "no reason was given")
+        else:
+            settled = approve(lake, config, change_id, by=by, reason=reason, as_it_is=choice == AS_IT_IS)
+    freed = release(lake, config, settled)
+    published = [session.isoformat() for session in freed.sessions]
+    problems = list(freed.problems)
     publish_drift(lake, config, settled.known.sessions, run_id=context["run_id"])
     log.info("settled", change=change_id, choice=choice, by=by, published=published, problems=problems)
     return {"dataset": settled.known.change.dataset, "published": published, "problems": problems}

@@ -17,7 +17,7 @@ from bellwether.due import LOOKED_AT, LOOKED_BACK
 from bellwether.logging import get_logger
 from bellwether_airflow import connections
 from bellwether_airflow.announcing import announce
-from bellwether_airflow.drift import ask_about
+from bellwether_airflow.drift import MOST_ASKED, ask_about
 from bellwether_airflow.notifiers.alert import Alert
 from bellwether_airflow.runs import TASK_DEFAULTS, refuse_unknown_params, session_of
 from bellwether_airflow.timetables import SessionTimetable
@@ -96,4 +96,4 @@ def drift() -> list[str]:
     log.info(told or "every answer kept its contract")
     context["ti"].xcom_push("digest", told)
     publish_drift(lake, config, sessions_seen(changes, looked_at), run_id=context["run_id"])
-    return waiting(changes)
+    return waiting(changes)[:MOST_ASKED]

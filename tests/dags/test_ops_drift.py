@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 import pytest
 
 from bellwether.config import Config
-from bellwether.drift.ledger import find
+from bellwether.drift.change import Change, Kind
+from bellwether.drift.ledger import Decision, contracts_in_force, decide, find, versions, write_down
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import publish_stage, validate_stage
 from bellwether.ingest.plan import plan_session
@@ -23,16 +25,22 @@ Run = Callable[..., Any]
 CHANGE = "equities.v.renamed.vol"
 
 
-def answered(dag: Any, run_session: Run, option: str, reason: str = "") -> Any:
-    """Run `ops_drift` and answer its question at once: a run in process cannot wait."""
+def answered(dag: Any, option: str, reason: str = "", change_id: str = CHANGE) -> tuple[Any, list[str]]:
+    """Run `ops_drift` and answer its question at once, since a run in process cannot wait; return what was offered."""
+    offered: list[str] = []
     answer = {
         "chosen_options": [option],
         "params_input": {"reason": reason},
         "responded_at": "2025-07-02T12:00:00+00:00",
         "responded_by_user": {"id": "1", "name": "ann"},
     }
-    with patch("airflow.providers.standard.operators.hitl.HITLOperator.execute", lambda *_, **__: answer):
-        return dag.test(logical_date=None, run_conf={"change": CHANGE})
+
+    def execute(question: Any, _context: Any) -> dict[str, Any]:
+        offered.extend(question.options)
+        return answer
+
+    with patch("airflow.providers.standard.operators.hitl.HITLOperator.execute", execute):
+        return dag.test(logical_date=None, run_conf={"change": change_id}), offered
 
 
 @pytest.fixture
@@ -58,25 +66,55 @@ def drifted(lake_root: Path, simulator: RunningSimulator) -> Lake:
 
 
 def test_an_approval_publishes_what_waited_without_a_request_and_announces_it(
-    drifted: Lake, dags: dict[str, Any], run_session: Run, simulator: RunningSimulator
+    drifted: Lake, dags: dict[str, Any], simulator: RunningSimulator
 ) -> None:
-    run = answered(dags[DAG_ID], run_session, APPROVE)
-    assert run.state == "success"
+    run, offered = answered(dags[DAG_ID], APPROVE)
+    assert (run.state, offered) == ("success", [APPROVE, REJECT])
     assert len(simulator.requests) == 0
     manifest = drifted.manifest("equities", SESSION)
     assert manifest is not None
     assert {known.state for known in manifest.coverage.values()} == {Coverage.COMPLETE}
     [row] = read("drift", SESSION, SESSION, root=drifted.root).to_pylist()
     assert (row["change_id"], row["state"], row["decided_by"]) == (CHANGE, "approved", "ann")
-    again = answered(dags[DAG_ID], run_session, APPROVE)
-    assert set(states(again).values()) == {"skipped"}, "what is decided is not asked about"
 
 
-def test_a_rejection_keeps_its_reason_and_publishes_nothing(
-    drifted: Lake, dags: dict[str, Any], run_session: Run
+def test_what_is_decided_is_not_asked_about_and_what_was_interrupted_is_finished(
+    drifted: Lake, dags: dict[str, Any]
 ) -> None:
+    # Somebody's command was killed between deciding and everything else.
+    mine = Decision(approved=True, by="bob", reason="", at_utc=drifted.clock.now())
+    decide(drifted, find(drifted, CHANGE), mine)
+    run, offered = answered(dags[DAG_ID], REJECT)
+    assert (run.state, offered) == ("success", [])
+    assert {task: state for task, state in states(run).items() if state == "skipped"}.keys() >= {"show", "decide"}
+    manifest = drifted.manifest("equities", SESSION)
+    assert manifest is not None
+    assert {known.state for known in manifest.coverage.values()} == {Coverage.COMPLETE}
+    assert contracts_in_force(drifted, Config.load())["equities"].version == 2
+
+    run, offered = answered(dags[DAG_ID], APPROVE)
+    assert (run.state, offered, states(run)["settle"]) == ("success", [], "success")
+    assert drifted.manifest("equities", SESSION) == manifest
+    assert versions(drifted) == {"equities": [2]}
+
+
+def test_what_no_contract_can_let_pass_can_only_be_rejected_and_the_page_says_why(
+    drifted: Lake, dags: dict[str, Any]
+) -> None:
+    [seen] = find(drifted, CHANGE).sightings
+    gone = Change("equities", "c", Kind.REMOVED)
+    write_down(drifted, msgspec.structs.replace(seen, change=gone))
+    run, offered = answered(dags[DAG_ID], REJECT, "theirs to mend", gone.change_id)
+    assert (run.state, offered) == ("success", [REJECT])
+    [ti] = [ti for ti in run.get_task_instances() if ti.task_id == "show"]
+    shown = ti.xcom_pull(task_ids="show", key="return_value")
+    assert "It cannot be approved: equities: `c` is gone. The dataset has no rows without it." in shown
+    assert find(drifted, gone.change_id).state == "rejected"
+
+
+def test_a_rejection_keeps_its_reason_and_publishes_nothing(drifted: Lake, dags: dict[str, Any]) -> None:
     before = drifted.manifest("equities", SESSION)
-    run = answered(dags[DAG_ID], run_session, REJECT, "a test of theirs")
+    run, _ = answered(dags[DAG_ID], REJECT, "a test of theirs")
     assert run.state == "success"
     decision = find(drifted, CHANGE).decision
     assert decision is not None

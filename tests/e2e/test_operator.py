@@ -1,7 +1,9 @@
 """What an operator does through Airflow's REST API, and what comes of it: runs, partitions, events, consolidation."""
 
+import json
 from collections.abc import Iterable
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from tests.sink import Sink
 # Thanksgiving, the half day after it, and a weekend lie in between.
 WEDNESDAY, HALF_DAY, MONDAY = date(2025, 11, 26), date(2025, 11, 28), date(2025, 12, 1)
 SESSION = date(2025, 7, 1)
+DRIFT = "ops_drift"
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -246,3 +249,48 @@ def test_a_ticker_outside_the_universe_fails_the_run_and_the_log_names_the_unive
     assert operated.asked(SESSION) == []
     assert "ZZZ; it holds AAPL, MSFT, QQQ, SPY" in operated.api.log(PRODUCER, run.dag_run_id, "plan")
     assert prints(operated, [SESSION]) == untouched
+
+
+def test_drift_is_asked_about_and_an_approval_by_rest_publishes_what_waited_without_a_request(
+    operated: Producers,
+) -> None:
+    session = date(2025, 7, 8)
+    operated.simulator.faults.add(Fault(kind="renamed", field="v", to="vol", ticker="SPY", session=session, count=None))
+    assert operated.trigger(str(session)).state == "success"
+    assert manifest_of(operated, session).coverage["SPY"].state is Coverage.QUARANTINED
+    assert heard(operated, session) == (1, 0, [])
+    operated.simulator.faults.clear()
+    operated.simulator.requests.clear()
+
+    asked = operated.api.trigger(DRIFT, conf={"change": "equities.v.renamed.vol"}).dag_run_id
+    wait_until(lambda: waiting(operated, asked) != [], "nobody is asked")
+    [question] = waiting(operated, asked)
+    assert question["options"] == ["Approve", "Reject"]
+    assert "+ v: {aliases: [vol]," in question["body"]
+    with pytest.raises(ApiError) as refusal:
+        answer(operated, asked, "Take as it is")
+    assert refusal.value.status == 400
+    answer(operated, asked, "Approve")
+    assert operated.api.wait_for_run(DRIFT, asked).state == "success"
+    assert operated.asked(session) == []
+    whole = manifest_of(operated, session)
+    assert {known.state for known in whole.coverage.values()} == {Coverage.COMPLETE}
+    assert heard(operated, session)[1:] == (1, [whole.revision])
+    [row] = read("drift", session, session, root=operated.lake_root).to_pylist()
+    assert (row["state"], row["decided_by"]) == ("approved", operated.stack.state.username)
+    with pytest.raises(ApiError) as refusal:
+        answer(operated, asked, "Reject")
+    assert refusal.value.status == 409
+
+
+def waiting(operated: Producers, run_id: str) -> list[dict[str, Any]]:
+    """Return the questions of a run that wait for an answer."""
+    query = {"response_received": False, "state": "awaiting_input"}
+    content = json.loads(operated.api.request("GET", f"dags/{DRIFT}/dagRuns/{run_id}/hitlDetails", query=query))
+    return list(content["hitl_details"])
+
+
+def answer(operated: Producers, run_id: str, option: str) -> None:
+    body = {"chosen_options": [option], "params_input": {"reason": "a new name"}}
+    place = f"dags/{DRIFT}/dagRuns/{run_id}/taskInstances/decide/-1/hitlDetails"
+    operated.api.request("PATCH", place, body)

@@ -14,6 +14,7 @@ from bellwether.cli.main import main
 from bellwether.drift.ledger import known_changes
 from bellwether.drift.report import digest
 from bellwether.lake import Coverage, Lake, read
+from bellwether.lake.history import publications
 from bellwether.simulator.archive import ArchiveMarket
 from bellwether.simulator.bars import Bars
 from bellwether.simulator.faults import Fault, FaultPlan
@@ -72,6 +73,22 @@ def holds(lake: Lake, revision: Revision, day: date) -> bool:
     return table["close"].to_pylist() == served.close.tolist() and table["volume"].to_pylist() == served.volume.tolist()
 
 
+def test_late_bars_and_a_corrected_one_land_as_a_revision_beside_the_first(
+    captured: tuple[Lake, Revision, Revision],
+) -> None:
+    lake, first, second = captured
+    late, _ = sorted(manifest.published_utc for _, manifest in publications(lake, "equities", LATE))
+    before = read("equities", LATE, LATE, root=lake.root, as_of=late)
+    assert before["close"].to_pylist() == first.bars("SPY", LATE).close.tolist()
+    now = published(lake, LATE)
+    assert now["close"].to_pylist() == second.bars("SPY", LATE).close.tolist()
+    assert len(now) - len(before) == 3
+    moved = [i for i, (a, b) in enumerate(zip(before["close"], now["close"], strict=False)) if a != b]
+    assert moved == [CORRECTED]
+    for day in (RENAMED, EMPTIED, HUNDREDS):
+        assert len([*publications(lake, "equities", day)]) == 1, "what is held back makes no revision"
+
+
 def test_each_change_lands_in_its_place_and_approvals_replay_the_kept_answers(
     captured: tuple[Lake, Revision, Revision], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +104,9 @@ def test_each_change_lands_in_its_place_and_approvals_replay_the_kept_answers(
     }
     told = digest(known_changes(lake, [HUNDREDS]), [LATE, RENAMED, NEW_FIELD, EMPTIED, HUNDREDS])
     assert all(change_id in told for change_id in states)
+    for name, day in (("v.renamed", RENAMED), ("x.added", NEW_FIELD), ("n.nulls", EMPTIED), ("v.rescaled", HUNDREDS)):
+        [line] = [line for line in told.splitlines() if line.startswith(f"| equities.{name}")]
+        assert f"| {day} | SPY |" in line
     assert {row["change_id"] for row in read("drift", RENAMED, HUNDREDS, root=lake.root).to_pylist()} == set(states)
 
     # Nobody but the lake is asked from here on.
@@ -102,6 +122,14 @@ def test_each_change_lands_in_its_place_and_approvals_replay_the_kept_answers(
         assert manifest is not None
         assert manifest.coverage["SPY"].state in {Coverage.COMPLETE, Coverage.PARTIAL}
     assert pc.sum(published(lake, EMPTIED)["transactions"].is_null()).as_py() > 500
+    revisions = {day: len([*publications(lake, "equities", day)]) for day in (RENAMED, EMPTIED, HUNDREDS)}
+    assert set(revisions.values()) == {2}
+    for change_id in ("equities.v.renamed.vol", "equities.v.rescaled.100", "equities.n.nulls"):
+        assert main(["drift", "approve", change_id, "--lake", lake.root]) == 0
+        said = capsys.readouterr().out
+        assert "approved already, by" in said
+        assert "published anew from raw: none" in said
+    assert revisions == {day: len([*publications(lake, "equities", day)]) for day in revisions}, "approving twice"
     assert main(["drift", "list", "--lake", lake.root]) == 0
     assert "open" not in capsys.readouterr().out
     assert main(["replay-raw", "equities", *WEEK, "--lake", lake.root, "--check"]) == 0

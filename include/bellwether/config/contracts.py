@@ -26,7 +26,7 @@ class Scale(Model):
     """
 
     since_utc: AwareDatetime
-    factor: float = Field(gt=0)
+    factor: float = Field(gt=0, allow_inf_nan=False)
 
 
 class Tolerance(Model):
@@ -47,7 +47,7 @@ class Tolerance(Model):
     null_share: float = Field(default=0.2, ge=0, le=1)
     nulls: float = Field(default=0.0, ge=0, le=1)
     unit_decades: float = Field(default=0.2, gt=0, lt=0.5)
-    shift_decades: float = Field(default=0.7, gt=0)
+    shift_decades: float = Field(default=0.7, gt=0, allow_inf_nan=False)
 
 
 class FieldContract(Model):
@@ -58,15 +58,15 @@ class FieldContract(Model):
     type
         Of its value: `integer` is a number without a fraction, `date` and `instant` are texts of that form.
     column
-        The dataset's column that holds its numbers; None where their values are not compared.
+        The dataset's column that holds its values; None where these are not compared. Of texts only nulls are.
     unit
-        In words; an integer in `ms` is an instant of our time.
+        In words; an integer in `s`, `ms`, `us` or `ns` is an instant of our time.
     nullable
-        May be null or left out.
+        May be null or left out. Of a field that the decoder wants, only where rows can do without it.
     usual
         Rows have it as a rule, so that a page without is suspicious although it is nullable.
     words
-        Every text it may hold; none for any.
+        Every text it may hold, those that the decoder knows among them; none for any.
     aliases
         Further names under which the vendor sends it.
     lenient

@@ -9,7 +9,7 @@ import yaml
 
 from bellwether.config import Config, Contract
 from bellwether.config.contracts import Approval
-from bellwether.drift.change import accepted, compared_anew
+from bellwether.drift.change import accepted, as_shown, compared_anew
 from bellwether.drift.ledger import (
     Decision,
     Known,
@@ -20,6 +20,7 @@ from bellwether.drift.ledger import (
     find,
     read_version,
     versions,
+    written,
 )
 from bellwether.errors import DriftError, LakeError
 from bellwether.lake import Lake
@@ -75,10 +76,27 @@ def approve(
         _proposed(in_force[known.change.dataset], known, as_it_is=as_it_is)  # refused before anything is decided
     mine = Decision(approved=True, as_it_is=as_it_is, by=by, reason=reason, at_utc=lake.clock.now())
     decision = decide(lake, known, mine)
-    settled = replace(known, decision=decision)
+    settled = replace(find(lake, change_id), decision=decision)  # with what was seen until then
     version = _put_in_force(lake, config, settled)
-    waiting = known.sightings if known.change.is_breaking else ()
+    waiting = settled.sightings if settled.change.is_breaking else ()
     return Settled(settled, version, news=decision is mine, waiting=waiting)
+
+
+def resume(lake: Lake, config: Config, change_id: str) -> Settled:
+    """Finish what a decision began, whatever interrupted it; of a rejection nothing follows.
+
+    Raises
+    ------
+    DriftError
+        There is no such change, or nobody decided about it.
+    """
+    known = find(lake, change_id)
+    if known.decision is None:
+        msg = f"nobody decided about {change_id} yet"
+        raise DriftError(msg)
+    if not known.decision.approved:
+        return Settled(known, None, news=False)
+    return approve(lake, config, change_id, by=known.decision.by)
 
 
 def reject(lake: Lake, change_id: str, *, by: str, reason: str) -> Settled:
@@ -101,6 +119,37 @@ def reject(lake: Lake, change_id: str, *, by: str, reason: str) -> Settled:
     return Settled(replace(known, decision=decision), None, news=decision is mine)
 
 
+@dataclass(frozen=True)
+class Ways:
+    """How a change can be let pass.
+
+    Attributes
+    ----------
+    approved, as_it_is
+        The lines of the contract that change; None where that cannot be.
+    why_not
+        Why nothing lets it pass; empty where something does.
+    """
+
+    approved: str | None
+    as_it_is: str | None
+    why_not: str = ""
+
+
+def ways(contract: Contract | None, known: Known) -> Ways:
+    """Return how a change can be let pass by the next version of its contract."""
+    if contract is None:
+        return Ways(None, None, "its dataset has no contract any more: nothing is compared, so nothing waits")
+    found: dict[bool, str] = {}
+    why_not = ""
+    for as_it_is in (True, False):
+        try:
+            found[as_it_is] = contract_diff(contract, known, as_it_is=as_it_is)
+        except DriftError as error:
+            why_not = str(error)
+    return Ways(found.get(False), found.get(True), "" if found else why_not)
+
+
 def contract_diff(contract: Contract, known: Known, *, as_it_is: bool = False) -> str:
     """Return what approving a change does to its contract, as lines with `-` and `+`.
 
@@ -116,7 +165,7 @@ def contract_diff(contract: Contract, known: Known, *, as_it_is: bool = False) -
 
 def _as_lines(contract: Contract) -> list[str]:
     content = contract.model_dump(mode="json", exclude_defaults=True, exclude={"approval"})
-    lines = [f"version: {contract.version}", f"also: {', '.join(contract.also)}"]
+    lines = [f"version: {contract.version}", f"also: {', '.join(map(as_shown, contract.also))}"]
     for name, field in content["fields"].items():
         lines.append(f"{name}: {yaml.safe_dump(field, default_flow_style=True, width=10_000).strip()}")
     return lines
@@ -131,7 +180,9 @@ def _proposed(contract: Contract, known: Known, *, as_it_is: bool) -> Contract:
         if as_it_is
         else accepted(contract, change, since=since, since_utc=since_utc)
     )
-    return let_pass.model_copy(update={"version": contract.version + 1})
+    proposed = let_pass.model_copy(update={"version": contract.version + 1})
+    written(known.change.dataset, proposed)  # refuses one that contradicts itself
+    return proposed
 
 
 def _put_in_force(lake: Lake, config: Config, known: Known) -> int:

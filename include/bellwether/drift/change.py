@@ -1,14 +1,16 @@
 """What may differ from a contract, one change at a time, and what accepting it does to the contract."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from bellwether.config.contracts import Contract, FieldContract, Scale
+from bellwether.drift.coercion import READABLE
 from bellwether.errors import Drifted, DriftError
 
 
@@ -32,7 +34,24 @@ class Kind(StrEnum):
 
 _ADDITIVE = frozenset({Kind.ADDED, Kind.MOVED})
 
-_OTHERS: Final = re.compile(r"[^A-Za-z0-9_.=-]+")
+DISPENSABLE: Final[Mapping[str, frozenset[str]]] = {
+    "contracts": frozenset(f"additional_underlyings.{name}" for name in ("type", "underlying", "amount")),
+    "news": frozenset({"insights.sentiment"}),
+    "options_snapshot": frozenset({"last_trade.price", "last_trade.size"}),
+    "tickers": frozenset({"locale"}),
+}
+"""Promised fields that the rows of a dataset can do without: their columns may be null, or they have none."""
+
+MOST_NAMED: Final = 50
+"""New names told one by one; of more the vendor sends something else than rows with a new field."""
+
+OTHERS, MANY_NAMES, MANY_WORDS = "(others)", "more names", "more words than anybody reads"
+"""What is told of new names and of new words beyond."""
+
+_OTHERS: Final = re.compile(r"[^A-Za-z0-9_.=-]+|(?<=\.)\.+")
+_LONGEST_ID: Final = 120
+_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f`|<>]")
+_LONGEST_SHOWN: Final = 80
 
 _SAYS: Final = {
     Kind.ADDED: "`{field}` is new ({to})",
@@ -40,7 +59,7 @@ _SAYS: Final = {
     Kind.RENAMED: "`{field}` seems to be called `{to}` now",
     Kind.RETYPED: "`{field}` is of type {to} now",
     Kind.RESCALED: "`{field}` is in another unit now: times {to} it is what it was",
-    Kind.WORDS: "`{field}` says what it never said: {to}",
+    Kind.WORDS: "`{field}` says what it never said: `{to}`",
     Kind.NULLS: "`{field}` is empty in a share of {to} of the rows",
     Kind.MOVED: "`{field}` is {to} times what it was",
 }
@@ -54,7 +73,7 @@ class Change(msgspec.Struct, frozen=True, order=True):
     field
         Name on the wire, as the contract has it; of an added one, the vendor's.
     to
-        The new name, the type, the factor that undoes it, the words, the share: by kind.
+        The new name, the type, the factor that undoes it, the word, the share: by kind.
     """
 
     dataset: str
@@ -72,10 +91,21 @@ class Change(msgspec.Struct, frozen=True, order=True):
         """A name that equal changes share; fit for a file and for a run of Airflow's."""
         # How many nulls there are differs by session; that there are more than usual is one change.
         parts = (self.dataset, self.field, self.kind, "" if self.kind in {Kind.NULLS, Kind.MOVED} else self.to)
-        return _OTHERS.sub("-", ".".join(part for part in parts if part))
+        wanted = ".".join(part for part in parts if part)
+        name = _OTHERS.sub("-", wanted)
+        if name == wanted and len(name) <= _LONGEST_ID:
+            return name
+        # Vendors name things as they like, and no two of them may be taken for each other.
+        return f"{name[:_LONGEST_ID]}-{sha256(wanted.encode()).hexdigest()[:8]}"
 
     def __str__(self) -> str:
-        return _SAYS[self.kind].format(field=self.field, to=self.to)
+        return _SAYS[self.kind].format(field=as_shown(self.field), to=as_shown(self.to))
+
+
+def as_shown(text: str) -> str:
+    """Return what a vendor wrote as people may be shown it: short, in a line, and never taken for markup."""
+    text = _UNSAFE.sub("?", text)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def is_id(text: str) -> bool:
@@ -109,16 +139,30 @@ def accepted(contract: Contract, change: Change, *, since: date, since_utc: date
     """
     if change.kind is Kind.ADDED:
         return contract.model_copy(update={"also": tuple(sorted({*contract.also, change.field}))})
-    field = contract.fields[change.field]
-    if change.kind in {Kind.REMOVED, Kind.WORDS} or (change.kind is Kind.RETYPED and change.to in {"object", "list"}):
+    field = contract.fields.get(change.field)
+    if field is None:
+        msg = f"{change.dataset}: {change}. The contract in force has no such field: see its newest version"
+        raise DriftError(msg)
+    if why := _why_unreadable(field, change):
         msg = (
-            f"{change.dataset}: {change}. Nothing says how to read it: where it has another name, add that to "
+            f"{change.dataset}: {change}. {why}. Where what it said has another name now, add that to "
             f"fields.{change.field}.aliases in config/contracts/{change.dataset}.yaml; else the decoder must learn it"
         )
         raise DriftError(msg)
     new = beside(change.field, change.to)
     contract = contract.model_copy(update={"also": tuple(name for name in contract.also if name != new)})
     return _with(contract, change.field, _update(field, change, since, since_utc))
+
+
+def _why_unreadable(field: FieldContract, change: Change) -> str:
+    """Return why no contract can say how such answers are read; empty where one can."""
+    if change.kind is Kind.REMOVED and change.field not in DISPENSABLE.get(change.dataset, ()):
+        return "The dataset has no rows without it"
+    if change.kind is Kind.WORDS and change.to == MANY_WORDS:
+        return "It is no choice of words any more"
+    if change.kind is Kind.RETYPED and change.to not in READABLE.get(field.type, ()):
+        return f"Nothing says which {field.type} that is"
+    return ""
 
 
 def beside(name: str, leaf: str) -> str:
@@ -135,7 +179,9 @@ def compared_anew(contract: Contract, change: Change, since: date) -> Contract:
     DriftError
         The change is none of values: as it is, nobody can read it.
     """
-    if change.kind not in {Kind.RESCALED, Kind.NULLS, Kind.MOVED}:
+    field = contract.fields.get(change.field)
+    is_of_values = change.kind in {Kind.RESCALED, Kind.NULLS, Kind.MOVED}
+    if not is_of_values or field is None or field.column is None:
         msg = f"{change.dataset}: {change}. That cannot be taken as it is, only approved or rejected"
         raise DriftError(msg)
     return _with(contract, change.field, {"compared_since": since})
@@ -143,7 +189,7 @@ def compared_anew(contract: Contract, change: Change, since: date) -> Contract:
 
 def _with(contract: Contract, name: str, update: dict[str, object]) -> Contract:
     """Return a contract with a field updated, and with it those that become the same column: they share their unit."""
-    column = contract.fields[name].column
+    column = contract.fields[name].column if update.keys() & {"scales", "tolerance", "compared_since"} else None
     fields = {
         each: field.model_copy(update=update) if each == name or (column and field.column == column) else field
         for each, field in contract.fields.items()
@@ -155,8 +201,10 @@ def _update(field: FieldContract, change: Change, since: date, since_utc: dateti
     match change.kind:
         case Kind.RENAMED:
             return {"aliases": tuple(dict.fromkeys((*field.aliases, change.to)))}
-        case Kind.RETYPED:
-            return {"lenient": True}
+        case Kind.RETYPED | Kind.REMOVED:
+            return {"lenient" if change.kind is Kind.RETYPED else "nullable": True}
+        case Kind.WORDS:
+            return {"words": tuple(sorted({*field.words, change.to}))}
         case Kind.RESCALED:
             in_force = next((scale.factor for scale in reversed(field.scales) if scale.since_utc <= since_utc), 1.0)
             factor = float(f"{in_force * float(change.to):.12g}")

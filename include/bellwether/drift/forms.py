@@ -11,10 +11,12 @@ from typing import Any, Final
 import msgspec
 
 from bellwether.config.contracts import Contract, FieldContract
+from bellwether.drift.change import DISPENSABLE
 from bellwether.errors import ConfigError
 from bellwether.schemas import FORMS
 from bellwether.sources import endpoints
 from bellwether.sources.bars import INDEX_ROW, TRADED_ROW
+from bellwether.sources.loosened import Looser
 
 ROWS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "equities": TRADED_ROW,
@@ -47,6 +49,15 @@ def fields_read(dataset: str) -> Mapping[str, Read]:
     return dict(_fields(msgspec.inspect.type_info(ROWS[dataset]), ""))
 
 
+def looser(dataset: str, contract: Contract) -> Looser:
+    """Return what a contract asks less of rows than the decoder of its dataset: what was let pass since."""
+    read = {name: fields_read(dataset)[name] for name in contract.fields if name in fields_read(dataset)}
+    return Looser(
+        texts=frozenset(name for name, each in read.items() if set(contract.fields[name].words) - set(each.words)),
+        lacking=frozenset(name for name, each in read.items() if contract.fields[name].nullable and not each.nullable),
+    )
+
+
 def check_contracts(contracts: Mapping[str, Contract]) -> None:
     """Refuse contracts that say otherwise than the decoders.
 
@@ -58,13 +69,14 @@ def check_contracts(contracts: Mapping[str, Contract]) -> None:
     problems = [
         f"contracts/{dataset}.yaml: {problem}"
         for dataset, contract in contracts.items()
-        for problem in _problems(dataset, contract)
+        for problem in contradictions(dataset, contract)
     ]
     if problems:
         raise ConfigError("\n".join(problems))
 
 
-def _problems(dataset: str, contract: Contract) -> Iterator[str]:
+def contradictions(dataset: str, contract: Contract) -> Iterator[str]:
+    """Yield where a contract says otherwise than its decoder: key, what is right, value."""
     if dataset not in ROWS:
         yield f"no dataset is called {dataset}; known: {', '.join(ROWS)}"
         return
@@ -72,21 +84,24 @@ def _problems(dataset: str, contract: Contract) -> Iterator[str]:
     if contract.key != form.key:
         yield f"key: is {', '.join(form.key)} (value: {', '.join(contract.key)})"
     for name in sorted(read.keys() - contract.fields.keys()):
-        yield f"fields.{name}: is read and has no entry"
+        yield f"fields.{name}: is read and has no entry; add it"
     for name, field in contract.fields.items():
         if name not in read:
             yield f"fields.{name}: is not read; what is known and not read stands under `also`"
         else:
-            yield from _field_problems(name, field, read[name])
+            yield from _field_problems(dataset, name, field, read[name])
         if field.column is not None and field.column not in form.schema.names:
             yield f"fields.{name}.column: {dataset} has no such column (value: {field.column})"
 
 
-def _field_problems(name: str, field: FieldContract, read: Read) -> Iterator[str]:
-    for key in ("type", "nullable", "words"):
-        says, reads = getattr(field, key), getattr(read, key)
-        if says != reads:
-            yield f"fields.{name}.{key}: the decoder reads {reads!r} (value: {says!r})"
+def _field_problems(dataset: str, name: str, field: FieldContract, read: Read) -> Iterator[str]:
+    if field.type != read.type:
+        yield f"fields.{name}.type: the decoder reads {read.type!r} (value: {field.type!r})"
+    # What was approved may ask less than the decoder does, where rows can do without.
+    if field.nullable != read.nullable and (read.nullable or name not in DISPENSABLE.get(dataset, ())):
+        yield f"fields.{name}.nullable: the decoder reads {read.nullable!r} (value: {field.nullable!r})"
+    if not set(field.words) >= set(read.words) or (field.words and not read.words):
+        yield f"fields.{name}.words: the decoder reads {read.words!r}, and all of these (value: {field.words!r})"
 
 
 def _fields(info: Any, path: str) -> Iterator[tuple[str, Read]]:  # noqa: ANN401 - any of msgspec's types

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.config import Config, Contract
-from bellwether.drift.change import why_held
+from bellwether.drift.change import MANY_NAMES, MOST_NAMED, OTHERS, Change, Kind, why_held
 from bellwether.drift.ledger import Sighting, contracts_in_force, grouped, write_down
 from bellwether.drift.values import (
     TRAILING,
@@ -31,6 +31,9 @@ from bellwether.quality.validate import Verdict
 from bellwether.universe.spec import shown
 
 log = get_logger(__name__)
+
+_SPLIT = frozenset({"equities", "options", "contracts", "options_snapshot"})
+"""Datasets whose values are of shares, tickers or underlyings apart."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +78,30 @@ def compare(lake: Lake, config: Config, dataset: str, session: date, record: Bat
     if verdict.passed:
         held = judge(lake, contract, dataset, session, held.good, held.quarantined)
     with_rows = tuple(sorted(subject for subject, known in record.coverage.items() if known.rows))
-    for change, subjects in grouped(record.drift).items():
+    for change, subjects in _told(grouped(record.drift)).items():
         _record(lake, contract, session, record, Finding(change, f"the answers about {shown(subjects)}"), subjects)
     for found in held.findings:
         _record(lake, contract, session, record, found, with_rows)
     return replace(held, is_seen=bool(record.drift or held.findings))
 
 
+def _told(found: dict[Change, tuple[str, ...]]) -> dict[Change, tuple[str, ...]]:
+    """Return the changes to write down: of more new names than anybody reads, that there are."""
+    others = [change for change in found if change.kind is Kind.ADDED and change.field != OTHERS][MOST_NAMED:]
+    if not others:
+        return found
+    told = {change: subjects for change, subjects in found.items() if change not in others}
+    subjects = {subject for change in others for subject in found[change]}
+    rest = Change(others[0].dataset, OTHERS, Kind.ADDED, MANY_NAMES)
+    return told | {rest: tuple(sorted(subjects | {*told.get(rest, ())}))}
+
+
 def _record(
     lake: Lake, contract: Contract, session: date, record: BatchRecord, found: Finding, subjects: tuple[str, ...]
 ) -> None:
     """Write down a sighting for each run whose answers show it: replayed ones may be of several."""
-    coverage = {subject: record.coverage[subject] for subject in subjects}
+    # An answer that differs and cannot be read for another reason has none.
+    coverage = {subject: record.coverage[subject] for subject in subjects if subject in record.coverage}
     for stage_id in sorted({known.stage_id for known in coverage.values()}):
         here = {subject: known for subject, known in coverage.items() if known.stage_id == stage_id}
         came = [known.fetched_utc for known in here.values() if known.fetched_utc is not None]
@@ -161,7 +176,7 @@ def _kept(lake: Lake, dataset: str, session: date) -> Summary | None:
 def _split_lately(lake: Lake, dataset: str, session: date, first: date) -> frozenset[str]:
     """Return the tickers whose shares split since the first session compared, as far as splits are published."""
     known = [each for each in lake.sessions("splits") if first <= each <= session + timedelta(days=7)]
-    if dataset not in {"equities", "options"} or not known:
+    if dataset not in _SPLIT or not known:
         return frozenset()
     published = lake.partition("splits", known[-1], columns=["ticker", "execution_date"])
     if published is None:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from bellwether.config import Config, Contract
 from bellwether.drift.change import Change, is_id
-from bellwether.drift.forms import check_contracts
+from bellwether.drift.forms import check_contracts, contradictions
 from bellwether.errors import DriftError, LakeError
 from bellwether.lake import Lake, paths
 from bellwether.lake.manifest import encode
@@ -111,15 +111,30 @@ def contracts_in_force(lake: Lake, config: Config) -> dict[str, Contract]:
     ConfigError
         A file names what the decoder does not read.
     LakeError
-        A version in the lake is damaged.
+        A version in the lake is damaged, or says otherwise than the decoder.
     """
     check_contracts(config.contracts)
     kept = versions(lake)
     newest = {dataset: max(kept.get(dataset, ()), default=0) for dataset in config.contracts}
     return {
-        dataset: read_version(lake, dataset, newest[dataset]) if newest[dataset] > contract.version else contract
+        dataset: _brought_up(lake, dataset, newest[dataset], contract)
+        if newest[dataset] > contract.version
+        else contract
         for dataset, contract in config.contracts.items()
     }
+
+
+def _brought_up(lake: Lake, dataset: str, version: int, shipped: Contract) -> Contract:
+    """Return a version that was approved, with the entries of what the decoder has learnt to read since."""
+    kept = read_version(lake, dataset, version)
+    fields = {name: kept.fields.get(name, field) for name, field in shipped.fields.items()}
+    also = tuple(name for name in kept.also if name not in fields)
+    contract = kept.model_copy(update={"fields": fields, "also": also})
+    if wrong := "; ".join(contradictions(dataset, contract)):
+        place = lake.storage.url(paths.contract(dataset, version))
+        msg = f"{place}: {wrong}. Write a config/contracts/{dataset}.yaml of a higher version"
+        raise LakeError(msg)
+    return contract
 
 
 def versions(lake: Lake) -> dict[str, list[int]]:
@@ -151,8 +166,8 @@ def read_version(lake: Lake, dataset: str, version: int) -> Contract:
     raise LakeError(msg)
 
 
-def add_version(lake: Lake, dataset: str, contract: Contract) -> bool:
-    """Create a version; False where there is one of that number.
+def written(dataset: str, contract: Contract) -> bytes:
+    """Return a version as it is kept.
 
     Raises
     ------
@@ -163,15 +178,28 @@ def add_version(lake: Lake, dataset: str, contract: Contract) -> bool:
     try:
         Contract.model_validate_json(content)
     except ValidationError as error:
-        msg = f"{dataset}: the contract would contradict itself: {error}"
+        wrong = "; ".join(str(problem["msg"]) for problem in error.errors())
+        msg = (
+            f"{dataset}: the contract would contradict itself: {wrong}. Write a config/contracts/{dataset}.yaml of a "
+            "higher version that says what is meant; then approve again"
+        )
         raise DriftError(msg) from error
+    return content
+
+
+def add_version(lake: Lake, dataset: str, contract: Contract) -> bool:
+    """Create a version; False where there is one of that number. `DriftError` as `written`."""
+    content = written(dataset, contract)
     return lake.storage.swap(paths.contract(dataset, contract.version), content, expected=None)
 
 
 def write_down(lake: Lake, sighting: Sighting) -> None:
     """Keep a sighting; the same run's of the same session, written again, takes the place of the first."""
-    folder = paths.change(sighting.change.dataset, _unsettled_id(lake, sighting.change))
-    lake.storage.write(folder / f"{sighting.session}.{sighting.stage_id}.json", encode(sighting))
+    known_as = None
+    # Who approves looks for sightings after the decision is written: one of both sees what the other did.
+    while known_as != (known_as := _unsettled_id(lake, sighting.change)):
+        folder = paths.change(sighting.change.dataset, known_as)
+        lake.storage.write(folder / f"{sighting.session}.{sighting.stage_id}.json", encode(sighting))
 
 
 def known_changes(lake: Lake, sessions: Collection[date] = ()) -> list[Known]:

@@ -15,11 +15,13 @@ import msgspec
 
 from bellwether.config import Config, Contract
 from bellwether.drift.change import Change, accepted, in_words, why_held
+from bellwether.drift.forms import looser
 from bellwether.drift.ledger import contracts_in_force
 from bellwether.drift.shape import changes_rows, differences, fit, names_in, names_known, rows_of
 from bellwether.errors import BadResponse, Drifted, DriftError, Truncated
 from bellwether.lake import Lake
 from bellwether.sources.aggregates import NAME
+from bellwether.sources.body import refusal
 from bellwether.sources.chain import Chain, take
 from bellwether.sources.raw import RawPage, Request
 from bellwether.sources.rest import PolygonRest
@@ -64,7 +66,7 @@ class Reader:
 
     def __init__(self, contracts: Mapping[str, Contract], *, goes_on: bool) -> None:
         self._goes_on = goes_on
-        self._forms = {dataset: _Form(contract) for dataset, contract in contracts.items()}
+        self._forms = {dataset: _Form(dataset, contract) for dataset, contract in contracts.items()}
         self._found: dict[Change, None] = {}
 
     def drain(self) -> tuple[Change, ...]:
@@ -87,29 +89,29 @@ class Reader:
         if form is None:
             return take(chain, page)
         try:
-            step = take(chain, form.fitted(page) if form.changes_rows else page)
+            step = form.take(chain, page)
         except Truncated:
             raise
         except BadResponse as error:
-            return self._take_drifted(chain, page, dataset, form, error)
+            return self._take_drifted(chain, page, form, error)
         if unknown := form.unknown(page.body):
-            changes = form.differences(dataset, page, unknown)
+            changes = form.differences(page, unknown)
             if not self._goes_on and why_held(changes):
                 raise _drifted(changes, page, "nothing of it was read")
             self._note(changes)
         return step
 
     def _take_drifted(
-        self, chain: Chain[Any], page: RawPage, dataset: str, form: "_Form", error: BadResponse
+        self, chain: Chain[Any], page: RawPage, form: "_Form", error: BadResponse
     ) -> tuple[str | None, str | None]:
-        changes = form.differences(dataset, page)
+        changes = form.differences(page)
         if not why_held(changes):
             raise error
         if not self._goes_on:
             raise _drifted(changes, page, error.message) from error
         self._note(changes)
         try:
-            return take(chain, _Form(_proposed(form.contract, changes, page)).fitted(page))
+            return _Form(form.dataset, _proposed(form.contract, changes, page)).take(chain, page)
         except DriftError as left:
             raise _drifted(changes, page, str(left)) from error
         except BadResponse:
@@ -136,27 +138,39 @@ def _proposed(contract: Contract, changes: Iterable[Change], page: RawPage) -> C
 class _Form:
     """A contract, made ready for many pages."""
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, dataset: str, contract: Contract) -> None:
+        self.dataset = dataset
         self.contract = contract
         self._known = names_known(contract)
         self._is_flat = not any(
             "." in name or field.type in {"object", "list"} for name, field in contract.fields.items()
         )
-        self.changes_rows = changes_rows(contract)
+        self._changes_rows = changes_rows(contract)
+        self._looser = looser(dataset, contract)
         self._read = msgspec.json.Decoder().decode
         # First rows without their digits: a page of a few bars is read in microseconds, and most begin alike. A name
         # that differs from a known one by digits alone passes, and is noticed where the known one lacks.
         self._usual: set[bytes] = set()
         self._passing: dict[frozenset[str], tuple[Change, ...]] = {}
 
-    def fitted(self, page: RawPage) -> RawPage:
+    def take(self, chain: Chain[Any], page: RawPage) -> tuple[str | None, str | None]:
+        """Add a page to its chain, read by this contract; `BadResponse` where it cannot be."""
+        chain.looser = self._looser
+        if self._looser.texts and (wrong := in_words(self.differences(page))):  # the decoder takes any text
+            raise refusal(wrong, page.url, page.request_id)
+        return take(chain, self._fitted(page) if self._changes_rows else page)
+
+    def _fitted(self, page: RawPage) -> RawPage:
         """Return a page whose body the decoder reads."""
         try:
             content = msgspec.json.decode(page.body)
+            fit(rows_of(content), self.contract, page.received_utc)
+            return replace(page, body=msgspec.json.encode(content))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return page  # whatever it is, the decoder will say so
-        fit(rows_of(content), self.contract, page.received_utc)
-        return replace(page, body=msgspec.json.encode(content))
+        except OverflowError:
+            message = "a number is too large to be one in its unit"
+            raise refusal(message, page.url, page.request_id) from None
 
     def unknown(self, body: bytes) -> frozenset[str]:
         """Return the unknown names in the first row of a page, and in the last of a long one of flat rows."""
@@ -176,7 +190,7 @@ class _Form:
                 names = self._names(body, body.rfind(b"{"))
         return frozenset(names) - self._known
 
-    def differences(self, dataset: str, page: RawPage, unknown: frozenset[str] = frozenset()) -> tuple[Change, ...]:
+    def differences(self, page: RawPage, unknown: frozenset[str] = frozenset()) -> tuple[Change, ...]:
         """Return how a page's rows differ; that a page of these unknown names can be read is found once."""
         if unknown in self._passing:
             return self._passing[unknown]
@@ -184,7 +198,7 @@ class _Form:
             rows = rows_of(msgspec.json.decode(page.body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ()
-        found = tuple(differences(dataset, rows, self.contract))
+        found = tuple(differences(self.dataset, rows, self.contract, page.received_utc))
         if unknown and not any(change.is_breaking for change in found):
             self._passing[unknown] = found
         return found

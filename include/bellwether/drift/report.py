@@ -6,9 +6,8 @@ from datetime import date
 import pyarrow as pa
 
 from bellwether.config import Config
-from bellwether.drift.approval import contract_diff
+from bellwether.drift.approval import ways
 from bellwether.drift.ledger import Known, contracts_in_force, known_changes
-from bellwether.errors import DriftError
 from bellwether.lake import Lake
 from bellwether.lake.gold import publish_gold
 from bellwether.lake.layout import FileLayout
@@ -17,6 +16,11 @@ from bellwether.schemas import DRIFT, OPERATIONAL
 from bellwether.universe.spec import shown
 
 DATASET = "drift"
+
+_ONLY_REJECTED = (
+    "So it can only be rejected, or left open until the code reads it: then `bellwether replay-raw` publishes the "
+    "sessions from their kept answers."
+)
 
 
 def publish_drift(lake: Lake, config: Config, sessions: Collection[date], *, run_id: str) -> None:
@@ -104,12 +108,15 @@ def page(lake: Lake, config: Config, known: Known) -> str:
         "",
         *(f"- {sighting.session}, run {sighting.stage_id}: {sighting.evidence}" for sighting in known.sightings[-5:]),
     ]
-    contract = contracts_in_force(lake, config).get(change.dataset)
-    if known.state in {"open", "noted", "rejected"} and contract is not None:
-        try:
-            lines += ["", "Approving changes the contract:", "", "```diff", contract_diff(contract, known), "```"]
-        except DriftError as error:
-            lines += ["", f"It cannot be approved: {error}"]
+    if known.state == "approved":
+        return "\n".join(lines) + "\n"
+    possible = ways(contracts_in_force(lake, config).get(change.dataset), known)
+    if possible.approved is not None:
+        lines += ["", "Approving changes the contract:", "", "```diff", possible.approved, "```"]
+    if possible.as_it_is is not None:
+        lines += ["", "Taking it as it is does:", "", "```diff", possible.as_it_is, "```"]
+    if possible.why_not:
+        lines += ["", f"It cannot be approved: {possible.why_not}", "", _ONLY_REJECTED]
     return "\n".join(lines) + "\n"
 
 

@@ -6,40 +6,25 @@ broken answer: a change is what at least half of the rows show. Pure: JSON value
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from difflib import SequenceMatcher
 from math import isfinite
 from typing import Any, Final
 
-from bellwether.config.contracts import Contract, FieldContract, WireType
-from bellwether.drift.change import Change, Kind, beside
+from bellwether.config.contracts import Contract, FieldContract
+from bellwether.drift.change import MANY_NAMES, MANY_WORDS, MOST_NAMED, OTHERS, Change, Kind, beside
+from bellwether.drift.coercion import PER_SECOND, coerced, is_of_our_time, kind_of, says
 
 type Row = dict[str, Any]
 
 _SYSTEMATIC = 0.5
 _MOST_ROWS = 2_000
 _MOST_WORDS = 8
+_LONGEST_NAME = 200
+_MOST_ALIKE = 1_000
 
-_KINDS: Final[dict[type, str]] = {
-    bool: "flag",
-    int: "integer",
-    float: "number",
-    str: "text",
-    dict: "object",
-    list: "list",
-    type(None): "null",
-}
-_WRITTEN: Final[dict[str, frozenset[str]]] = {
-    "number": frozenset({"number", "integer"}),
-    "integer": frozenset({"integer"}),
-    "date": frozenset({"text"}),
-    "instant": frozenset({"text"}),
-}
-"""As which kinds of JSON value a type may be written; others as themselves."""
-
-_EARLIEST_MS, _LATEST_MS = (datetime(year, 1, 1, tzinfo=UTC).timestamp() * 1000 for year in (1990, 2100))
-_OF_MS: Final = (1e-6, 1e-3, 1e3)
-"""What makes milliseconds of nanoseconds, of microseconds and of seconds."""
+_OF_TIMES: Final = (1e-9, 1e-6, 1e-3, 1e3, 1e6, 1e9)
+"""What makes of a count of s, ms, us or ns another of them."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +41,7 @@ def rows_of(content: object) -> list[Row]:
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
-def differences(dataset: str, rows: Sequence[Row], contract: Contract) -> list[Change]:
+def differences(dataset: str, rows: Sequence[Row], contract: Contract, received_utc: datetime) -> list[Change]:
     """Return how rows differ from a contract, sorted.
 
     Parameters
@@ -67,6 +52,8 @@ def differences(dataset: str, rows: Sequence[Row], contract: Contract) -> list[C
         Of one page, as they came.
     contract
         The one in force.
+    received_utc
+        When they came: units hold from a moment on.
     """
     sample = rows[:: max(1, len(rows) // _MOST_ROWS)]
     if not sample:
@@ -85,14 +72,22 @@ def differences(dataset: str, rows: Sequence[Row], contract: Contract) -> list[C
         new = _likeliest(name, contract.fields[name], unknown | unread)
         if new is not None:
             unknown.pop(new, None)
+            unread.pop(new, None)
             found.append(Change(dataset, name, Kind.RENAMED, new.rpartition(".")[2]))
         elif not contract.fields[name].nullable:
             found.append(Change(dataset, name, Kind.REMOVED))
-    found += [Change(dataset, name, Kind.ADDED, _commonest(values)) for name, values in unknown.items()]
+    found += _added(dataset, unknown)
     for name, field in contract.fields.items():
-        if change := _other_values(dataset, name, field, seen[name].values):
-            found.append(change)
+        found += _other_values(dataset, name, field, seen[name].values, _factor(field, received_utc))
     return sorted(found)
+
+
+def _added(dataset: str, unknown: dict[str, list[Any]]) -> Iterator[Change]:
+    """Yield the unknown names; of more than anybody reads, or of one that is no name, that there are."""
+    named = [name for name in unknown if len(name) <= _LONGEST_NAME][:MOST_NAMED]
+    yield from (Change(dataset, name, Kind.ADDED, _commonest(unknown[name])) for name in named)
+    if len(named) < len(unknown):
+        yield Change(dataset, OTHERS, Kind.ADDED, MANY_NAMES)
 
 
 def fit(rows: Sequence[Row], contract: Contract, received_utc: datetime) -> None:
@@ -102,16 +97,22 @@ def fit(rows: Sequence[Row], contract: Contract, received_utc: datetime) -> None
     ----------
     received_utc
         When they came: units hold from a moment on.
+
+    Raises
+    ------
+    OverflowError
+        A number is too large to be one in its unit.
     """
     for name, field in contract.fields.items():
-        factor = next((scale.factor for scale in reversed(field.scales) if scale.since_utc <= received_utc), 1.0)
+        factor = _factor(field, received_utc)
         if not (field.aliases or field.lenient or factor != 1.0):
             continue
         leaf = name.rpartition(".")[2]
         for place in (place for row in rows for place in _places(row, name)):
             for alias in field.aliases:
-                if alias in place:
-                    place.setdefault(leaf, place.pop(alias))
+                value = place.pop(alias, None)
+                if value is not None and place.get(leaf) is None:
+                    place[leaf] = value
             if leaf in place:
                 place[leaf] = _fitted(place[leaf], field, factor)
 
@@ -121,38 +122,28 @@ def changes_rows(contract: Contract) -> bool:
     return any(field.aliases or field.lenient or field.scales for field in contract.fields.values())
 
 
+def _factor(field: FieldContract, received_utc: datetime) -> float:
+    return next((scale.factor for scale in reversed(field.scales) if scale.since_utc <= received_utc), 1.0)
+
+
 def _fitted(value: Any, field: FieldContract, factor: float) -> Any:  # noqa: ANN401 - any JSON value
     if field.lenient:
-        value = _coerced(value, field.type)
+        value = coerced(value, field.type)
     if factor != 1.0 and isinstance(value, int | float) and not isinstance(value, bool):
         # Written numbers have no more digits, and 0.57 times 100 is to be 57.
         value = float(f"{value * factor:.15g}")
+        if not isfinite(value):  # would be written as null
+            raise OverflowError
         if field.type == "integer":
             value = round(value)
-    return value
-
-
-def _coerced(value: Any, kind: WireType) -> Any:  # noqa: ANN401 - any JSON value
-    """Return a value as one of another type if it says the same, else itself: the decoder refuses it then."""
-    try:
-        if kind in {"number", "integer"} and isinstance(value, str):
-            number = float(value)
-            value = number if isfinite(number) else value
-        if kind == "integer" and isinstance(value, float) and value.is_integer():
-            return int(value)
-        if kind == "text" and isinstance(value, int | float) and not isinstance(value, bool):
-            return str(value)
-        if kind == "flag" and value in (0, 1):
-            return bool(value)
-    except ValueError:
-        pass
     return value
 
 
 def _look(rows: Sequence[Row], name: str, field: FieldContract) -> _Seen:
     leaf = name.rpartition(".")[2]
     places = [place for row in rows for place in _places(row, name)]
-    values = [next((place[each] for each in (leaf, *field.aliases) if each in place), None) for place in places]
+    said = [[place.get(each) for each in (leaf, *field.aliases)] for place in places]
+    values = [next((value for value in each if value is not None), None) for each in said]
     return _Seen(len(places), [value for value in values if value is not None])
 
 
@@ -206,8 +197,10 @@ def _likeliest(name: str, field: FieldContract, unknown: dict[str, list[Any]]) -
     alike = [
         path
         for path, values in unknown.items()
-        if path.rpartition(".")[0] == parent and _share(values, lambda value: _is(field.type, value)) > _SYSTEMATIC
-    ]
+        if path.rpartition(".")[0] == parent
+        and len(path) <= _LONGEST_NAME
+        and _share(values, lambda value: says(field.type, value)) > _SYSTEMATIC
+    ][:_MOST_ALIKE]
     olds = (name.rpartition(".")[2], field.column or "")
     return max(alike, key=lambda path: max(_likeness(old, path.rpartition(".")[2]) for old in olds), default=None)
 
@@ -216,27 +209,34 @@ def _likeness(old: str, new: str) -> float:
     return SequenceMatcher(None, old.lower(), new.lower()).ratio()
 
 
-def _other_values(dataset: str, name: str, field: FieldContract, values: list[Any]) -> Change | None:
-    if not values:
-        return None
-    if not field.lenient and _share(values, lambda value: not _is(field.type, value)) >= _SYSTEMATIC:
-        return Change(dataset, name, Kind.RETYPED, _commonest(values))
-    if field.words:
-        others = sorted({str(value) for value in values} - set(field.words))
-        return Change(dataset, name, Kind.WORDS, ", ".join(others[:_MOST_WORDS])) if others else None
-    if field.unit == "ms" and not field.scales and _share(values, _is_no_ms) >= _SYSTEMATIC:
-        for factor in _OF_MS:
-            if _share([value * factor for value in values if _is("number", value)], _is_no_ms) < _SYSTEMATIC:
-                return Change(dataset, name, Kind.RESCALED, f"{factor:g}")
-    return None
+def _other_values(dataset: str, name: str, field: FieldContract, values: list[Any], factor: float) -> Iterator[Change]:
+    """Yield how values differ: in their type, their words or their unit."""
+    if field.lenient:
+        values = [coerced(value, field.type) for value in values]
+    others = [value for value in values if not says(field.type, value)]
+    if others and len(others) >= len(values) * _SYSTEMATIC:
+        as_ever = sum(says(field.type, coerced(value, field.type)) for value in others)
+        kind = _commonest(others)
+        is_readable = not field.lenient and as_ever >= len(others) * _SYSTEMATIC
+        yield Change(dataset, name, Kind.RETYPED, kind if is_readable else f"{kind} that is no {field.type}")
+    elif field.words:
+        new = sorted({value for value in values if isinstance(value, str)} - set(field.words))
+        if len(new) > _MOST_WORDS or any(len(word) > _LONGEST_NAME for word in new):
+            new = [MANY_WORDS]
+        yield from (Change(dataset, name, Kind.WORDS, word) for word in new)
+    elif field.unit in PER_SECOND:
+        yield from _in_other_time(dataset, name, PER_SECOND[field.unit], values, factor)
 
 
-def _is_no_ms(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    return isinstance(value, int | float) and not _EARLIEST_MS <= value < _LATEST_MS
+def _in_other_time(dataset: str, name: str, per_second: int, values: list[Any], factor: float) -> Iterator[Change]:
+    """Yield that times are counted in another unit; 0 says that there is none."""
+    counts = [value for value in values if says("number", value) and value]
 
+    def are_ours(by: float) -> bool:
+        return _share(counts, lambda value: is_of_our_time(value, per_second / by)) > _SYSTEMATIC
 
-def _is(kind: WireType, value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    return _KINDS[type(value)] in _WRITTEN.get(kind, {kind})
+    if counts and not are_ours(factor):
+        yield from (Change(dataset, name, Kind.RESCALED, f"{by:g}") for by in _OF_TIMES if are_ours(factor * by))
 
 
 def _share(values: Sequence[Any], holds: Callable[[Any], bool]) -> float:
@@ -244,5 +244,5 @@ def _share(values: Sequence[Any], holds: Callable[[Any], bool]) -> float:
 
 
 def _commonest(values: Sequence[Any]) -> str:
-    kinds = [_KINDS[type(value)] for value in values]
+    kinds = [kind_of(value) for value in values]
     return max(sorted(set(kinds)), key=kinds.count)

@@ -29,6 +29,8 @@ _SPREADS = 3.0
 """How many times further than the trailing sessions ever were from their middle a session has to be."""
 
 _HALF = 0.5
+_MOST_DECADES = 15
+"""Units are not further apart than that."""
 
 _SUBJECTS: Final = {
     **dict.fromkeys(("equities", "indices", "options"), "ticker"),
@@ -74,9 +76,7 @@ def summarise(dataset: str, table: pa.Table, columns: Sequence[str], revision: s
     nulls: dict[str, dict[str, int]] = {}
     medians: dict[str, dict[str, float]] = {}
     for name in columns:
-        sizes = pc.abs(table[name].cast(pa.float64()))
-        sizes = pc.if_else(pc.greater(sizes, 0.0), sizes, pa.scalar(None, pa.float64()))
-        columned = by_subject.append_column("size", sizes).append_column("value", table[name])
+        columned = by_subject.append_column("size", _sizes_of(table[name])).append_column("value", table[name])
         found = columned.group_by("subject", use_threads=False).aggregate(
             [
                 ("size", "approximate_median"),
@@ -89,6 +89,17 @@ def summarise(dataset: str, table: pa.Table, columns: Sequence[str], revision: s
         )
         nulls[name] = _by_subject(found.filter(pc.greater(found["value_count"], 0)), "value_count")
     return Summary(revision, rows, nulls, medians)
+
+
+def _sizes_of(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return values without their sign; null for 0, and for what has no size."""
+    if pa.types.is_timestamp(values.type):
+        values = values.cast(pa.int64())
+    elif not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        return pa.chunked_array([pa.nulls(len(values), pa.float64())])
+    sizes = pc.abs(values.cast(pa.float64(), safe=False))
+    is_size = pc.and_(pc.greater(sizes, 0.0), pc.is_finite(sizes))
+    return pc.if_else(is_size, sizes, pa.scalar(None, pa.float64()))
 
 
 def _by_subject(table: pa.Table, column: str) -> dict[str, Any]:
@@ -118,9 +129,10 @@ def findings(
     trailing
         Those of the sessions before it.
     left_out
-        Subjects that say nothing: a split changed their prices.
+        Subjects that say nothing: a split changed their prices. Those that look like it are left out, too.
     """
     found = []
+    left_out |= _as_after_a_split(contract, today, list(trailing.values()))
     judged: set[str] = set()
     for name, field in contract.fields.items():
         if field.column in judged:
@@ -138,6 +150,20 @@ def findings(
         ]
         found += [finding for finding in compared if finding is not None]
     return found
+
+
+def _as_after_a_split(contract: Contract, today: Summary, before: Sequence[Summary]) -> frozenset[str]:
+    """Return the subjects whose volume rose as their price fell, or the other way: no change of one unit does that."""
+    price, volume = "close", "volume"
+    if not {price, volume} <= {*compared_columns(contract)}:
+        return frozenset()
+    found = set()
+    for subject in today.medians.get(price, {}).keys() & today.medians.get(volume, {}).keys():
+        moves = [_distance(subject, column, None, today, before) for column in (price, volume)]
+        sizes = [move[0] for move in moves if move is not None and round(move[0])]
+        if len(sizes) == 2 and abs(sum(sizes)) <= _HALF:
+            found.add(subject)
+    return frozenset(found)
 
 
 def _nulls(dataset: str, name: str, field: FieldContract, today: Summary, before: Sequence[Summary]) -> Finding | None:
@@ -175,7 +201,10 @@ def _sizes(
     if not known:
         return None
     tolerance = field.tolerance
-    decades = [round(size) if far and abs(size - round(size)) <= tolerance.unit_decades else 0 for size, far in known]
+    decades = [
+        round(size) if far and abs(size - round(size)) <= tolerance.unit_decades and abs(size) < _MOST_DECADES else 0
+        for size, far in known
+    ]
     commonest = max(sorted(set(decades)), key=decades.count)
     typical = median(size for size, _ in known)
     if commonest and decades.count(commonest) * 2 >= len(decades):
@@ -184,7 +213,7 @@ def _sizes(
         )
         return Finding(Change(dataset, name, Kind.RESCALED, f"{10.0**-commonest:g}"), evidence)
     if abs(typical) > tolerance.shift_decades and sum(far for _, far in known) * 2 >= len(known):
-        times = f"{10.0**typical:.3g}"
+        times = f"{10.0 ** max(-_MOST_DECADES, min(typical, _MOST_DECADES)):.3g}"
         evidence = f"the median of {column} of {len(known)} subjects is {times} times the usual"
         return Finding(Change(dataset, name, Kind.MOVED, times), evidence)
     return None
@@ -222,7 +251,7 @@ def _distance(
 def _decades(summary: Summary, subject: str, column: str, other: str | None) -> float | None:
     size = summary.medians.get(column, {}).get(subject)
     by = 1.0 if other is None else summary.medians.get(other, {}).get(subject)
-    return None if size is None or by is None else log10(size / by)
+    return None if size is None or by is None else log10(size) - log10(by)
 
 
 def _subjects(dataset: str, table: pa.Table) -> pa.Array:

@@ -154,9 +154,12 @@ def sentiments_of(article: Article, tickers: Iterable[str], extractor: Sentiment
     judged: Sentiment | None = None
     answer = {}
     for ticker in tickers:
-        if insight := insights.get(ticker):
+        insight = insights.get(ticker)
+        if insight and insight.sentiment:
             reasoning = clean_text(insight.sentiment_reasoning or "", DESCRIPTION_CHARS) or None
-            answer[ticker] = Sentiment(VENDOR_SCORES[insight.sentiment], insight.sentiment, "vendor", reasoning)
+            # A word that was let pass since has no score.
+            score = VENDOR_SCORES.get(insight.sentiment)
+            answer[ticker] = Sentiment(score, insight.sentiment, "vendor", reasoning)
         else:
             judged = judged or _judged(text_of(article), extractor)
             answer[ticker] = judged

@@ -26,6 +26,10 @@ def _add(row: Row, name: str, fault: "Fault", number: int) -> None:
     row[name] = fault.to or number
 
 
+def _remove(row: Row, name: str, _fault: "Fault", _number: int) -> None:
+    row.pop(name, None)
+
+
 def _retype(row: Row, name: str, _fault: "Fault", _number: int) -> None:
     if name in row:
         row[name] = msgspec.json.encode(row[name]).decode()
@@ -50,13 +54,14 @@ def _say(row: Row, name: str, fault: "Fault", number: int) -> None:
 DRIFT_FAULTS: Final[dict[str, Callable[[Row, str, "Fault", int], None]]] = {
     "renamed": _rename,
     "added": _add,
+    "removed": _remove,
     "retyped": _retype,
     "rescaled": _rescale,
     "emptied": _empty,
     "new_word": _say,
 }
 """What happens to `field` in every row: `renamed` and `added` take `to`, `rescaled` a `factor`; `retyped` makes a text
-of it, `emptied` leaves it out of three rows in four, `new_word` says `to` in the first."""
+of it, `removed` leaves it out, `emptied` of three rows in four, `new_word` says `to` in the first."""
 
 
 def drift(fault: "Fault", body: bytes) -> bytes:

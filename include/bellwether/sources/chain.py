@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from bellwether.sources.body import refusal
+from bellwether.sources.loosened import Looser
 from bellwether.sources.raw import RawPage, Request
 
 type Take = Callable[["Chain[Any]", RawPage], tuple[str | None, str | None]]
@@ -30,6 +31,11 @@ class Chain[Answer](ABC):
         Query of the first page; those after it are asked for as the vendor's `next_url` says.
     resource
         Pattern of the paths that `next_url` may lead to.
+
+    Attributes
+    ----------
+    looser
+        What is not asked of rows any more, since a change of the vendor's was let pass.
     """
 
     def __init__(self, request: Request, path: str, parameters: Mapping[str, str], resource: str) -> None:
@@ -38,6 +44,7 @@ class Chain[Answer](ABC):
         self.parameters = parameters
         self._resource = re.compile(resource)
         self._seen: set[str] = set()
+        self.looser = Looser()
 
     @abstractmethod
     def take(self, body: bytes, *, url: str, request_id: str | None = None) -> tuple[str | None, str | None]:

@@ -310,7 +310,7 @@ def _is_plain(contract: Contract) -> bool:
         OptionSymbol.parse(contract.ticker)
     except ValueError:
         return False
-    return contract.contract_type != "other"
+    return contract.contract_type in ("call", "put")
 
 
 def _table(contracts: Sequence[Contract], opening: _Opening) -> pa.Table:

@@ -18,6 +18,7 @@ from bellwether.sources.body import decode, refusal
 from bellwether.sources.chain import Chain
 from bellwether.sources.endpoints import ENDPOINTS, Endpoint
 from bellwether.sources.filters import Value, judges, write
+from bellwether.sources.loosened import Looser, loosened
 from bellwether.sources.raw import RawPage, Request
 
 
@@ -150,7 +151,7 @@ class ListingChain[Row](Chain[Listing[Row]]):
         return Listing(rows, pages, self.status, self.duplicates_dropped, api_calls, by_page)
 
     def _read(self, body: bytes, url: str, request_id: str | None) -> tuple[_Envelope, Sequence[Row] | None]:
-        decoder = _decoder(self._endpoint.name)
+        decoder = _decoder(self._endpoint.name, self.looser)
         if self._endpoint.shape == "page":
             page = decode(decoder, body, url, request_id)
             return page, page.results
@@ -223,7 +224,9 @@ def _doubt_of_emptiness(envelope: _Envelope, *, absent: bool, declared: int | No
 
 
 @cache
-def _decoder(endpoint_name: str) -> msgspec.json.Decoder[Any]:
+def _decoder(endpoint_name: str, looser: Looser) -> msgspec.json.Decoder[Any]:
     endpoint = ENDPOINTS[endpoint_name]
     row: Any = endpoint.row
+    if looser.paths:
+        row = loosened(row, looser)
     return msgspec.json.Decoder({"page": _Page[row], "array": list[row], "object": row}[endpoint.shape])

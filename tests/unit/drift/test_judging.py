@@ -10,16 +10,21 @@ import pytest
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.config.sinks import SinkSettings
-from bellwether.drift.change import Kind
-from bellwether.drift.judging import Held, judge
-from bellwether.lake import Lake, paths
+from bellwether.drift.change import MANY_NAMES, OTHERS, Change, Kind
+from bellwether.drift.judging import Held, _split_lately, compare, judge
+from bellwether.drift.ledger import known_changes
+from bellwether.drift.values import TRAILING
+from bellwether.lake import Coverage, Lake, TickerCoverage, paths
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import publish
+from bellwether.lake.stage import BatchRecord
 from bellwether.quality.prepare import quarantine_schema
+from bellwether.quality.validate import Verdict
 from bellwether.schemas import EQUITIES, SPLITS
 from tests.builders import bars, complete, submission
 
-CONTRACT = Config.load(Path(__file__).parents[3] / "config", {}).contracts["equities"]
+CONFIG = Config.load(Path(__file__).parents[3] / "config", {})
+CONTRACT = CONFIG.contracts["equities"]
 *BEFORE, LAST = get_calendar().sessions(date(2025, 7, 1), date(2025, 7, 7))
 LAYOUT = FileLayout(SinkSettings(), "snappy")
 
@@ -95,3 +100,43 @@ def test_a_split_between_is_no_change_of_unit(lake: Lake) -> None:
     )
     publish(lake, submission(dataset="splits", session=LAST, table=table, coverage=complete(table)), LAYOUT)
     assert judged(lake, 100.0).findings == ()
+
+
+def test_underlyings_that_split_take_their_contracts_along(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path / "lake", simulated=True)
+    split = {"ticker": "SPY", "execution_date": LAST, "split_from": 1.0, "split_to": 10.0, "split_id": "s"}
+    table = pa.Table.from_pylist([split], schema=SPLITS)
+    publish(lake, submission(dataset="splits", session=LAST, table=table, coverage=complete(table)), LAYOUT)
+    for dataset in ("equities", "options", "contracts", "options_snapshot"):
+        assert _split_lately(lake, dataset, LAST, BEFORE[0]) == {"SPY"}, dataset
+    assert _split_lately(lake, "rates", LAST, BEFORE[0]) == frozenset()
+
+
+def test_only_the_trailing_twenty_sessions_are_a_measure(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path / "lake", simulated=True)
+    *before, last = get_calendar().sessions(date(2025, 6, 4), date(2025, 7, 7))
+    for session in before:
+        put(lake, session, 1.0 if session in before[-TRAILING:] else 0.01)
+    none = quarantine_schema("equities").empty_table()
+    assert judge(lake, CONTRACT, "equities", last, rows(last), none).findings == ()
+    kept_of = {session for session in before if lake.storage.read(paths.statistics("equities", session))}
+    assert kept_of == set(before[-TRAILING:])
+    assert len(before) > TRAILING
+    [finding] = judge(lake, CONTRACT, "equities", last, rows(last, 5.5), none).findings
+    assert (finding.change.kind, finding.change.is_breaking) == (Kind.MOVED, False)
+
+
+def test_of_more_new_names_than_anybody_reads_the_ledger_keeps_that_there_were(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path / "lake", simulated=True)
+    drift = {f"T{n:03d}": (Change("equities", f"x{n:03d}", Kind.ADDED, "integer"),) for n in range(200)}
+    drift["T000"] += (Change("equities", "v", Kind.RENAMED, "vol"), Change("equities", OTHERS, Kind.ADDED, MANY_NAMES))
+    drift["unreadable"] = (Change("equities", "y", Kind.ADDED, "integer"),)
+    coverage = {ticker: TickerCoverage(Coverage.COMPLETE, stage_id="s") for ticker in drift if ticker != "unreadable"}
+    record = BatchRecord(coverage=coverage, api_calls=0, seconds=0.0, raw={}, left_out={}, drift=drift)
+    verdict = Verdict(True, rows(LAST), quarantine_schema("equities").empty_table(), {}, [], {}, 0.0)
+    assert compare(lake, CONFIG, "equities", LAST, record, verdict).is_seen
+    known = known_changes(lake, [LAST])
+    assert len(known) == 52
+    [others] = [each for each in known if each.change.field == OTHERS]
+    assert len(others.sightings[0].subjects) == 151, "one of them cannot be read for another reason"
+    assert "equities.v.renamed.vol" in {each.change_id for each in known}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bellwether.config import Config
-from bellwether.drift.change import Kind
+from bellwether.drift.change import Change, Kind, accepted, is_id
 from bellwether.drift.reader import Reader, dataset_of
 from bellwether.errors import BadResponse, Drifted, Truncated
 from bellwether.sources.aggregates import BarChain
@@ -110,15 +110,72 @@ def test_a_list_goes_on_by_the_name_its_field_seems_to_have() -> None:
     assert row.split_to == 2
 
 
-def test_what_nobody_can_read_carries_its_page() -> None:
+def of_dividends(**changes: Any) -> tuple[ListingChain[Any], dict[str, Any]]:
+    row = {"id": "d", "ticker": "A", "cash_amount": 1.0, "ex_dividend_date": "2025-07-01", "dividend_type": "CD"}
     chain = ListingChain.asking(DIVIDENDS, {"ticker": "A"})
-    row = {"id": "d", "ticker": "A", "cash_amount": 1.0, "ex_dividend_date": "2025-07-01", "dividend_type": "XX"}
-    came = page(chain, {"status": "OK", "request_id": "r", "results": [row]})
+    return chain, {"status": "OK", "request_id": "r", "results": [row | changes]}
+
+
+def test_what_nobody_can_read_carries_its_page() -> None:
+    chain, body = of_dividends(cash_amount="one dollar")
+    came = page(chain, body)
     by = reader()
-    with pytest.raises(Drifted, match="`dividend_type` says what it never said: XX") as refused:
+    with pytest.raises(Drifted, match="`cash_amount` is of type text that is no number now") as refused:
         by.take(chain, came)
     assert refused.value.pages == (came,)
-    assert [change.kind for change in by.drain()] == [Kind.WORDS]
+    assert [change.kind for change in by.drain()] == [Kind.RETYPED]
+
+
+def test_a_new_word_is_read_and_named_and_read_alone_once_it_is_accepted() -> None:
+    chain, body = of_dividends(dividend_type="XX")
+    by = reader()
+    by.take(chain, page(chain, body))
+    [change] = by.drain()
+    assert str(change) == "`dividend_type` says what it never said: `XX`"
+    assert [row.dividend_type for row in chain.answer((), 1).rows] == ["XX"]
+
+    chain, body = of_dividends(dividend_type="XX")
+    with pytest.raises(Drifted, match="never said"):
+        reader(goes_on=False).take(chain, page(chain, body))
+    known = accepted(CONTRACTS["dividends"], change, since=SESSION, since_utc=datetime(2025, 7, 2, tzinfo=UTC))
+    by = Reader({"dividends": known}, goes_on=False)
+    by.take(chain, page(chain, body))
+    assert by.drain() == ()
+    chain, body = of_dividends(dividend_type="YY")
+    with pytest.raises(Drifted, match="never said: `YY`"):
+        by.take(chain, page(chain, body))
+
+
+def test_a_row_of_a_new_word_that_comes_on_two_pages_is_one_row() -> None:
+    chain, body = of_dividends(dividend_type="XX")
+    body["next_url"] = f"http://v{chain.path}?cursor=1"
+    by = reader()
+    by.take(chain, page(chain, body))
+    del body["next_url"]
+    by.take(chain, page(chain, body))
+    answer = chain.answer((), 2)
+    assert (len(answer.rows), answer.duplicates_dropped) == (1, 1)
+
+
+def test_a_number_too_large_for_its_unit_is_refused_and_nothing_of_its_page_is_read() -> None:
+    scale = Change("equities", "v", Kind.RESCALED, "100")
+    known = accepted(CONTRACTS["equities"], scale, since=SESSION, since_utc=datetime(2025, 7, 1, tzinfo=UTC))
+    chain, body = of_bars()
+    body["results"][2]["v"] = 1e308
+    with pytest.raises(BadResponse, match="a number is too large to be one in its unit"):
+        Reader({"equities": known}, goes_on=True).take(chain, page(chain, body))
+
+
+def test_names_that_no_file_can_have_are_told_apart_and_found() -> None:
+    chain, body = of_bars()
+    for row in body["results"]:
+        row |= {"x//y": 1, "x y": 1, "x-y": 1, "z" * 5_000: 1, "`|<b>": 1}
+    by = reader()
+    by.take(chain, page(chain, body))
+    found = by.drain()
+    assert len({change.change_id for change in found}) == len(found) == 5
+    assert all(is_id(change.change_id) and len(change.change_id) < 200 for change in found)
+    assert not any(mark in str(change) for change in found for mark in ("|", "<", "``"))
 
 
 def test_who_holds_nothing_back_is_refused_what_breaks_the_contract() -> None:

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,12 +17,12 @@ from bellwether.clock import SimulatedClock
 from bellwether.config import Config, RetryPolicies
 from bellwether.config.sinks import SinkSettings
 from bellwether.drift.approval import approve, contract_diff, reject
-from bellwether.drift.ledger import Known, contracts_in_force, find, known_changes
+from bellwether.drift.ledger import Known, contracts_in_force, find, known_changes, versions
 from bellwether.errors import DriftError, NothingProven
 from bellwether.ingest.audit import audit_session
 from bellwether.ingest.fetch import fetch_batch
 from bellwether.ingest.finish import publish_stage, validate_stage
-from bellwether.ingest.plan import plan_session
+from bellwether.ingest.plan import Batch, plan_session
 from bellwether.ingest.release import Released, release
 from bellwether.ingest.replay import replay_session
 from bellwether.lake import Coverage, Lake, read
@@ -310,6 +311,88 @@ def test_what_is_released_and_still_invalid_stays_in_quarantine_and_is_told(with
     [problem] = freed.problems
     assert problem == f"{LAST} SPY: {MINUTES} rows in quarantine"
     assert desk.states()["SPY"] is Coverage.QUARANTINED
+
+
+def test_two_people_who_approve_at_once_publish_once(desk: Desk) -> None:
+    desk.vendor.spoilt["SPY"] = each_row(renamed)
+    desk.capture()
+
+    def approved(by: str) -> Released:
+        return release(desk.lake, desk.config, approve(desk.lake, desk.config, "equities.v.renamed.vol", by=by))
+
+    with ThreadPoolExecutor(2) as people:
+        freed = list(people.map(approved, ("ann", "bob")))
+    assert sorted(len(each.sessions) for each in freed) == [0, 1]
+    assert [each.problems for each in freed] == [(), ()]
+    assert versions(desk.lake) == {"equities": [2]}
+    assert set(desk.states().values()) == {Coverage.COMPLETE}
+
+
+def test_tickers_that_differ_in_two_ways_wait_for_both(desk: Desk) -> None:
+    desk.vendor.spoilt["AAPL"] = each_row(renamed)
+    desk.vendor.spoilt["SPY"] = each_row(lambda row: row.update(volume=row.pop("v")))
+    assert [each for each, state in desk.capture().items() if state is Coverage.QUARANTINED] == ["AAPL", "SPY"]
+    assert desk.released("equities.v.renamed.vol") == Released((LAST,), ())
+    assert [each for each, state in desk.states().items() if state is Coverage.QUARANTINED] == ["SPY"]
+    assert desk.released("equities.v.renamed.volume") == Released((LAST,), ())
+    assert set(desk.states().values()) == {Coverage.COMPLETE}
+    assert contracts_in_force(desk.lake, desk.config)["equities"].fields["v"].aliases == ("vol", "volume")
+
+
+def test_an_approval_between_two_batches_holds_for_the_second_and_the_first_is_asked_about_again(desk: Desk) -> None:
+    desk.spoil_all(each_row(renamed))
+    desk.vendor.spoilt.pop("QQQ")
+    with pytest.raises(NothingProven):
+        desk.capture(SESSIONS[-2], tickers=["AAPL"])
+    plan_session(desk.lake, desk.config, desk.vendor, "equities", LAST, stage_id="s1")
+    batches = [Batch("equities", LAST, "s1", index, UNIVERSE[2 * index :][:2]) for index in range(2)]
+    fetch_batch(desk.lake, desk.vendor, desk.config, batches[0])
+    desk.released("equities.v.renamed.vol")
+    fetch_batch(desk.lake, desk.vendor, desk.config, batches[1])
+    validate_stage(desk.lake, desk.config, batches)
+    publish_stage(desk.lake, desk.config, "equities", LAST, stage_id="s1", run_id="run")
+    held = {ticker for ticker, state in desk.states().items() if state is Coverage.QUARANTINED}
+    assert held == {"AAPL", "MSFT"}
+    assert desk.released("equities.v.renamed.vol-2") == Released((LAST,), ())
+    assert set(desk.states().values()) == {Coverage.COMPLETE}
+
+
+def test_a_validation_that_dies_between_quarantine_and_report_ends_the_same_when_it_is_repeated(
+    with_history: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = with_history
+    desk.spoil_all(each_row(in_hundreds))
+    desk.vendor.spoilt["SPY"] = each_row(renamed)
+    batches = plan_session(desk.lake, desk.config, desk.vendor, "equities", LAST, stage_id="s1")
+    for batch in batches:
+        fetch_batch(desk.lake, desk.vendor, desk.config, batch)
+    for place in ("publish_drift", "paths.quarantine", "Stage.write_validated"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"bellwether.ingest.finish.{place}", lambda *_, **__: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                validate_stage(desk.lake, desk.config, batches)
+    validate_stage(desk.lake, desk.config, batches)
+    assert {each.change_id: len(each.sightings) for each in known_changes(desk.lake)} == {
+        "equities.v.renamed.vol": 1,
+        "equities.v.rescaled.100": 1,
+    }
+    assert len(list(desk.lake.storage.list(PurePosixPath("quarantine")))) == 1
+    assert len(read("drift", LAST, LAST, root=desk.lake.root)) == 2
+
+
+def test_a_first_session_without_history_is_published_whatever_its_values(desk: Desk) -> None:
+    desk.spoil_all(each_row(in_hundreds))
+    assert set(desk.capture().values()) == {Coverage.COMPLETE}
+    assert known_changes(desk.lake) == []
+
+
+def test_a_value_that_says_nothing_of_its_type_cannot_be_approved(desk: Desk) -> None:
+    desk.vendor.spoilt["SPY"] = each_row(lambda row: row.update(c="n/a"))
+    assert desk.capture()["SPY"] is Coverage.QUARANTINED
+    known = desk.only_change()
+    with pytest.raises(DriftError, match="Nothing says which number that is"):
+        approve(desk.lake, desk.config, known.change_id, by="ann")
+    assert find(desk.lake, known.change_id).state == "open"
 
 
 def test_a_field_that_is_gone_cannot_be_approved_and_its_bytes_are_kept(desk: Desk) -> None:

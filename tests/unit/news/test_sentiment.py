@@ -114,3 +114,10 @@ def test_of_two_judgements_for_a_ticker_the_first_counts() -> None:
 )
 def test_no_score_is_null_with_its_reason(lexicon: LexiconExtractor, title: str, source: str) -> None:
     assert sentiments_of(article(title=title), ["HLV"], lexicon) == {"HLV": Sentiment(None, None, source)}
+
+
+def test_a_word_of_the_vendors_that_has_no_score_stands_and_one_that_lacks_is_judged_by_us() -> None:
+    about = article(insights=[insight("HLV", "mixed", "Both."), insight("SPY", None)], tickers=["HLV", "SPY"])
+    found = sentiments_of(about, about.tickers, Fixed())
+    assert found["HLV"] == Sentiment(None, "mixed", "vendor", "Both.")  # type: ignore[arg-type]
+    assert found["SPY"].score == 0.5

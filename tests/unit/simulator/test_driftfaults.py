@@ -27,6 +27,7 @@ def drifted(**fault: Any) -> list[dict[str, Any]]:
         ({"kind": "rescaled", "field": "v", "factor": 0.01}, {"v": 1}, {"v": 1}),
         ({"kind": "rescaled", "field": "c", "factor": 0.01}, {"c": 0.015}, {"c": 0.015}),
         ({"kind": "emptied", "field": "v"}, {"v": 100}, {}),
+        ({"kind": "removed", "field": "v"}, {}, {}),
         ({"kind": "new_word", "field": "in.s", "to": "b"}, {"in": {"s": "b"}}, {"in": {"s": "a"}}),
         ({"kind": "renamed", "field": "in.s", "to": "t"}, {"in": {"t": "a"}}, {"in": {"t": "a"}}),
     ],
@@ -35,7 +36,7 @@ def test_a_field_is_changed_in_the_rows(fault: dict[str, Any], first: dict[str, 
     rows = drifted(**fault)
     assert first.items() <= rows[0].items()
     assert second.items() <= rows[1].items()
-    if fault["kind"] in {"renamed", "emptied"}:
+    if fault["kind"] in {"renamed", "removed", "emptied"}:
         assert fault["field"] not in rows[1]
 
 
