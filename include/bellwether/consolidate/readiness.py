@@ -4,6 +4,7 @@ Comparing with what gold records, rather than with the publish just done, keeps 
 a process dies between swap and success, and stays silent when nothing changed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,6 +12,7 @@ from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.consolidate.inputs import READ, RECORDER, WARMED_UP, published_inputs
 from bellwether.lake import Coverage, Lake
+from bellwether.restatement.history import is_tolerated
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Readiness:
     announce
         Whether to announce the session.
     state
-        Of its gold: `complete` if it records exactly these inputs, else `stale`, as provisional gold is, or `missing`.
+        Of its gold: `complete` if it records exactly these inputs, or such as were restated within tolerance since, else `stale`, as provisional gold is, or `missing`.
     why
         The reason, for people.
     inputs
@@ -44,6 +46,11 @@ def readiness(lake: Lake, config: Config, session: date) -> Readiness:
     if not inputs.lacking and gold is not None and gold.inputs == inputs.revisions:
         why = "gold already records exactly these inputs"
         return Readiness(session, announce=False, state=Coverage.COMPLETE, why=why, inputs=inputs.revisions)
+    if not inputs.lacking and gold is not None and not gold.is_provisional:
+        differing = {name for name in inputs.revisions | gold.inputs if inputs.revisions.get(name) != gold.inputs.get(name)}
+        if all(_is_tolerated(lake, config, session, name, gold.inputs, inputs.revisions) for name in differing):
+            why = f"restated within tolerance since gold was built: {', '.join(sorted(differing))}"
+            return Readiness(session, announce=False, state=Coverage.COMPLETE, why=why, inputs=inputs.revisions)
     why = "there is no gold yet" if gold is None else "inputs changed since gold was built"
     if gold is not None and gold.is_provisional:
         why = "gold is provisional: it was built from streams"
@@ -54,6 +61,16 @@ def readiness(lake: Lake, config: Config, session: date) -> Readiness:
         why="; ".join(map(str, inputs.lacking)) or why,
         inputs=inputs.revisions,
     )
+
+
+def _is_tolerated(
+    lake: Lake, config: Config, session: date, name: str, recorded: Mapping[str, str], standing: Mapping[str, str]
+) -> bool:
+    if name not in recorded or name not in standing:
+        return False
+    dataset, _, earlier = name.partition("@")
+    day = date.fromisoformat(earlier) if earlier else session
+    return is_tolerated(lake, config, dataset, day, recorded[name], standing[name])
 
 
 def in_reach(config: Config, dataset: str, session: date) -> list[date]:
