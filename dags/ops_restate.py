@@ -8,7 +8,7 @@ differs is published as a new revision; what it replaced is kept (`lake.read(...
 | --- | --- |
 | `plan` | of the sessions before, what is published; DAGs that are paused are left out |
 | `repull` | begins the run and waits for it without a slot |
-| `compare` | publishes `ops/restatements/session=<that session>`, a row for each bar that changed; returns the summary |
+| `compare` | publishes `ops/restatements/session=<that session>`, a row for each bar that changed; returns a summary |
 | `report` | fails the run where something could not be fetched again at all |
 
 **Who hears of it.** `session_ready` is emitted, by the run that fetched again, only where the session differs from what
@@ -16,8 +16,9 @@ its gold was built of by more than `restatement.tolerance` of `settings.yaml` (s
 the volume), all restatements since then taken together. Within tolerance gold stays, and counts as complete; to build
 it anyway trigger `session_consolidate` for the session.
 
-**A run that fetches again failed.** It tells so itself, as every run of its DAG: mend and clear that one, then clear
-`compare` here. **`repull` failed:** Airflow did not answer; clear it, it goes on with the run that was begun.
+**A run that fetches again failed.** It tells so itself, as every run of its DAG: mend and clear that one, then
+clear its `repull` here with what follows. **`repull` failed:** Airflow did not answer; clear it, it goes on with the
+run that was begun.
 
 **For another night** give its session as *Partition Key*. Long after, what differs is late and goes to quarantine
 (`docs/late-data.md`).

@@ -32,7 +32,7 @@ ROWS: Final[Mapping[str, str]] = {
     "heartbeats": "a heartbeat of a stream that was told of: how it was getting on; times are the feed's",
     "gaps": "an interval whose broadcasts a recorder may not have heard",
     "reconciliation": "a minute in which what was streamed and what the daily pull brought differ",
-    "restatements": "a minute that the vendor told otherwise when a session that was over was fetched again: docs/late-data.md",
+    "restatements": "a minute that the vendor told otherwise when it was asked again: docs/late-data.md",
     "drift": "a way in which the session's answers differed from their dataset's contract: docs/drift.md",
 }
 """What one row is."""

@@ -6,7 +6,7 @@ What is fetched again is a run of the session's own DAG, which announces the ses
 tolerated; here it is begun, waited for without a slot, and compared.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pendulum
 from airflow.sdk import DAG, BaseOperator, get_current_context, task
@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from bellwether.config import Config
 from bellwether.due import RESTATED_AT
 from bellwether.logging import get_logger
+from bellwether.restatement.names import Pull
 from bellwether_airflow import connections
 from bellwether_airflow.notifiers.alert import Alert
 from bellwether_airflow.runs import TASK_DEFAULTS, refuse_unknown_params, session_of
@@ -23,8 +24,6 @@ from bellwether_airflow.triggers import RunsOver
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from bellwether.restatement.names import Pull
 
 log = get_logger(__name__)
 
@@ -87,26 +86,26 @@ class RepullOperator(BaseOperator):
         super().__init__(**kwargs)
         self.pull = pull
 
-    def execute(self, context: "Context") -> dict[str, Any]:
+    def execute(self, context: "Context") -> NoReturn:
         """Begin the run; after a clear, that which was begun, where it failed."""
         from bellwether.restatement.pulls import begin
 
         pull = _pull(self.pull)
         begin(connections.airflow(), pull)
         log.info("fetching again", dag_id=pull.dag_id, run_id=pull.run_id)
-        return self._until_over(pull)
+        self._until_over(pull)
 
     def resume(self, context: "Context", event: None = None) -> dict[str, Any]:
         """Return how the run ended, with the pull; wait on where it was begun anew meanwhile."""
         pull = _pull(self.pull)
         run = connections.airflow().run(pull.dag_id, pull.run_id)
         if not run.is_over:
-            return self._until_over(pull)
+            self._until_over(pull)
         if run.state != "success":
             log.warning("the run failed, and tells why itself", dag_id=pull.dag_id, run_id=pull.run_id)
         return {**self.pull, "state": run.state}
 
-    def _until_over(self, pull: "Pull") -> dict[str, Any]:
+    def _until_over(self, pull: Pull) -> NoReturn:
         import msgspec
 
         from bellwether.recovery.work import Wait
@@ -146,9 +145,7 @@ def report(planned: list[dict[str, Any]] | None, pulled: list[dict[str, Any]] | 
         raise AirflowFailException(msg)
 
 
-def _pull(each: dict[str, Any]) -> "Pull":
+def _pull(each: dict[str, Any]) -> Pull:
     import msgspec
-
-    from bellwether.restatement.names import Pull
 
     return msgspec.convert({name: value for name, value in each.items() if name != "state"}, Pull)

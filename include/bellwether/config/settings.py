@@ -1,4 +1,4 @@
-"""`settings.yaml`: the lake, tasks, rate limits, what gold is computed by, streams, late data, restatements, logging."""
+"""`settings.yaml`: the lake, tasks, rate limits, what gold is computed by, streams, late data, logging."""
 
 from datetime import timedelta
 from typing import Annotated, Literal, Self

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bellwether.lake import paths
 from bellwether.lake.lake import Lake
 from bellwether.quality.prepare import quarantine_schema
+
+_IS_FRESH = "is_fresh"
 
 
 def keep_late(lake: Lake, dataset: str, session: date, rows_by_stage: Mapping[str, pa.Table]) -> int:
@@ -56,6 +59,8 @@ def _by_stage(lake: Lake, dataset: str, session: date) -> dict[str, pa.Table]:
 
 
 def _without(rows: pa.Table, known: pa.Table) -> pa.Table:
-    """Return the rows that are not among the known ones, all columns compared, nulls equal."""
-    seen = {tuple(row.values()) for row in known.to_pylist()}
-    return rows.filter(pa.array([tuple(row.values()) not in seen for row in rows.to_pylist()], pa.bool_()))
+    """Return the rows that are not among the known ones, all columns compared, nulls equal, in their order."""
+    marked = [table.append_column(_IS_FRESH, pa.repeat(fresh, len(table))) for table, fresh in ((known, 0), (rows, 1))]
+    distinct = pa.concat_tables(marked).group_by(rows.column_names, use_threads=False).aggregate([(_IS_FRESH, "min")])
+    fresh = distinct.filter(pc.equal(distinct[f"{_IS_FRESH}_min"], 1))
+    return fresh.select(rows.column_names).cast(rows.schema)

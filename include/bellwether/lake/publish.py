@@ -26,7 +26,16 @@ from bellwether.lake.manifest import METADATA_KEY, Coverage, Manifest, TickerCov
 from bellwether.lake.revisions import revision_of
 from bellwether.logging import get_logger
 from bellwether.news.versions import merge_versions
-from bellwether.quality.late import Late, Window, is_late_version, is_new_version, is_version_of, late_answers, quarantined
+from bellwether.quality.late import (
+    OPEN,
+    Late,
+    Window,
+    is_late_version,
+    is_new_version,
+    is_version_of,
+    late_answers,
+    quarantined,
+)
 from bellwether.quality.prepare import quarantine_schema
 from bellwether.quality.reasons import WarningName
 from bellwether.schemas import FORMS, SCHEMA_VERSION, Form
@@ -85,7 +94,7 @@ class Submission:
     count_warnings: Callable[[pa.Table], dict[str, int]]
     accept_loss: bool = False
     universe: Universe | None = None
-    window: Window = Window()
+    window: Window = OPEN
     accept_late: bool = False
 
 
@@ -187,7 +196,7 @@ def _late(lake: Lake, submission: Submission, current: Published | None, refused
     """Return what of a submission came too late to revise what is published."""
     dataset, window = submission.dataset, submission.window
     nothing = Late(quarantine_schema(dataset).empty_table())
-    if current is None or submission.accept_late or window == Window():
+    if current is None or submission.accept_late or window == OPEN:
         return nothing
     before = {t: known for t, known in current.manifest.coverage.items() if known.state in _ANSWERED}
     answers = {t: known for t, known in submission.coverage.items() if t in before and t not in refused}
@@ -201,12 +210,15 @@ def _late(lake: Lake, submission: Submission, current: Published | None, refused
             is_late = is_new_version(arriving, published, among=waiting(lake, dataset, submission.session))
         return Late(quarantined(arriving.filter(is_late), dataset))
     until = window.until_utc
-    subjects = [t for t, fetched_utc in newer.items() if until is not None and fetched_utc is not None and fetched_utc > until]
+    subjects = [ticker for ticker, fetched_utc in newer.items() if until and fetched_utc and fetched_utc > until]
     return late_answers(published, arriving, dataset, subjects) if subjects else nothing
 
 
 def _is_newer(known: TickerCoverage, before: TickerCoverage) -> bool:
-    return known.fetched_utc is not None and (before.fetched_utc is None or known.fetched_utc > before.fetched_utc)
+    if known.fetched_utc is None or before.fetched_utc is None:
+        return known.fetched_utc is not None
+    is_another = known.stage_id != before.stage_id
+    return known.fetched_utc > before.fetched_utc or (is_another and known.fetched_utc == before.fetched_utc)
 
 
 def _in_time(submission: Submission, late: Late) -> Submission:
@@ -225,14 +237,11 @@ def _keep(lake: Lake, submission: Submission, late: Late, before: dict[str, int]
     """
     if not late and not any(before.get(name) for name in _LATE):
         return {}
-    subject = FORMS[submission.dataset].subject
-    rows_by_stage: dict[str, list[pa.Table]] = {}
-    for ticker in sorted(late.subjects or {WHOLE}):
-        known = submission.coverage.get(ticker)
-        rows = late.rows if subject is None else late.rows.filter(pc.equal(late.rows[subject], ticker))
-        if known is not None and rows.num_rows:
-            rows_by_stage.setdefault(known.stage_id, []).append(rows)
-    stages = {stage_id: pa.concat_tables(tables) for stage_id, tables in rows_by_stage.items()}
+    tickers_by_stage: dict[str, list[str]] = {}
+    for ticker in late.subjects or {WHOLE} & submission.coverage.keys():
+        tickers_by_stage.setdefault(submission.coverage[ticker].stage_id, []).append(ticker)
+    form = FORMS[submission.dataset]
+    stages = {stage_id: _split(late.rows, form, tickers)[1] for stage_id, tickers in tickers_by_stage.items()}
     count = keep_late(lake, submission.dataset, submission.session, stages)
     reach(LATE_KEPT, submission.session)
     removals = late.removals if late else before.get(WarningName.LATE_REMOVALS.value, 0)

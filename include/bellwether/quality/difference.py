@@ -4,7 +4,7 @@ Rows are told apart by the dataset's key, and columns are compared whole. Pure: 
 from, nor which differences matter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,16 +66,11 @@ def difference(before: pa.Table, after: pa.Table, dataset: str) -> Difference:
     """
     key = FORMS[dataset].key
     pairs_before, pairs_after = _pairs(before, after, key)
+    taken_before, taken_after = _taker(pairs_before, len(before)), _taker(pairs_after, len(after))
     differs = np.zeros(len(pairs_after), np.bool_)
-    whole = len(pairs_after) == len(before) == len(after)
     for name in before.column_names:
         if name not in key:
-            old, new = column_of(before, name), column_of(after, name)
-            if not whole or not _is_run(pairs_before):
-                old = old.take(pa.array(pairs_before))
-            if not whole:
-                new = new.take(pa.array(pairs_after))
-            differs |= _differs(old, new)
+            differs |= _differs(taken_before(column_of(before, name)), taken_after(column_of(after, name)))
     return Difference(
         before,
         after,
@@ -126,7 +121,7 @@ def measure(found: Difference) -> BarDifference:
     moves = np.zeros(len(new))
     for name in _PRICES:
         then, now = old[name].to_numpy(), new[name].to_numpy()
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             moves = np.maximum(moves, np.where(now == then, 0.0, np.abs(now - then) / np.abs(then) * 1e4))
     added, removed = found.after.take(pa.array(found.added)), found.before.take(pa.array(found.removed))
     has_volume = "volume" in found.before.column_names
@@ -221,6 +216,9 @@ def _others(places: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.flatnonzero(is_other)
 
 
-def _is_run(places: NDArray[np.int64]) -> bool:
-    """Return whether these are 0, 1, 2, ..."""
-    return bool((places == np.arange(len(places))).all())
+def _taker(places: NDArray[np.int64], count: int) -> Callable[[pa.Array], pa.Array]:
+    """Return what takes these places of a column of so many rows; all of them in order are taken without a copy."""
+    if len(places) == count and bool((places == np.arange(count)).all()):
+        return lambda column: column
+    wanted = pa.array(places)
+    return lambda column: column.take(wanted)

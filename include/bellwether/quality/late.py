@@ -1,7 +1,8 @@
 """Which rows of an answer come too late to revise what is published.
 
-An answer is as late as it was when it was fetched, whenever it is read. Late is only what differs from published rows or
-stands new beside them; of a subject of which no answer was ever published nothing is. Pure: it knows tables and instants, not where they come from.
+An answer is as late as it was when it was fetched, whenever it is read. Late is only what differs from published rows
+or stands new beside them; of a subject of which no answer was ever published nothing is. Pure: it knows tables and
+instants, not where they come from.
 """
 
 from collections.abc import Collection
@@ -42,6 +43,10 @@ class Window:
     of_a_row: timedelta | None = None
 
 
+OPEN: Final = Window()
+"""Nothing is late."""
+
+
 @dataclass(frozen=True)
 class Late:
     """What came too late.
@@ -73,11 +78,11 @@ def window(settings: LateSettings, dataset: str, session: date) -> Window:
         return Window(of_a_row=settings.after_article())
     sessions_later = settings.sessions_of(dataset)
     if dataset in _NEVER_LATE or sessions_later is None:
-        return Window()
+        return OPEN
     calendar = get_calendar()
     following = calendar.sessions(session + timedelta(days=1), calendar.last)[: sessions_later + 1]
     if len(following) <= sessions_later:
-        return Window()
+        return OPEN
     return Window(until_utc=calendar.hours(following[-1]).pre_open)
 
 
@@ -105,7 +110,8 @@ def late_answers(published: pa.Table, arriving: pa.Table, dataset: str, subjects
         kept = frozenset(subjects) if found.rows else frozenset()
     else:
         gone = published.take(pa.array(found.removed))
-        kept = frozenset(rows[form.subject].to_pylist()) | frozenset(gone[form.subject].to_pylist())
+        names = pa.chunked_array([*rows[form.subject].chunks, *gone[form.subject].chunks], pa.string())
+        kept = frozenset(names.unique().to_pylist())
     return Late(quarantined(rows, dataset), len(found.removed), kept)
 
 

@@ -57,7 +57,10 @@ def _rows(dataset: str, each: Restatement) -> pa.Table:
         "replaced": pa.repeat(each.replaced, len(rows)),
         "revision": pa.repeat(manifest.revision, len(rows)),
     }
-    return pa.table([columns.get(name, rows[name] if name in rows.column_names else None) for name in RESTATEMENTS.names], RESTATEMENTS)
+    return pa.table(
+        [columns.get(name, rows[name] if name in rows.column_names else None) for name in RESTATEMENTS.names],
+        RESTATEMENTS,
+    )
 
 
 def as_markdown(lake: Lake, config: Config, pulls: Sequence[tuple[str, date, int, str]]) -> str:
@@ -73,8 +76,12 @@ def as_markdown(lake: Lake, config: Config, pulls: Sequence[tuple[str, date, int
         "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for dataset, session, later, state in pulls:
-        newest = next((each for each in restatements(lake, config, dataset, session) if each.sessions_later == later), None)
-        lines.append(f"| {session} | {dataset} | T+{later} | {_cells(newest)} | {_says(lake, dataset, session, state, newest)} |")
+        newest = next(
+            (each for each in restatements(lake, config, dataset, session) if each.sessions_later == later), None
+        )
+        lines.append(
+            f"| {session} | {dataset} | T+{later} | {_cells(newest)} | {_says(lake, dataset, session, state, newest)} |"
+        )
     return "\n".join(lines) + "\n"
 
 

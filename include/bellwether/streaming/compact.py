@@ -108,9 +108,7 @@ def _by_one_clock(rows: pa.Table) -> pa.Table:
     return rows.set_column(index, rows.schema.field(index), in_order)
 
 
-def compact_rows(
-    rows: pa.Table, schema: pa.Schema, session: date, late_after: timedelta | None = None
-) -> Compacted:
+def compact_rows(rows: pa.Table, schema: pa.Schema, session: date, late_after: timedelta | None = None) -> Compacted:
     """Choose among recorded rows.
 
     Parameters

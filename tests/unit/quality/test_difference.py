@@ -82,7 +82,9 @@ def test_keys_of_other_types_are_told_apart() -> None:
         listed = [{"date": date(2025, 7, day), "tenor_months": tenor, "rate": rate} for day, tenor, rate in rows]
         return pa.Table.from_pylist(listed, RATES)
 
-    found = difference(rates((1, 3, 4.0), (1, 6, 4.1), (2, 3, 4.2)), rates((1, 6, 4.15), (2, 3, 4.2), (3, 3, 4.3)), "rates")
+    found = difference(
+        rates((1, 3, 4.0), (1, 6, 4.1), (2, 3, 4.2)), rates((1, 6, 4.15), (2, 3, 4.2), (3, 3, 4.3)), "rates"
+    )
     assert (list(found.added), list(found.removed), list(found.changed_after)) == ([2], [0], [0])
 
 

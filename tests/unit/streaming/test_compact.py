@@ -207,5 +207,5 @@ def test_what_rest_says_is_never_too_late_and_takes_the_place_of_what_was() -> N
 
 def test_what_stands_is_what_is_published() -> None:
     rows = written("x", ORIGINAL, TOO_LATE, frame(bar("AAPL", 1), arrived_s=125))
-    standing_volumes = standing(rows, SESSION, WINDOW).select(["ticker", "volume"])
-    assert standing_volumes.equals(compact_rows(rows, EQUITIES, SESSION, WINDOW).table.select(["ticker", "volume"]))
+    stands = standing(rows, SESSION, WINDOW).select(["ticker", "volume"]).to_pylist()
+    assert stands == compact_rows(rows, EQUITIES, SESSION, WINDOW).table.select(["ticker", "volume"]).to_pylist()
