@@ -14,6 +14,8 @@ import pytest
 import structlog
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.windows import NEVER_LATE
+
 BUDGET_S = {"unit": 60, "dags": 120, "integration": 240, "e2e": 480}
 # The same tests were seen to take two and a half times as long on one machine of CI as on another, coverage included;
 # what takes three times its budget is no slow machine any more.
@@ -31,6 +33,9 @@ _SHARED = {
     "operated": ("e2e/test_alerts", "e2e/test_doctor", "e2e/test_operator", "e2e/test_recover", "e2e/test_waits"),
     "browser": ("e2e/test_trigger_dialog", "e2e/test_ui_healing"),
 }
+
+# Sessions of tests are long over; who captures one again there means a revision. Tests of late data set their own.
+os.environ.update(NEVER_LATE)
 
 _IN_CI = bool(os.environ.get("CI"))
 _spent_s: Counter[str] = Counter()

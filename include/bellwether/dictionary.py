@@ -32,6 +32,7 @@ ROWS: Final[Mapping[str, str]] = {
     "heartbeats": "a heartbeat of a stream that was told of: how it was getting on; times are the feed's",
     "gaps": "an interval whose broadcasts a recorder may not have heard",
     "reconciliation": "a minute in which what was streamed and what the daily pull brought differ",
+    "restatements": "a minute that the vendor told otherwise when it was asked again: docs/late-data.md",
     "drift": "a way in which the session's answers differed from their dataset's contract: docs/drift.md",
 }
 """What one row is."""
@@ -188,6 +189,16 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "kind": "`missing`: the daily pull alone has it; `extra`: the stream alone; `changed`: they differ in it",
         "move_bp": "largest difference of a price, basis points of the daily one; null unless changed",
         "volume_difference": "streamed less daily, shares or contracts; null unless changed",
+    },
+    "restatements": {
+        "dataset": "whose minute",
+        "pulled_utc": "when what was fetched again was published",
+        "sessions_later": "how many sessions after its own that was",
+        "kind": "`changed`: it says something else; `added`: it is new; `removed`: it is gone",
+        "move_bp": "largest move of a price, basis points of what it was; null unless changed",
+        "volume_difference": "volume less what it was, shares or contracts; null of indices",
+        "replaced": "the revision before",
+        "revision": "the revision that restated it",
     },
     "drift": {
         "dataset": "whose answers",

@@ -67,6 +67,9 @@ STREAMED: Final = Due("pre_open", -10)
 LOOKED_AT: Final = Due("post_close", 120)
 """When the health of a session is looked at: every source of it is due by then, and has had time."""
 
+RESTATED_AT: Final = Due("post_close", 150)
+"""When the sessions before are fetched again: in the night of the session, when its own sources are done."""
+
 LOOKED_BACK: Final = 20
 """On how many sessions, unless asked for others."""
 

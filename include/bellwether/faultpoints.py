@@ -13,6 +13,9 @@ from pathlib import Path
 PAGE_STAGED = "fetch.page_staged"
 """A page of an answer of several has been kept, and the next one not yet been asked for."""
 
+LATE_KEPT = "publish.late_kept"
+"""Rows that came too late are in quarantine, and the manifest that counts them is not yet in force."""
+
 FETCH_STEPS = ("fetch.answered", "fetch.kept", "fetch.staged")
 VALIDATE_STEPS = ("validate.judged", "validate.staged")
 PUBLISH_STEPS = (

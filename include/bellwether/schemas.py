@@ -299,6 +299,22 @@ RECONCILIATION = pa.schema(
 )
 """Minutes in which what was streamed and what the daily pull brought differ; those that agree have no row."""
 
+RESTATEMENTS = pa.schema(
+    [
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("pulled_utc", TIMESTAMP, nullable=False),
+        pa.field("sessions_later", pa.int32(), nullable=False),
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("ts", TIMESTAMP, nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("move_bp", pa.float64(), nullable=True),
+        pa.field("volume_difference", pa.float64(), nullable=True),
+        pa.field("replaced", pa.string(), nullable=False),
+        pa.field("revision", pa.string(), nullable=False),
+    ]
+)
+"""Minutes of a session that the vendor told otherwise when it was asked again, a row for each time one changed."""
+
 DRIFT = pa.schema(
     [
         pa.field("dataset", pa.string(), nullable=False),
@@ -371,6 +387,7 @@ OPERATIONAL: dict[str, Form] = {
     "heartbeats": Form(HEARTBEATS, ("dataset", "at_utc", "writer"), subject=None),
     "gaps": Form(GAPS, ("dataset", "gap_id"), subject=None),
     "reconciliation": Form(RECONCILIATION, ("dataset", "ticker", "ts"), subject=None),
+    "restatements": Form(RESTATEMENTS, ("dataset", "pulled_utc", "ticker", "ts"), subject=None),
     "drift": Form(DRIFT, ("dataset", "change_id"), subject=None),
 }
 """What is written down of the datasets themselves."""

@@ -232,6 +232,8 @@ def publish(dataset: str, stage_id: str) -> dict[str, Any]:
 
     context = get_current_context()
     session = session_of(context["dag_run"])
+    # Who asks for single tickers once more wants just these answers, whatever they say and however late they are.
+    is_deliberate = bool(_tickers_asked_for(dataset)) and context["params"]["force"]
     publication = publish_stage(
         connections.lake(),
         Config.load(),
@@ -239,7 +241,8 @@ def publish(dataset: str, stage_id: str) -> dict[str, Any]:
         session,
         stage_id=stage_id,
         run_id=context["run_id"],
-        accept_loss=bool(_tickers_asked_for(dataset)) and context["params"]["force"],
+        accept_loss=is_deliberate,
+        accept_late=is_deliberate,
     )
     manifest = publication.manifest
     context["ti"].xcom_push("refused", publication.refused)

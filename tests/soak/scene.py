@@ -25,6 +25,7 @@ from bellwether.simulator.feed.replay import Script
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import PLANS
 from bellwether.simulator.server import SimulatorConfig, running
+from tests.windows import NEVER_LATE
 
 DATASET = "equities"
 UNIVERSE = ("AAPL", "MSFT", "QQQ", "SPY")
@@ -116,7 +117,7 @@ def set_up(home: Path, sessions: int) -> Iterator[Scene]:
     They are served by a process of their own, begun before anything else: this one must stay free of threads.
     """
     with _vendors() as (urls, feed_url):
-        os.environ |= {
+        os.environ |= NEVER_LATE | {
             "BELLWETHER__SOURCES__EQUITIES__UNIVERSE": f"[{', '.join(UNIVERSE)}]",
             "BELLWETHER__INGEST__BATCH_TICKERS": "2",
             "BELLWETHER__RETRY_POLICY__DEFAULT__BASE_S": "0",

@@ -151,13 +151,13 @@ class _SessionJob:
                 self._remove_other_stages(staged)
                 if not staged:
                     return []
-                return self._capture(staged, progress, accept_loss=bool(wanted) and force)
+                return self._capture(staged, progress, is_deliberate=bool(wanted) and force)
             except (ConfigError, Stopped):  # as wrong for every other session, or for none
                 raise
             except BellwetherError as error:
                 return [f"{self.dataset} {self.session}: {error}"]
 
-    def _capture(self, batches: list[Batch], progress: Progress, *, accept_loss: bool) -> list[str]:
+    def _capture(self, batches: list[Batch], progress: Progress, *, is_deliberate: bool) -> list[str]:
         stage_id = batches[0].stage_id
         stage = Stage(self.lake, self.dataset, self.session, stage_id)
         task = progress.add_task(f"  {self.session}", total=len(batches))
@@ -181,7 +181,8 @@ class _SessionJob:
             self.session,
             stage_id=stage_id,
             run_id=_RUN_ID,
-            accept_loss=accept_loss,
+            accept_loss=is_deliberate,
+            accept_late=is_deliberate,
         )
         problems = failed_tickers(self.lake, batches) | publication.refused
         for ticker in sorted(forgivable(self.lake, self.dataset, self.session, problems)):

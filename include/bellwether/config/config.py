@@ -48,7 +48,7 @@ class Config(Model):
         shaping = self.model_dump(
             mode="json",
             exclude={
-                "settings": {"lake": {"root"}, "limits": True, "logging": True},
+                "settings": {"lake": {"root"}, "limits": True, "logging": True, "restatement": True},
                 "alerts": True,
                 "contracts": True,  # they say what is refused; which version read an answer stands in the lake
             },

@@ -1,12 +1,15 @@
-"""`settings.yaml`: the lake, the cut of tasks, the place of rate limits, what gold is computed by, streams, logging."""
+"""`settings.yaml`: the lake, tasks, rate limits, what gold is computed by, streams, late data, logging."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bellwether.config.model import Model
 from bellwether.consolidate.feature_settings import FeatureSettings
+
+type RestatedDataset = Literal["equities", "options", "indices"]
+"""What has minute bars of the vendor's."""
 
 type DividendYield = Literal["trailing"] | Annotated[float, Field(ge=0, le=1)]
 
@@ -107,6 +110,76 @@ class StreamingSettings(Model):
     intraday_every_min: int | None = Field(default=5, ge=0, le=390)
 
 
+class LateSettings(Model):
+    """Until when what comes may still revise what stands: see docs/late-data.md. None: for ever.
+
+    Attributes
+    ----------
+    rest_sessions, rest_sessions_of
+        Until so many sessions after its own an answer may revise a session, of every dataset and of single ones.
+    news_h
+        So many hours after its publication a version of an article may come.
+    stream_min, stream_min_of
+        So many minutes after its end a minute may be broadcast anew, of every dataset and of single ones.
+    """
+
+    rest_sessions: int | None = Field(default=3, ge=0)
+    rest_sessions_of: dict[str, Annotated[int, Field(ge=0)] | None] = Field(default_factory=dict)
+    news_h: float | None = Field(default=24.0, ge=0)
+    stream_min: float | None = Field(default=15.0, ge=0)
+    stream_min_of: dict[str, Annotated[float, Field(ge=0)] | None] = Field(default_factory=dict)
+
+    def sessions_of(self, dataset: str) -> int | None:
+        """Return until how many sessions after its own a session of a dataset may be revised."""
+        return self.rest_sessions_of.get(dataset, self.rest_sessions)
+
+    def after_broadcast(self, dataset: str) -> timedelta | None:
+        """Return how long after its end a minute of a dataset may be broadcast anew."""
+        minutes = self.stream_min_of.get(dataset, self.stream_min)
+        return None if minutes is None else timedelta(minutes=minutes)
+
+    def after_article(self) -> timedelta | None:
+        """Return how long after its publication a version of an article may come."""
+        return None if self.news_h is None else timedelta(hours=self.news_h)
+
+
+class RestatementTolerance(Model):
+    """How far a restated session may be from the one gold was built of without being built again.
+
+    Attributes
+    ----------
+    bars_share
+        Bars that differ, come or go, as a share of those there were.
+    move_bp
+        The largest move of a price, basis points.
+    volume_share
+        All differences of volume, as a share of the volume there was.
+    """
+
+    bars_share: float = Field(default=0.001, ge=0, le=1)
+    move_bp: float = Field(default=1.0, ge=0)
+    volume_share: float = Field(default=0.001, ge=0, le=1)
+
+
+def _tolerances() -> dict[RestatedDataset, RestatementTolerance]:
+    return {"equities": RestatementTolerance(), "options": RestatementTolerance(), "indices": RestatementTolerance()}
+
+
+class RestatementSettings(Model):
+    """Which sessions are fetched again when they are over, and what of it is worth building gold anew.
+
+    Attributes
+    ----------
+    sessions_later
+        So many sessions after its own each session is fetched again.
+    tolerance
+        The datasets that are, and how much each may differ.
+    """
+
+    sessions_later: tuple[Annotated[int, Field(ge=1)], ...] = (1, 3)
+    tolerance: dict[RestatedDataset, RestatementTolerance] = Field(default_factory=_tolerances)
+
+
 class LoggingSettings(Model):
     """How the command line logs; in Airflow, Airflow's own settings hold."""
 
@@ -121,4 +194,18 @@ class Settings(Model):
     limits: LimitSettings = LimitSettings()
     consolidation: ConsolidationSettings = ConsolidationSettings()
     streaming: StreamingSettings = StreamingSettings()
+    late: LateSettings = LateSettings()
+    restatement: RestatementSettings = RestatementSettings()
     logging: LoggingSettings = LoggingSettings()
+
+    @model_validator(mode="after")
+    def _restated_in_time(self) -> Self:
+        for dataset in self.restatement.tolerance:
+            most = self.late.sessions_of(dataset)
+            if most is not None and max(self.restatement.sessions_later, default=0) > most:
+                msg = (
+                    f"restatement.sessions_later reaches beyond the {most} sessions within which late.rest_sessions "
+                    f"lets {dataset} be revised: what is restated then would only go to quarantine"
+                )
+                raise ValueError(msg)
+        return self

@@ -19,6 +19,7 @@ _REPEATED_IN_NEWS = (
     *("article_id", "ticker", "published_utc", "first_seen_utc", "version", "title", "description", "author"),
     *("publisher", "article_url", "keywords", "language", "sentiment", "sentiment_label", "sentiment_source"),
 )
+_RESTATED = ("dataset", "pulled_utc", "sessions_later", "ticker", "ts", "kind", "replaced", "revision")
 
 
 class SinkSettings(Model):
@@ -52,6 +53,7 @@ class Sinks(Model):
     heartbeats: SinkSettings = SinkSettings(dictionary_columns=("dataset", "writer", "state"))
     gaps: SinkSettings = SinkSettings(dictionary_columns=("dataset", "session", "cause"))
     reconciliation: SinkSettings = SinkSettings(dictionary_columns=("dataset", "ticker", "ts", "kind"))
+    restatements: SinkSettings = SinkSettings(dictionary_columns=_RESTATED)
     drift: SinkSettings = SinkSettings(dictionary_columns=("dataset", "kind", "state"))
 
     def of(self, dataset: str) -> SinkSettings:

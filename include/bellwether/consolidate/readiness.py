@@ -4,6 +4,7 @@ Comparing with what gold records, rather than with the publish just done, keeps 
 a process dies between swap and success, and stays silent when nothing changed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,6 +12,7 @@ from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.consolidate.inputs import READ, RECORDER, WARMED_UP, published_inputs
 from bellwether.lake import Coverage, Lake
+from bellwether.restatement.history import is_tolerated
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Readiness:
     announce
         Whether to announce the session.
     state
-        Of its gold: `complete` if it records exactly these inputs, else `stale`, as provisional gold is, or `missing`.
+        Of its gold: `complete` if it records these inputs, exactly or but for restatements within tolerance, else
+        `stale`, as provisional gold is, or `missing`.
     why
         The reason, for people.
     inputs
@@ -44,6 +47,10 @@ def readiness(lake: Lake, config: Config, session: date) -> Readiness:
     if not inputs.lacking and gold is not None and gold.inputs == inputs.revisions:
         why = "gold already records exactly these inputs"
         return Readiness(session, announce=False, state=Coverage.COMPLETE, why=why, inputs=inputs.revisions)
+    recorded = None if gold is None or gold.is_provisional or inputs.lacking else gold.inputs
+    if recorded is not None and not changed_inputs(lake, config, session, recorded, inputs.revisions):
+        why = "what was restated since gold was built is within tolerance"
+        return Readiness(session, announce=False, state=Coverage.COMPLETE, why=why, inputs=inputs.revisions)
     why = "there is no gold yet" if gold is None else "inputs changed since gold was built"
     if gold is not None and gold.is_provisional:
         why = "gold is provisional: it was built from streams"
@@ -54,6 +61,34 @@ def readiness(lake: Lake, config: Config, session: date) -> Readiness:
         why="; ".join(map(str, inputs.lacking)) or why,
         inputs=inputs.revisions,
     )
+
+
+def changed_inputs(
+    lake: Lake, config: Config, session: date, recorded: Mapping[str, str], standing: Mapping[str, str]
+) -> set[str]:
+    """Return which of the inputs that stand differ from those gold records, restatements within tolerance left aside.
+
+    Parameters
+    ----------
+    recorded, standing
+        Inputs by name: see `bellwether.consolidate.inputs`.
+    """
+    return {
+        name
+        for name in recorded.keys() | standing.keys()
+        if recorded.get(name) != standing.get(name)
+        and not (
+            name in recorded
+            and name in standing
+            and is_tolerated(lake, config, *_place(name, session), recorded[name], standing[name])
+        )
+    }
+
+
+def _place(name: str, session: date) -> tuple[str, date]:
+    """Return the dataset and the session of an input."""
+    dataset, _, earlier = name.partition("@")
+    return dataset, date.fromisoformat(earlier) if earlier else session
 
 
 def in_reach(config: Config, dataset: str, session: date) -> list[date]:

@@ -15,6 +15,7 @@ from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.news.versions import merge_versions
 from bellwether.quality.gate import check_batch
+from bellwether.quality.reasons import WarningName
 from bellwether.schemas import FORMS
 from bellwether.sources.source import Source
 from bellwether.streaming.compact import compact
@@ -80,6 +81,7 @@ def _audit_versions(
             continue
         report = check_batch(found, hours, source.dataset)
         merged = merge_versions(merged, report.table.filter(report.reasons.is_null()).cast(schema))
-    if not problems and merged.num_rows != manifest.rows:
+    late = manifest.warnings.get(WarningName.LATE_ROWS.value, 0)
+    if not problems and merged.num_rows not in range(manifest.rows, manifest.rows + late + 1):
         problems[WHOLE] = f"published are {manifest.rows} rows, but the raw answers come to {merged.num_rows}"
     return problems

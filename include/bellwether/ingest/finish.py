@@ -24,6 +24,7 @@ from bellwether.lake.stage import BatchRecord, Stage, ValidatedRecord
 from bellwether.logging import get_logger
 from bellwether.news.versions import merge_versions
 from bellwether.quality.gate import check_batch
+from bellwether.quality.late import window
 from bellwether.quality.prepare import staged_schema
 from bellwether.quality.validate import validate_session
 from bellwether.schemas import FORMS
@@ -103,8 +104,20 @@ def publish_stage(
     stage_id: str,
     run_id: str,
     accept_loss: bool = False,
+    accept_late: bool = False,
 ) -> Publication:
-    """Publish what a stage holds after validation; `accept_loss` lets a ticker lose most of its published rows.
+    """Publish what a stage holds after validation.
+
+    Parameters
+    ----------
+    lake, config
+        Where it is staged, and until when it may revise what is published.
+    dataset, session, stage_id, run_id
+        Which stage, and the run that publishes it.
+    accept_loss
+        Let a ticker lose most of its published rows.
+    accept_late
+        Take what came too late to revise what is published.
 
     Raises
     ------
@@ -136,6 +149,8 @@ def publish_stage(
         count_warnings=lambda merged: check_batch(merged, hours, dataset).warnings | record.left_out,
         accept_loss=accept_loss,
         universe=stored_universe(lake, dataset, session),
+        window=window(config.settings.late, dataset, session),
+        accept_late=accept_late,
     )
     try:
         return publish(lake, submission, FileLayout(config.sinks.of(dataset), config.settings.lake.compression))

@@ -78,6 +78,11 @@ def quarantine(dataset: str, session: date, stage_id: str) -> PurePosixPath:
     return _in_zone("quarantine", dataset, session) / f"{stage_id}.parquet"
 
 
+def late(dataset: str, session: date, stage_id: str) -> PurePosixPath:
+    """Return the file of the rows of one run's answers that came too late to revise what was published."""
+    return quarantine(dataset, session, f"{stage_id}~late")
+
+
 def live(dataset: str, session: date) -> PurePosixPath:
     """Return the folder of what was streamed of one session, as it came."""
     return _in_zone("live", dataset, session)

@@ -7,7 +7,7 @@ Correctness rests on that comparison, not on Airflow's pools.
 
 import uuid
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import pyarrow as pa
@@ -16,23 +16,42 @@ from msgspec import structs
 
 from bellwether import __version__
 from bellwether.errors import LakeError, NothingProven
-from bellwether.faultpoints import reach
+from bellwether.faultpoints import LATE_KEPT, reach
 from bellwether.lake import paths
 from bellwether.lake.history import shorten
 from bellwether.lake.lake import Lake, Published
+from bellwether.lake.late import keep_late, waiting
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.manifest import METADATA_KEY, Coverage, Manifest, TickerCoverage, Universe, encode
 from bellwether.lake.revisions import revision_of
 from bellwether.logging import get_logger
 from bellwether.news.versions import merge_versions
+from bellwether.quality.late import (
+    OPEN,
+    Late,
+    Window,
+    is_late_version,
+    is_new_version,
+    is_version_of,
+    late_answers,
+    quarantined,
+)
+from bellwether.quality.prepare import quarantine_schema
+from bellwether.quality.reasons import WarningName
 from bellwether.schemas import FORMS, SCHEMA_VERSION, Form
 from bellwether.tickers import WHOLE
+from bellwether.universe.spec import shown
 
 # Every round means that another publisher finished its own; so many in a row mean something else is wrong.
 MOST_ROUNDS = 100
 
 # A correction moves or adds a few bars; an answer that halves a ticker's session is a fault of the vendor or the way.
 _LEAST_SHARE_LEFT = 0.5
+
+_ANSWERED = frozenset({Coverage.COMPLETE, Coverage.PARTIAL, Coverage.EMPTY})
+"""Of whom an answer is published, which a late one does not revise."""
+
+_LATE = (WarningName.LATE_ROWS.value, WarningName.LATE_REMOVALS.value)
 
 log = get_logger(__name__)
 
@@ -56,6 +75,10 @@ class Submission:
         Let a ticker lose most of its published rows; otherwise they are kept and the ticker is refused.
     universe
         What the session was to capture; None keeps what the partition says of it.
+    window
+        Until when answers may revise what is published. What came later and differs goes to quarantine.
+    accept_late
+        Take answers whenever they came: somebody asked for just these, or releases them.
     """
 
     dataset: str
@@ -71,6 +94,8 @@ class Submission:
     count_warnings: Callable[[pa.Table], dict[str, int]]
     accept_loss: bool = False
     universe: Universe | None = None
+    window: Window = OPEN
+    accept_late: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +141,9 @@ def publish(lake: Lake, submission: Submission, layout: FileLayout) -> Publicati
     for _ in range(MOST_ROUNDS):
         current = lake.partition(submission.dataset, submission.session)
         refused = _refused(submission, current.manifest.coverage if current else {})
-        table, manifest = _merge(lake, submission, current, refused)
+        late = _late(lake, submission, current, refused)
+        counts = _keep(lake, submission, late, current.manifest.warnings if current else {})
+        table, manifest = _merge(lake, _in_time(submission, late), current, refused, counts)
         reach("publish.merged", submission.session)
         if current is not None and _says_the_same(current.manifest, manifest):
             # A publisher that died between swap and index left the index behind.
@@ -165,8 +192,77 @@ def _why_refused(known: TickerCoverage, published: TickerCoverage, accept_loss: 
     return ""
 
 
+def _late(lake: Lake, submission: Submission, current: Published | None, refused: Collection[str]) -> Late:
+    """Return what of a submission came too late to revise what is published."""
+    dataset, window = submission.dataset, submission.window
+    nothing = Late(quarantine_schema(dataset).empty_table())
+    if current is None or submission.accept_late or window == OPEN:
+        return nothing
+    before = {t: known for t, known in current.manifest.coverage.items() if known.state in _ANSWERED}
+    answers = {t: known for t, known in submission.coverage.items() if t in before and t not in refused}
+    # What is read once more by other rules is no later than it was.
+    newer = {t: known.fetched_utc for t, known in answers.items() if _is_newer(known, before[t])}
+    published, arriving = (table.cast(FORMS[dataset].schema) for table in (current.table, submission.table))
+    if window.of_a_row is not None and answers:
+        if newer:
+            is_late = is_late_version(published, arriving, window.of_a_row)
+        else:
+            is_late = is_new_version(arriving, published, among=waiting(lake, dataset, submission.session))
+        return Late(quarantined(arriving.filter(is_late), dataset))
+    until = window.until_utc
+    subjects = [ticker for ticker, fetched_utc in newer.items() if until and fetched_utc and fetched_utc > until]
+    return late_answers(published, arriving, dataset, subjects) if subjects else nothing
+
+
+def _is_newer(known: TickerCoverage, before: TickerCoverage) -> bool:
+    if known.fetched_utc is None or before.fetched_utc is None:
+        return known.fetched_utc is not None
+    is_another = known.stage_id != before.stage_id
+    return known.fetched_utc > before.fetched_utc or (is_another and known.fetched_utc == before.fetched_utc)
+
+
+def _in_time(submission: Submission, late: Late) -> Submission:
+    """Return a submission without what came too late."""
+    coverage = {ticker: known for ticker, known in submission.coverage.items() if ticker not in late.subjects}
+    table = submission.table
+    if FORMS[submission.dataset].keeps_versions and late:
+        table = table.filter(pc.invert(is_version_of(table, late.rows)))
+    return replace(submission, coverage=coverage, table=table)
+
+
+def _keep(lake: Lake, submission: Submission, late: Late, before: dict[str, int]) -> dict[str, int]:
+    """Put what came too late into quarantine; return the warnings of all that waits there, and of what was removed.
+
+    It is there before the manifest that counts it is in force, and written again, the same, by whoever publishes again.
+    """
+    if not late and not any(before.get(name) for name in _LATE):
+        return {}
+    tickers_by_stage: dict[str, list[str]] = {}
+    for ticker in late.subjects or {WHOLE} & submission.coverage.keys():
+        tickers_by_stage.setdefault(submission.coverage[ticker].stage_id, []).append(ticker)
+    form = FORMS[submission.dataset]
+    stages = {stage_id: _split(late.rows, form, tickers)[1] for stage_id, tickers in tickers_by_stage.items()}
+    count = keep_late(lake, submission.dataset, submission.session, stages)
+    reach(LATE_KEPT, submission.session)
+    removals = late.removals if late else before.get(WarningName.LATE_REMOVALS.value, 0)
+    if late:
+        log.warning(
+            "came too late to revise what is published, which stays; docs/late-data.md tells how to accept it",
+            dataset=submission.dataset,
+            session=submission.session.isoformat(),
+            rows_in_quarantine=late.rows.num_rows,
+            rows_removed=late.removals,
+            tickers=shown(sorted(late.subjects)),
+        )
+    return {WarningName.LATE_ROWS.value: count, WarningName.LATE_REMOVALS.value: removals}
+
+
 def _merge(
-    lake: Lake, submission: Submission, current: Published | None, refused: dict[str, str]
+    lake: Lake,
+    submission: Submission,
+    current: Published | None,
+    refused: dict[str, str],
+    late: dict[str, int],
 ) -> tuple[pa.Table, Manifest]:
     form = FORMS[submission.dataset]
     schema = form.schema
@@ -209,7 +305,8 @@ def _merge(
         replaces=paths.revision(current.manifest).name if current else None,
         inputs=earlier | submission.inputs,
         warnings=submission.count_warnings(table)
-        | {"duplicates_dropped": sum(known.duplicates_dropped for known in coverage.values())},
+        | {"duplicates_dropped": sum(known.duplicates_dropped for known in coverage.values())}
+        | late,
         api_calls=submission.api_calls,
         timings_s=submission.timings_s,
         universe=submission.universe or (current.manifest.universe if current else None),
@@ -238,7 +335,8 @@ def _says_the_same(current: Manifest, merged: Manifest) -> bool:
             for ticker, known in manifest.coverage.items()
         }
         universe = manifest.universe and (manifest.universe.required, manifest.universe.best_effort)
-        return manifest.revision, coverage, manifest.schema_version, universe
+        late = [manifest.warnings.get(name, 0) for name in _LATE]
+        return manifest.revision, coverage, manifest.schema_version, universe, late
 
     return claim(current) == claim(merged)
 

@@ -24,6 +24,7 @@ from bellwether.lake.layout import FileLayout
 from bellwether.lake.operational import operational
 from bellwether.lake.publish import Publication
 from bellwether.monitoring.workers import Worker
+from bellwether.quality.reasons import WarningName
 from bellwether.schemas import HEALTH, LIVE
 from bellwether.streaming.assignment import STREAMS
 from bellwether.streaming.closing import in_words, is_recorded, overdue
@@ -197,11 +198,17 @@ def as_markdown(health: Health, at_work: Sequence[Worker]) -> str:
     first, gold = health.standings[0].session, health.of(RECORDER)
     late = shown(f"{each.dataset} {each.session}" for each in health.standings if each.dataset in LIVE and each.why)
     announced = shown(session.isoformat() for session in health.to_announce) or "none"
+    too_late = shown(
+        f"{each.dataset} {each.session} ({count})"
+        for each in health.standings
+        if each.manifest is not None and (count := each.manifest.warnings.get(WarningName.LATE_ROWS.value, 0))
+    )
     lines = [
         f"### Sessions {first} to {health.session}, looked at on {health.looked_utc:%Y-%m-%d %H:%M} UTC",
         "",
         f"Gold of {len(gold)} sessions: {_counted(gold)}. Announced to be built: {announced}.",
         *([f"Streams with gaps that are open after their deadline: {late}."] if late else []),
+        *([f"Rows that came too late, in quarantine: {too_late}."] if too_late else []),
         "",
         "| dataset | newest session | published, UTC | sessions behind | states |",
         "| --- | --- | --- | ---: | --- |",

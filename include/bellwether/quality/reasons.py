@@ -39,6 +39,7 @@ class RowReason(StrEnum):
     SENTIMENT_OUT_OF_RANGE = "sentiment_out_of_range"
     UNKNOWN_SENTIMENT_SOURCE = "unknown_sentiment_source"
     UNKNOWN_LANGUAGE = "unknown_language"
+    LATE = "late"
 
 
 class TableReason(StrEnum):
@@ -85,6 +86,8 @@ class WarningName(StrEnum):
     DELTA_FAR_FROM_VENDOR = "delta_far_from_vendor"
     NO_VIX = "no_vix"
     SILENT_MINUTE = "silent_minute"
+    LATE_ROWS = "late_rows"
+    LATE_REMOVALS = "late_removals"
 
 
 CHAIN_CHECKS: Final = (

@@ -7,6 +7,7 @@ from datetime import date
 
 from bellwether.config import Config
 from bellwether.consolidate.inputs import RECORDER, published_inputs
+from bellwether.consolidate.readiness import changed_inputs
 from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Coverage, Lake
 from bellwether.lake.coverage import session_coverage
@@ -45,7 +46,8 @@ class Gold:
     lacking
         Required inputs that do not stand.
     changed
-        Inputs that stand in another revision than gold records, or that it does not record.
+        Inputs that stand in another revision than gold records, or that it does not record; within tolerance restated
+        ones do not count.
     """
 
     exists: bool
@@ -95,7 +97,7 @@ def read_gold(lake: Lake, config: Config, session: date) -> Gold:
     inputs = published_inputs(lake, config, session)
     gold = lake.manifest(RECORDER, session)
     recorded = gold.inputs if gold else {}
-    changed = {dataset_of(name) for name, _ in inputs.revisions.items() ^ recorded.items()}
+    changed = {dataset_of(name) for name in changed_inputs(lake, config, session, recorded, inputs.revisions)}
     return Gold(gold is not None, frozenset(each.dataset for each in inputs.lacking), frozenset(changed))
 
 

@@ -4,6 +4,9 @@ Whoever wrote, however often, and however two writers overlapped, the same broad
 last wins, and of what two writers heard in the same millisecond the one with more volume, since late prints add to it.
 A minute of an index that was broadcast as values only is folded from them. Of news, which are no minutes, every version
 stands, from when it was first seen.
+
+A minute that is broadcast anew too long after its end is late: what stood before stays. What REST says is never late,
+nor is what is broadcast of a minute for the first time.
 """
 
 from dataclasses import dataclass
@@ -22,8 +25,13 @@ from bellwether.streaming.batches import REPAIR, Batches
 from bellwether.streaming.rows import LIVE_BARS
 from bellwether.streaming.values import with_values_folded
 
+type _Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
+type _Places = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+_MINUTE = timedelta(minutes=1)
+_KEY = ("ticker", "ts")
 _VALUES = ("open", "high", "low", "close", "volume", "vwap")
-_ORDER = ("ticker", "ts", "arrived_utc", "writer", "arrival")
+_ORDER = (*_KEY, "arrived_utc", "writer", "arrival")
 
 
 @dataclass(frozen=True)
@@ -40,27 +48,32 @@ class Compacted:
     repeated
         Of those, such that say what the row before of the same minute says: the vendor's repetitions, or two writers'.
     changed
-        Of those, such that changed a minute, or an article.
+        Of those, such that say something else of a minute, or an article, than the row before.
+    late
+        What was broadcast last of minutes that stay as they stood, since it came too late; as `table`.
     """
 
     table: pa.Table
     arrivals: int
     repeated: int
     changed: int
+    late: pa.Table
 
 
-def compact(lake: Lake, dataset: str, session: date) -> Compacted:
+def compact(lake: Lake, dataset: str, session: date, late_after: timedelta | None = None) -> Compacted:
     """Read what was recorded of a session and return it as one table.
 
     Parameters
     ----------
     lake, dataset, session
         Of what.
+    late_after
+        So long after its end a minute may be broadcast anew; by default for ever.
     """
     if dataset == NEWS:
         return _compact_news([table for _, table in Batches(lake, dataset, session).read()])
     schema = INDEX_BARS if dataset == "indices" else EQUITIES
-    return compact_rows(recorded(lake, dataset, session), schema, session)
+    return compact_rows(recorded(lake, dataset, session), schema, session, late_after)
 
 
 def recorded(lake: Lake, dataset: str, session: date) -> pa.Table:
@@ -95,7 +108,7 @@ def _by_one_clock(rows: pa.Table) -> pa.Table:
     return rows.set_column(index, rows.schema.field(index), in_order)
 
 
-def compact_rows(rows: pa.Table, schema: pa.Schema, session: date) -> Compacted:
+def compact_rows(rows: pa.Table, schema: pa.Schema, session: date, late_after: timedelta | None = None) -> Compacted:
     """Choose among recorded rows.
 
     Parameters
@@ -106,26 +119,58 @@ def compact_rows(rows: pa.Table, schema: pa.Schema, session: date) -> Compacted:
         Of the table wanted.
     session
         Rows of other New York days are left out.
+    late_after
+        As `compact` takes it.
     """
     own = _in_order(rows, session)
-    follows = _equals_row_before(own, ("ticker", "ts"))
+    follows = _equals_row_before(own, _KEY)
     repeated = follows & _equals_row_before(own, _VALUES)
-    chosen = own.filter(_is_last(follows))
-    for field in schema:
-        if field.name not in LIVE_BARS.names:
-            chosen = chosen.append_column(field, pa.nulls(len(chosen), field.type))
+    last, chosen = _choose(own, follows, late_after)
     return Compacted(
-        table=chosen.select(schema.names).cast(schema),
+        table=_as(schema, own.take(pa.array(chosen))),
         arrivals=len(own),
         repeated=int(repeated.sum()),
         changed=int((follows & ~repeated).sum()),
+        late=_as(schema, _otherwise(own, last, chosen)),
     )
 
 
-def standing(rows: pa.Table, session: date) -> pa.Table:
-    """Return of recorded rows, as `compact_rows` takes them, those that it chooses: the last arrival of each minute."""
+def standing(rows: pa.Table, session: date, late_after: timedelta | None = None) -> pa.Table:
+    """Return of recorded rows, as `compact_rows` takes them, those that it chooses: the last of each minute in time."""
     own = _in_order(rows, session)
-    return own.filter(_is_last(_equals_row_before(own, ("ticker", "ts"))))
+    return own.take(pa.array(_choose(own, _equals_row_before(own, _KEY), late_after)[1]))
+
+
+def _choose(own: pa.Table, follows: _Mask, late_after: timedelta | None) -> tuple[_Places, _Places]:
+    """Return where the last row of each minute is, and where the last one is that did not come too late."""
+    ends = np.append(~follows[1:], True)[: len(follows)]
+    last = np.flatnonzero(ends)
+    if late_after is None or not len(own):
+        return last, last
+    ages = pc.subtract(own["arrived_utc"].cast(pa.int64()), own["ts"].cast(pa.int64())).to_numpy()
+    is_old = ages > (_MINUTE + late_after) / timedelta(milliseconds=1)
+    is_heard = pc.invert(pc.starts_with(own["writer"], pattern=REPAIR)).to_numpy()
+    in_time = np.where(follows & is_old & is_heard, -1, np.arange(len(own)))
+    # The first row of a minute is in time, so that this never reaches into the minute before.
+    return last, np.maximum.accumulate(in_time)[last]
+
+
+def _otherwise(own: pa.Table, last: _Places, chosen: _Places) -> pa.Table:
+    """Return the last rows of those minutes of which another one is chosen that says something else."""
+    apart = last != chosen
+    late, stood = own.take(pa.array(last[apart])), own.take(pa.array(chosen[apart]))
+    both = pa.concat_tables([stood, late])
+    # Side by side, so that each late row follows the one that is chosen.
+    order = np.arange(len(both)).reshape(2, -1).T.ravel()
+    says_the_same = _equals_row_before(both.take(pa.array(order)), _VALUES)[1::2]
+    return late.filter(pa.array(~says_the_same))
+
+
+def _as(schema: pa.Schema, chosen: pa.Table) -> pa.Table:
+    for field in schema:
+        if field.name not in LIVE_BARS.names:
+            chosen = chosen.append_column(field, pa.nulls(len(chosen), field.type))
+    return chosen.select(schema.names).cast(schema)
 
 
 def _in_order(rows: pa.Table, session: date) -> pa.Table:
@@ -147,18 +192,14 @@ def _in_order(rows: pa.Table, session: date) -> pa.Table:
     return own.sort_by([(name, "ascending") for name in order]).drop_columns("ends_with").combine_chunks()
 
 
-def _is_last(follows: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> pa.Array:
-    return pa.array(np.append(~follows[1:], True)[: len(follows)])
-
-
 def _compact_news(recorded: list[pa.Table]) -> Compacted:
     arrivals = sum(map(len, recorded))
     table = number_versions(pa.concat_tables([FORMS[NEWS].schema.empty_table(), *recorded]))
     changed = int(pc.sum(pc.greater(table["version"], 1)).as_py() or 0)
-    return Compacted(table, arrivals, repeated=arrivals - len(table), changed=changed)
+    return Compacted(table, arrivals, repeated=arrivals - len(table), changed=changed, late=table.slice(0, 0))
 
 
-def _equals_row_before(table: pa.Table, names: tuple[str, ...]) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+def _equals_row_before(table: pa.Table, names: tuple[str, ...]) -> _Mask:
     """Return for each row whether these columns are those of the row before, nulls equal to nulls."""
     equal = np.ones(len(table), np.bool_)
     equal[:1] = False

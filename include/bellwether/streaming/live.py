@@ -9,15 +9,19 @@ from datetime import date, datetime
 from functools import partial
 from itertools import chain
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.config import Config
 from bellwether.errors import InputsChanged, LakeError
 from bellwether.ingest.universe import known_universe
-from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
+from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage, paths
 from bellwether.lake.gold import GoldSubmission, publish_gold
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import MOST_ROUNDS, Publication
+from bellwether.logging import get_logger
+from bellwether.quality.late import quarantined
+from bellwether.quality.reasons import WarningName
 from bellwether.streaming.assignment import NEWS, whole_session
 from bellwether.streaming.compact import compact
 from bellwether.streaming.gaps import ALL, Gap, GapLog
@@ -26,6 +30,9 @@ from bellwether.tickers import WHOLE
 
 _READER = "reader"
 _ARRIVALS = "arrivals"
+_STREAM = "stream"
+
+log = get_logger(__name__)
 
 
 def live(dataset: str) -> str:
@@ -78,9 +85,10 @@ def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: st
     # The gaps first: one that is closed meanwhile is then still told of.
     gaps = GapLog(lake, dataset, session, _READER).read()
     inputs = _inputs_of(gaps) if dataset != NEWS else _inputs_now(lake, dataset, session)
-    compacted = compact(lake, dataset, session)
+    compacted = compact(lake, dataset, session, config.settings.late.after_broadcast(dataset))
     if not compacted.arrivals:
         return None
+    _keep_late(lake, live(dataset), session, compacted.late)
     if dataset == NEWS:
         coverage = {WHOLE: _coverage_of_news(_polled_until(lake, session), session, compacted.table.num_rows)}
     else:
@@ -98,6 +106,7 @@ def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: st
         warnings={
             _ARRIVALS: compacted.arrivals,
             "changed_later": compacted.changed,
+            WarningName.LATE_ROWS.value: len(compacted.late),
             "gaps": sum(gap.closed_utc is None for gap in gaps),
         },
         stage_id="",
@@ -105,6 +114,21 @@ def _compose(lake: Lake, config: Config, dataset: str, session: date, run_id: st
         config_hash=config.hash,
         timings_s={},
     )
+
+
+def _keep_late(lake: Lake, dataset: str, session: date, late: pa.Table) -> None:
+    """Put minutes that were broadcast anew too late into quarantine, before the manifest that counts them is in force.
+
+    What was recorded is never taken away, so that a later compaction has them, too, and those that came since.
+    """
+    if late.num_rows:
+        lake.write_parquet(paths.late(dataset, session, _STREAM), quarantined(late, dataset))
+        log.info(
+            "minutes were broadcast anew too late; what stood before stays",
+            dataset=dataset,
+            session=session.isoformat(),
+            rows_in_quarantine=late.num_rows,
+        )
 
 
 def _inputs_now(lake: Lake, dataset: str, session: date) -> dict[str, str]:

@@ -273,12 +273,13 @@ class _Work:
             {ticker: answer.known_utc for ticker, answer in found.items()},
         )
         rows = self._recorded.filter(pc.is_in(self._recorded["ticker"], value_set=pa.array(tickers, pa.string())))
+        by = self._session, self._config.settings.late.after_broadcast(self._dataset)
         # What nobody but the stream said: also of a round that died, what it had written counts as its filling.
-        heard = standing(rows.filter(pc.invert(pc.starts_with(rows["writer"], pattern=REPAIR))), self._session)
-        before = standing(rows, self._session)
+        heard = standing(rows.filter(pc.invert(pc.starts_with(rows["writer"], pattern=REPAIR))), *by)
+        before = standing(rows, *by)
         shares = [(job, self._share(job, self._answered(job, answers))) for job in self._jobs]
         written = self._write(answers, [lacking(differences(before, answers, share), answers) for _, share in shares])
-        now = standing(pa.concat_tables([rows, written], promote_options="default"), self._session)
+        now = standing(pa.concat_tables([rows, written], promote_options="default"), *by)
         refused = {ticker: answer.refused for ticker, answer in found.items() if answer.refused}
         # What was heard of whom REST tells nothing stands as it is; whom the session has to have, REST has to know.
         exempt = {ticker for ticker in refused if not self._concerned.is_required(ticker)}

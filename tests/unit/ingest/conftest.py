@@ -18,6 +18,7 @@ from bellwether.sources.raw import RawPage, Request
 from bellwether.sources.walk import PageLog
 from bellwether.universe.spec import TickerList, UniverseSpec
 from tests.builders import SESSION, bars, bars_body
+from tests.windows import NEVER_LATE
 
 NOT_FOUND = b'{"status":"NOT_FOUND","message":"no such ticker"}'
 
@@ -79,7 +80,7 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    env = {
+    env = NEVER_LATE | {
         "BELLWETHER__SOURCES__EQUITIES__UNIVERSE": "[AAPL, MSFT, QQQ, SPY]",
         "BELLWETHER__INGEST__BATCH_TICKERS": "2",
     }

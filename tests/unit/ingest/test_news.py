@@ -13,7 +13,7 @@ import pytest
 
 from bellwether.calendar import SessionHours
 from bellwether.config import Config
-from bellwether.config.settings import StreamingSettings
+from bellwether.config.settings import LateSettings, StreamingSettings
 from bellwether.consolidate.news_features import known_ms
 from bellwether.errors import ConfigError, NotEntitled, ServerError, VendorError
 from bellwether.ingest.audit import audit_session
@@ -166,6 +166,23 @@ def test_a_changed_text_is_a_second_version_and_both_are_read(runs: Runs) -> Non
     assert set(publication.manifest.inputs) == {*first.inputs, *publication.manifest.inputs}
     assert len(publication.manifest.inputs) == 2
     assert runs.rows(as_of=first.published_utc) == FIRST
+
+
+def test_a_version_that_comes_a_day_after_its_article_is_late_beside_what_is_published(runs: Runs) -> None:
+    late = runs.config.settings.model_copy(update={"late": LateSettings()})
+    runs.config = runs.config.model_copy(update={"settings": late})
+    assert "late_rows" not in runs.publish().manifest.warnings, "a first answer is never late"
+    runs.vendor.articles[0]["title"] = "Halverton misses estimates"
+    runs.vendor.articles.append(article("a3", FIRST_ASKED - timedelta(hours=5)))
+    publication = runs.publish()
+    assert [row[0] for row in runs.rows() if row[2] == 1] == ["a2", "a1", "a2", "a3"]
+    assert publication.manifest.warnings["late_rows"] == 1
+    [row] = runs.lake.read_parquet(paths.late("news", DAY, "s2")).to_pylist()
+    assert (row["article_id"], row["title"], row["reason"]) == ("a1", "Halverton misses estimates", "late")
+    assert not runs.publish("s2").changed
+    assert audit_session(runs.lake, runs.config, "news", DAY) == {}
+    assert replay_session(runs.lake, runs.config, "news", DAY).problems == {}
+    assert runs.manifest.warnings["late_rows"] == 1
 
 
 def test_an_answer_that_lost_articles_loses_none_that_are_published(runs: Runs) -> None:

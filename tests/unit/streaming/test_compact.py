@@ -11,8 +11,8 @@ import pytest
 
 from bellwether.lake import Lake
 from bellwether.schemas import EQUITIES, INDEX_BARS
-from bellwether.streaming.batches import Batches, BatchRecord, Writer
-from bellwether.streaming.compact import Compacted, compact, compact_rows, recorded
+from bellwether.streaming.batches import REPAIR, Batches, BatchRecord, Writer
+from bellwether.streaming.compact import Compacted, compact, compact_rows, recorded, standing
 from bellwether.streaming.decode import decode
 from bellwether.streaming.inbox import Frame
 from bellwether.streaming.reconcile import reconcile
@@ -163,3 +163,49 @@ def test_a_minute_that_may_go_on_is_not_folded_before_something_came_after_its_e
 def test_files_with_values_and_files_without_are_read_together() -> None:
     with_values, without = written("a", value(12.0, 15)), written("b", frame(bar("I:VIX", 1), arrived_s=121))
     assert [row[0] for row in index_minutes(without, with_values)] == [0, 60]
+
+
+WINDOW = timedelta(minutes=15)
+IN_TIME, TOO_LATE = frame(bar(v=130), arrived_s=60 + 900), frame(bar(v=140), arrived_s=60 + 900.001)
+
+
+def in_time(*parts: pa.Table) -> tuple[list[float], list[float]]:
+    """Return the volumes that stand, and those that came too late."""
+    result = compact_rows(pa.concat_tables(parts), EQUITIES, SESSION, WINDOW)
+    return result.table["volume"].to_pylist(), result.late["volume"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([ORIGINAL, IN_TIME], ([130.0], [])),
+        ([ORIGINAL, TOO_LATE], ([100.0], [140.0])),
+        ([ORIGINAL, CHANGED, TOO_LATE, frame(bar(v=150), arrived_s=2000)], ([120.0], [150.0])),
+        ([ORIGINAL, TOO_LATE, frame(bar(v=100), arrived_s=2000)], ([100.0], [])),
+        ([ORIGINAL, frame(bar(v=100), arrived_s=2000)], ([100.0], [])),
+        ([TOO_LATE], ([140.0], [])),
+        ([frame(bar("AAPL", v=1)), TOO_LATE, ORIGINAL], ([1.0, 100.0], [140.0])),
+        ([], ([], [])),
+    ],
+    ids=[
+        *("at the last moment", "a moment later", "the last of several", "back to what stands", "the same again"),
+        *("the first time ever", "of another ticker", "nothing"),
+    ],
+)
+def test_a_minute_that_is_broadcast_anew_too_late_stays_as_it_stood(
+    frames: list[Frame], expected: tuple[list[float], list[float]]
+) -> None:
+    assert in_time(written("x", *frames)) == expected
+
+
+def test_what_rest_says_is_never_too_late_and_takes_the_place_of_what_was() -> None:
+    heard = written("x", ORIGINAL, TOO_LATE)
+    assert in_time(heard, written(f"{REPAIR}1", frame(bar(v=140), arrived_s=2000))) == ([140.0], [])
+    # What REST knew before is older than what came too late.
+    assert in_time(heard, written(f"{REPAIR}1", frame(bar(v=125), arrived_s=500))) == ([125.0], [140.0])
+
+
+def test_what_stands_is_what_is_published() -> None:
+    rows = written("x", ORIGINAL, TOO_LATE, frame(bar("AAPL", 1), arrived_s=125))
+    stands = standing(rows, SESSION, WINDOW).select(["ticker", "volume"]).to_pylist()
+    assert stands == compact_rows(rows, EQUITIES, SESSION, WINDOW).table.select(["ticker", "volume"]).to_pylist()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bellwether.config import Config
-from bellwether.lake import Coverage, Lake, read
+from bellwether.lake import Coverage, Lake, paths, read
 from bellwether.schemas import LIVE
 from bellwether.streaming.batches import Batches, BatchRecord, Writer
 from bellwether.streaming.compact import compact
@@ -131,3 +131,17 @@ def test_an_index_is_published_without_volume(tmp_path: Path) -> None:
 
 def test_every_stream_has_a_dataset() -> None:
     assert set(LIVE) == {live(dataset) for dataset in ("equities", "options", "indices", "news")}
+
+
+def test_minutes_that_came_too_late_wait_in_quarantine_and_are_counted_however_often_it_is_published(
+    tmp_path: Path,
+) -> None:
+    lake = Lake.open(tmp_path, simulated=True)
+    frames = [frame(bar("SPY", v=100)), frame(bar("SPY", v=140), arrived_s=1000)]
+    record = BatchRecord(rows=2, last_arrival=1, covered_ms=NOON_MS)
+    Batches(lake, "equities", SESSION).write(Writer("run", 1, 10), 1, decode(frames, 0).table, record)
+    published = [publish_live(lake, Config(), "equities", SESSION, run_id="r") for _ in range(2)]
+    assert [each is not None and each.manifest.warnings["late_rows"] for each in published] == [1, 1]
+    assert read("equities_live", SESSION, SESSION, root=tmp_path)["volume"].to_pylist() == [100.0]
+    [row] = lake.read_parquet(paths.late("equities_live", SESSION, "stream")).to_pylist()
+    assert (row["ticker"], row["ts"], row["volume"], row["reason"]) == ("SPY", NOON, 140.0, "late")
