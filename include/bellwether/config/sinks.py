@@ -53,6 +53,7 @@ class Sinks(Model):
     gaps: SinkSettings = SinkSettings(dictionary_columns=("dataset", "session", "cause"))
     reconciliation: SinkSettings = SinkSettings(dictionary_columns=("dataset", "ticker", "ts", "kind"))
     drift: SinkSettings = SinkSettings(dictionary_columns=("dataset", "kind", "state"))
+    incidents: SinkSettings = SinkSettings(dictionary_columns=("dataset", "cause", "severity", "state"))
 
     def of(self, dataset: str) -> SinkSettings:
         """Return the layout of a dataset; what is streamed has that of the daily one."""
