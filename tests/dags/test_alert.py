@@ -395,6 +395,7 @@ def test_severity_and_waivers_keep_it_in_the_log_and_a_broken_file_does_not(
     told: Callable[[], str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Any,
+    lake: Lake,
 ) -> None:
     monkeypatch.setenv("BELLWETHER_CONFIG_DIR", str(tmp_path))
     connect(sink.address)
