@@ -16,7 +16,7 @@ meanwhile. A failed `validate` means a table rule refused the session: the previ
 **A fetch is deferred.** The vendor asked to wait, and the task does so without a slot; its log says until when.
 Leave it. `docs/retries.md` tells more.
 
-**Who is told.** One message for each failed run goes to the sinks of the Connection `alerts` (`docs/alerts.md`).
+**Who is told.** What failed, and that it healed, goes once to the sinks of the Connection `alerts` (`docs/alerts.md`).
 
 **A whole range.** Use the *Backfill* form. Only sessions get a run.
 

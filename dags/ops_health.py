@@ -9,6 +9,8 @@ behind, how many are complete; and what lacks. The same, row by row, is publishe
 Sessions whose inputs are complete but whose gold is missing or stale are announced to `session_consolidate`. That
 happens when announcements were lost: it was paused, Airflow's database was reset, inputs came by `bellwether backfill`.
 
+What is unhealthy and no incident tells of, like a session whose run was never created, becomes one (`docs/alerts.md`).
+
 `drift` tells what the vendor sent otherwise than promised (XCom `digest`, dataset `drift`); `ask` starts a run of
 `ops_drift` for each change that holds sessions back until somebody decides.
 

@@ -34,6 +34,7 @@ ROWS: Final[Mapping[str, str]] = {
     "reconciliation": "a minute in which what was streamed and what the daily pull brought differ",
     "restatements": "a minute that the vendor told otherwise when it was asked again: docs/late-data.md",
     "drift": "a way in which the session's answers differed from their dataset's contract: docs/drift.md",
+    "incidents": "what was wrong with a dataset of the session, of one cause, until it healed: docs/alerts.md",
 }
 """What one row is."""
 
@@ -215,6 +216,25 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "decided_by": "who decided; null before",
         "decided_utc": "when; null before",
         "reason": "why; null before",
+    },
+    "incidents": {
+        "incident_id": "by which `bellwether incidents` knows it: dataset, session, cause, and a number from 2 on",
+        "dataset": "what is wrong; of DAGs that publish none, what they do",
+        "cause": "`entitlement`, `rate_limit`, `vendor_late`, `vendor`, `drift`, `quality`, `stall` or `ours`",
+        "severity": "the worst so far: `warning`, `error` or `critical`",
+        "state": "`open` or `healed`",
+        "failed": "how many failed when it was reported last",
+        "planned": "of how many",
+        "unit": "`tickers` or `tasks`; empty where nothing was counted",
+        "subject": "of the last report",
+        "opened_utc": "when it was reported first",
+        "updated_utc": "when it was reported last",
+        "updates": "reports after the first",
+        "healed_utc": "when it was seen to be over; null before",
+        "healed_by": "the run that ended it, or the recorder; null before",
+        "told_utc": "when people were told of it last; null where they were not",
+        "run_ids": "the runs that met it, the newest last",
+        "events": "what happened to it, oldest first",
     },
     "chain": {
         "ticker": "the contract",

@@ -335,6 +335,29 @@ DRIFT = pa.schema(
 )
 """Ways in which a session's answers differed from the contract of their dataset, and what was decided about them."""
 
+INCIDENTS = pa.schema(
+    [
+        pa.field("incident_id", pa.string(), nullable=False),
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("cause", pa.string(), nullable=False),
+        pa.field("severity", pa.string(), nullable=False),
+        pa.field("state", pa.string(), nullable=False),
+        pa.field("failed", pa.int64(), nullable=False),
+        pa.field("planned", pa.int64(), nullable=False),
+        pa.field("unit", pa.string(), nullable=False),
+        pa.field("subject", pa.string(), nullable=False),
+        pa.field("opened_utc", TIMESTAMP, nullable=False),
+        pa.field("updated_utc", TIMESTAMP, nullable=False),
+        pa.field("updates", pa.int64(), nullable=False),
+        pa.field("healed_utc", TIMESTAMP, nullable=True),
+        pa.field("healed_by", pa.string(), nullable=True),
+        pa.field("told_utc", TIMESTAMP, nullable=True),
+        pa.field("run_ids", pa.list_(pa.string()), nullable=False),
+        pa.field("events", pa.list_(pa.string()), nullable=False),
+    ]
+)
+"""What went wrong with a session's datasets, from the first word of it until it healed."""
+
 KEYWORD_SEPARATOR = "|"
 
 
@@ -389,6 +412,7 @@ OPERATIONAL: dict[str, Form] = {
     "reconciliation": Form(RECONCILIATION, ("dataset", "ticker", "ts"), subject=None),
     "restatements": Form(RESTATEMENTS, ("dataset", "pulled_utc", "ticker", "ts"), subject=None),
     "drift": Form(DRIFT, ("dataset", "change_id"), subject=None),
+    "incidents": Form(INCIDENTS, ("incident_id",), subject=None),
 }
 """What is written down of the datasets themselves."""
 

@@ -15,7 +15,8 @@ from bellwether.drill.names import DEFAULT, NAMES
 from bellwether.due import DUE
 from bellwether.errors import DrillFailed
 from bellwether.logging import get_logger
-from bellwether_airflow.notifiers.alert import Alert, run_url, tell
+from bellwether_airflow.notifiers.alert import Alert, run_url
+from bellwether_airflow.notifiers.channels import tell
 from bellwether_airflow.runs import TASK_DEFAULTS, refuse_unknown_params
 
 if TYPE_CHECKING:

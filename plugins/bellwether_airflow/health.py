@@ -18,6 +18,7 @@ from bellwether.logging import get_logger
 from bellwether_airflow import connections
 from bellwether_airflow.announcing import announce
 from bellwether_airflow.drift import MOST_ASKED, ask_about
+from bellwether_airflow.incidents import report_look_back
 from bellwether_airflow.notifiers.alert import Alert
 from bellwether_airflow.runs import TASK_DEFAULTS, refuse_unknown_params, session_of
 from bellwether_airflow.timetables import SessionTimetable
@@ -74,10 +75,12 @@ def look() -> list[str]:
     refuse_unknown_params(context, _FORM)
     lake, config = connections.lake(), Config.load()
     health = look_back(lake, config, session_of(context["dag_run"]), context["params"]["sessions"])
-    summary = as_markdown(health, workers(lake, config.settings.streaming))
+    at_work = workers(lake, config.settings.streaming)
+    summary = as_markdown(health, at_work)
     log.info(summary)
     context["ti"].xcom_push("summary", summary)
     publish_health(lake, config, health, run_id=context["run_id"])
+    report_look_back(lake, config, health, at_work)
     return [session.isoformat() for session in health.to_announce]
 
 

@@ -14,9 +14,9 @@ from bellwether.config import Config
 from bellwether.errors import InputsChanged
 from bellwether.logging import get_logger
 from bellwether_airflow import connections
-from bellwether_airflow.notifiers.alert import tell
 from bellwether_airflow.repeating import repeating_task
 from bellwether_airflow.runs import new_stage_id, session_of
+from bellwether_airflow.stalls import warn
 
 if TYPE_CHECKING:
     from datetime import date
@@ -64,12 +64,14 @@ def intraday() -> "Again | dict[str, Any]":
 
 def _note(lake: "Lake", session: "date", error: Exception) -> None:
     """Count a failed round, and tell people once when there are several in a row."""
+    from bellwether.consolidate.inputs import RECORDER
     from bellwether.consolidate.intraday import count_failure
     from bellwether.monitoring.alerts import compose_failing_rounds
 
     why = f"{type(error).__name__}: {error}"
     try:
         if count_failure(lake, session, why) == _TOLD_AFTER:
-            tell(compose_failing_rounds(session, _TOLD_AFTER, why), get_current_context()["dag"].dag_id)
-    except Exception:  # what cannot be counted, or delivered, must not end the rounds
+            message = compose_failing_rounds(session, _TOLD_AFTER, why)
+            warn(message, RECORDER, session, get_current_context()["dag"].dag_id)
+    except Exception:  # what cannot be counted must not end the rounds
         log.exception("the failure could not be told of")

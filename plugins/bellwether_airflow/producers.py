@@ -16,11 +16,21 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.sdk import DAG, Asset, Param, TaskGroup, get_current_context, task
+from airflow.sdk import (
+    DAG,
+    Asset,
+    AsyncCallback,
+    DeadlineAlert,
+    DeadlineReference,
+    Param,
+    TaskGroup,
+    get_current_context,
+    task,
+)
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from bellwether.config import Config
-from bellwether.due import DUE
+from bellwether.due import DUE, OVERDUE_AFTER
 from bellwether.logging import get_logger
 from bellwether.producers import DATASETS_OF
 from bellwether.tickers import INDEX_PATTERN, OPTION_PATTERN, TICKER_PATTERN
@@ -144,6 +154,7 @@ def daily_producer(dag_id: str, doc_md: str) -> DAG:
         The operator's page.
     """
     rows = [PRODUCERS[dataset] for dataset in DATASETS_OF[dag_id]]
+    what = rows[0].dataset if len(rows) == 1 else dag_id.removesuffix("_daily")
     with DAG(
         dag_id=dag_id,
         schedule=SessionTimetable(DUE[rows[0].dataset]),
@@ -153,7 +164,13 @@ def daily_producer(dag_id: str, doc_md: str) -> DAG:
         params=_form(rows),
         tags=["bellwether", "producer", *(row.dataset for row in rows)],
         doc_md=doc_md,
-        on_failure_callback=Alert(rows[0].dataset if len(rows) == 1 else dag_id.removesuffix("_daily")),
+        on_failure_callback=Alert(what),
+        # A run is created when its session is due, on half days too; one that is never created is for ops_health.
+        deadline=DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            interval=OVERDUE_AFTER[dag_id],
+            callback=AsyncCallback(Alert, kwargs={"what": what}),
+        ),
         default_args=TASK_DEFAULTS,
     ) as dag:
         for row in rows:

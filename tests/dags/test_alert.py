@@ -3,8 +3,10 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,16 +14,28 @@ import pytest
 import structlog
 from airflow import sdk
 
-from bellwether.errors import RateLimited
+from bellwether.errors import LakeError, RateLimited
+from bellwether.incidents.ledger import at_work
+from bellwether.lake import Lake, paths
 from bellwether.monitoring.alerts import Delivery, Message
-from bellwether_airflow.notifiers import alert
+from bellwether_airflow import connections
+from bellwether_airflow.notifiers import channels
 from bellwether_airflow.notifiers.alert import Alert, note_failure
-from tests.sink import Sink, running_sink
+from tests.builders import publish_bars
+from tests.sink import Sink, hanging_sink, running_sink
 
 SCHEDULED = "scheduled__2025-07-01__aB3x"
 DAG = sdk.DAG("equities_daily", schedule=None)
 # Port 9 is nobody's; what follows it is a secret.
 DEAD = "json://user:open-sesame@127.0.0.1:9/open-sesame?cto=1&rto=1"
+
+
+@pytest.fixture(autouse=True)
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """Return the lake that holds the incidents."""
+    lake = Lake.open(tmp_path / "lake", simulated=True)
+    monkeypatch.setattr(connections, "lake", lambda: lake)
+    return lake
 
 
 @pytest.fixture
@@ -81,8 +95,8 @@ CONTEXTS = {
         "reason": "task_failure",
         "dag_run": SimpleNamespace(partition_key=None, partition_date=datetime(2025, 7, 1, 4, tzinfo=UTC)),
     },
-    "of a deadline": {"dag_run": {"dag_id": "equities_daily", "dag_run_id": SCHEDULED}},
 }
+OF_A_DEADLINE: Any = {"dag_run": {"dag_id": "equities_daily", "dag_run_id": SCHEDULED, "run_type": "scheduled"}}
 
 
 @pytest.mark.usefixtures("facts")
@@ -96,7 +110,9 @@ def test_one_message_names_session_numbers_cause_and_link(name: str, connect: Ca
     assert message["title"] == f"equities {session}: 2 of 4 tickers failed"
     assert "- killed (ingest[1]): " in message["message"]
     run_id = context.get("run_id", SCHEDULED).replace(":", "%3A").replace("+", "%2B")
-    assert message["message"].endswith(f"/dags/equities_daily/runs/{run_id}")
+    link, _, incident = message["message"].rpartition("\n\n")
+    assert link.endswith(f"/dags/equities_daily/runs/{run_id}")
+    assert incident.startswith("Incident equities.")
     assert message["type"] == "warning"
 
 
@@ -142,17 +158,131 @@ def test_numbers_from_before_a_clear_are_not_told(
     assert "- timed out (the whole run)" in message["message"]
 
 
-@pytest.mark.usefixtures("facts")
-def test_a_deadline_tells_it_from_the_triggerer_too(connect: Callable[..., None], sink: Sink) -> None:
-    connect(sink.address)
+def fire(context: Any) -> None:
+    """Have a deadline's callback run as the triggerer runs it."""
     notifier = Alert("equities")
-    notifier.context = CONTEXTS["of a deadline"]  # type: ignore[assignment]
+    notifier.context = context
 
-    async def fire() -> None:
+    async def awaited() -> None:
         await notifier
 
-    asyncio.run(fire())
-    assert [message["title"] for message in sink.messages] == ["equities 2025-07-01: 2 of 4 tickers failed"]
+    asyncio.run(awaited())
+
+
+def test_a_run_that_is_not_over_at_its_deadline_is_told_of_and_one_incident_with_its_failure(
+    facts: dict[str, str | None], connect: Callable[..., None], sink: Sink, lake: Lake
+) -> None:
+    connect(sink.address)
+    facts |= {"ingest_1": "running", "report": None}
+    fire(OF_A_DEADLINE)
+    [message] = sink.messages
+    assert message["title"] == "equities 2025-07-01: overdue"
+    assert "- overdue: it should be over by now; see what its tasks wait for." in message["message"]
+    facts |= {"ingest_1": "failed", "report": "failed"}
+    Alert("equities")(minimal())
+    [incident] = at_work(lake)
+    assert (incident.incident_id, incident.updates) == ("equities.2025-07-01.ours", 1)
+
+
+def test_at_its_deadline_a_run_that_waits_for_the_vendor_is_the_vendors(
+    facts: dict[str, str | None], connect: Callable[..., None], sink: Sink, lake: Lake
+) -> None:
+    connect(sink.address)
+    facts |= {"ingest_1": "deferred", "report": None}
+    fire(OF_A_DEADLINE)
+    assert "- NotPublishedYet: ingest[1]: the vendor asked to wait." in sink.messages[0]["message"]
+    assert [each.incident_id for each in at_work(lake)] == ["equities.2025-07-01.vendor_late"]
+
+
+@pytest.mark.usefixtures("facts")
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"run_type": "backfill"}, id="a backfill waits for slots"),
+        pytest.param({"run_type": "manual"}, id="by hand"),
+        pytest.param({"partition_key": "2025-11-27"}, id="a holiday"),
+    ],
+)
+def test_a_deadline_that_nobody_waits_for_is_silent(
+    connect: Callable[..., None], sink: Sink, lake: Lake, changed: dict[str, str]
+) -> None:
+    connect(sink.address)
+    fire({"dag_run": OF_A_DEADLINE["dag_run"] | changed})
+    assert (sink.messages, at_work(lake)) == ([], [])
+
+
+@pytest.mark.usefixtures("facts")
+def test_what_is_published_by_its_deadline_is_not_overdue(
+    connect: Callable[..., None], sink: Sink, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(sink.address)
+    monkeypatch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", "[SPY]")
+    publish_bars(lake, ["SPY"])
+    fire(OF_A_DEADLINE)
+    assert (sink.messages, at_work(lake)) == ([], [])
+
+
+@pytest.mark.usefixtures("facts")
+def test_a_run_that_fails_again_is_not_told_of_again_unless_it_has_grown(
+    connect: Callable[..., None], sink: Sink, lake: Lake
+) -> None:
+    connect(sink.address)
+    for _ in range(3):
+        Alert("equities")(minimal())
+    assert len(sink.messages) == 1
+    [incident] = at_work(lake)
+    assert (incident.last.failed, incident.last.planned, incident.updates) == (2, 4, 2)
+
+
+@pytest.mark.usefixtures("facts")
+def test_where_the_lake_cannot_be_written_people_are_told_all_the_same(
+    connect: Callable[..., None], sink: Sink, told: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise LakeError("the disk is full")
+
+    monkeypatch.setattr(connections, "lake", refuse)
+    connect(sink.address)
+    Alert("equities")(minimal())
+    [message] = sink.messages
+    assert message["title"] == "equities 2025-07-01: 2 of 4 tickers failed"
+    assert "there is no incident of it, since the lake cannot be written" in told()
+
+
+@pytest.mark.usefixtures("facts")
+def test_a_sink_that_hangs_is_left_behind_and_tried_again_later(
+    connect: Callable[..., None], sink: Sink, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BELLWETHER__ALERTS__DELIVERY__TIMEOUT_S", "0.5")
+    with hanging_sink() as address:
+        connect(address, sink.address)
+        started_s = time.monotonic()
+        Alert("equities")(minimal())
+        assert time.monotonic() - started_s < 3
+    assert len(sink.messages) == 1
+    [kept] = lake.storage.list(paths.outbox())
+    stored = lake.storage.read(kept.key)
+    assert stored is not None
+    assert json.loads(stored.content)["refused"] == ["1 (json)"]
+
+
+def test_severities_have_routes_and_the_others_hear_where_a_route_is_dead(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_sink() as pager:
+        config = [{"path": sink.address, "tag": "team"}, {"path": pager.address, "tag": ["pager"]}]
+        monkeypatch.setenv("AIRFLOW_CONN_ALERTS", json.dumps({"conn_type": "apprise", "extra": {"config": config}}))
+        monkeypatch.setenv("BELLWETHER__ALERTS__ROUTES", "{critical: [pager, team], error: [pager], warning: [team]}")
+        for severity in ("warning", "error", "critical"):
+            channels.deliver(Message(severity, "body", severity, frozenset()))
+        assert [message["title"] for message in sink.messages] == ["warning", "critical"]
+        assert [message["title"] for message in pager.messages] == ["error", "critical"]
+        pager.status = 500
+        delivery = channels.deliver(Message("error again", "body", "error", frozenset()))
+        assert delivery.refused == ("2 (json)",)
+        assert sink.messages[-1]["title"] == "error again"
+        assert channels.deliver(Message("retried", "body", "error", frozenset()), delivery.refused).is_lost
+        assert sink.messages[-1]["title"] == "error again"
 
 
 @pytest.fixture
@@ -206,7 +336,7 @@ def test_a_sink_that_raises_is_logged_by_its_class(
     def send(address: str, message: object) -> bool:
         raise OSError(address)
 
-    monkeypatch.setattr(alert, "_send", send)
+    monkeypatch.setattr(channels, "_send", send)
     connect(sink.address)
     Alert("equities")(minimal())
     assert "'sink': 1, 'scheme': 'json', 'problem': 'OSError'" in told()
@@ -227,15 +357,15 @@ def test_who_sends_a_message_is_told_what_became_of_it(
     connect: Callable[..., None], sink: Sink, told: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = Message("stalled", "It is only a drill.", "error", frozenset({"stalled"}))
-    assert alert.tell(message, "ops_drill") == Delivery("in the log only: there is no Connection `alerts`")
+    assert channels.tell(message, "ops_drill") == Delivery("in the log only: there is no Connection `alerts`")
     connect(sink.address)
-    assert alert.tell(message, "ops_drill") == Delivery("sent to 1 sinks")
+    assert channels.tell(message, "ops_drill") == Delivery("sent to 1 sinks")
     connect(sink.address, DEAD)
-    assert alert.tell(message, "ops_drill") == Delivery(
-        "not taken by sink 2 (json): refused or not reached", is_lost=True
+    assert channels.tell(message, "ops_drill") == Delivery(
+        "not taken by sink 2 (json): refused or not reached", ("2 (json)",)
     )
     monkeypatch.setenv("AIRFLOW_CONN_ALERTS", json.dumps({"conn_type": "apprise", "extra": '{"config": 3}'}))
-    assert alert.tell(message, "ops_drill").is_lost
+    assert channels.tell(message, "ops_drill").is_lost
     assert "open-sesame" not in told()
 
 
@@ -265,12 +395,14 @@ def test_severity_and_waivers_keep_it_in_the_log_and_a_broken_file_does_not(
     told: Callable[[], str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Any,
+    lake: Lake,
 ) -> None:
     monkeypatch.setenv("BELLWETHER_CONFIG_DIR", str(tmp_path))
     connect(sink.address)
     waiver = "mute: [{dag_id: equities_daily, reason: the key is replaced, until: 2099-01-01}]"
     (tmp_path / "alerts.yaml").write_text(waiver)
     Alert("equities")(minimal())
+    assert [each.told for each in at_work(lake)] == [None]
     assert "muted until 2099-01-01 by alerts.yaml: the key is replaced" in told()
     assert sink.messages == []
     (tmp_path / "alerts.yaml").write_text("mute: 3")

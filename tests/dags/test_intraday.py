@@ -14,7 +14,7 @@ from bellwether.clock import SimulatedClock
 from bellwether.consolidate.intraday import SoFar
 from bellwether.errors import InputsChanged, LakeError
 from bellwether.lake import Lake, Manifest
-from bellwether.monitoring.alerts import Message
+from bellwether.monitoring.alerts import Delivery, Message
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
 from bellwether.streaming.batches import Writer
@@ -23,6 +23,7 @@ from bellwether.streaming.heard import streams_end
 from bellwether.streaming.lease import EXPIRES_AFTER, Lease
 from bellwether.streaming.rounds import Again
 from bellwether_airflow import connections, intraday
+from bellwether_airflow.notifiers import reporting
 from tests.builders import bars
 from tests.dags.support import KEY, SESSION, UNIVERSE, events, states
 from tests.recordings import leave, record
@@ -62,7 +63,12 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     """Return what people are told."""
     messages: list[Message] = []
-    monkeypatch.setattr(intraday, "tell", lambda message, _dag_id: messages.append(message))
+
+    def deliver(message: Message, _only: tuple[str, ...]) -> Delivery:
+        messages.append(message)
+        return Delivery("sent")
+
+    monkeypatch.setattr(reporting, "deliver", deliver)
     return messages
 
 
@@ -136,10 +142,10 @@ def test_a_round_that_fails_ends_nothing_and_three_in_a_row_are_told_of_once(go:
 
 
 def test_a_message_that_cannot_be_delivered_ends_nothing(go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_message: Message, _dag_id: str) -> None:
+    def refuse(_message: Message, _only: tuple[str, ...]) -> Delivery:
         raise OSError
 
-    monkeypatch.setattr(intraday, "tell", refuse)
+    monkeypatch.setattr(reporting, "deliver", refuse)
     for _ in range(4):
         assert isinstance(go(ValueError("a bug")), Again)
 

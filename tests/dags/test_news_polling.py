@@ -15,14 +15,15 @@ from bellwether.clock import SimulatedClock
 from bellwether.config import Config
 from bellwether.errors import StreamRefused
 from bellwether.lake import Coverage, Lake, read
-from bellwether.monitoring.alerts import Message
+from bellwether.monitoring.alerts import Delivery, Message
 from bellwether.simulator.faults import Fault
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import PLANS
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
 from bellwether.streaming.lease import ask_to_stop
 from bellwether.streaming.rounds import Again
-from bellwether_airflow import news_polling, repeating, stalls
+from bellwether_airflow import news_polling, repeating
+from bellwether_airflow.notifiers import reporting
 from tests.dags.support import KEY, SESSION, UNIVERSE, events, states
 
 HOURS = get_calendar().hours(SESSION)
@@ -115,7 +116,12 @@ def test_of_a_vendor_that_gives_no_answer_people_hear_once_and_the_next_round_go
     poll: Callable[..., Any], simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Message] = []
-    monkeypatch.setattr(stalls, "tell", lambda message, _dag_id: told.append(message))
+
+    def deliver(message: Message, _only: tuple[str, ...]) -> Delivery:
+        told.append(message)
+        return Delivery("sent")
+
+    monkeypatch.setattr(reporting, "deliver", deliver)
     simulator.faults.add(Fault(kind="cut_json", path=PATH, count=None))
     for _ in range(2):
         assert isinstance(poll(), Again)

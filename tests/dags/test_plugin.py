@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).parents[2]
 HEAVY = (
     "aiohttp",
     "bellwether.calendar",
+    "bellwether.incidents",
     "bellwether.ingest",
     "bellwether.lake",
     "bellwether.monitoring",
@@ -82,6 +83,7 @@ import bellwether_airflow.notifiers.alert as alert; alert.Alert("equities")
 import bellwether_airflow.drift as drift; drift.drift_dag("ops_drift", "### Page")
 import bellwether_airflow.recovery as recovery; recovery.recovery_dag("ops_recover", "### Page")
 import bellwether_airflow.restating as restating; restating.restatement_dag("ops_restate", "### Page")
+import bellwether_airflow.incidents as incidents; incidents.incidents_dag("ops_incidents", "### Page")
 import bellwether_airflow.drill as drill; drill.drill_dag("ops_drill", "### Page")
 """
 

@@ -22,7 +22,7 @@ from bellwether.clock import SimulatedClock
 from bellwether.config import Config
 from bellwether.errors import NotBroadcast, StreamError, StreamRefused
 from bellwether.lake import Lake, read
-from bellwether.monitoring.alerts import Message
+from bellwether.monitoring.alerts import Delivery, Message
 from bellwether.simulator.market import GeneratedMarket
 from bellwether.simulator.plans import PLANS
 from bellwether.simulator.server import RunningSimulator, SimulatorConfig, running
@@ -32,7 +32,8 @@ from bellwether.streaming.client import Endpoint
 from bellwether.streaming.feedtime import FeedTime
 from bellwether.streaming.gaps import GapLog
 from bellwether.streaming.lease import Heartbeat, StopRequest
-from bellwether_airflow import connections, reconciling, sensors, stalls, streaming
+from bellwether_airflow import connections, reconciling, sensors, streaming
+from bellwether_airflow.notifiers import reporting
 from bellwether_airflow.sensors import MarketOpenSensor
 from tests.builders import bars, publish_bars
 from tests.dags.support import KEY, SESSION, UNIVERSE, events, states
@@ -246,12 +247,13 @@ def test_people_are_told_of_a_stream_that_stalled_and_it_goes_on_whether_that_wo
 ) -> None:
     told: list[str] = []
 
-    def tell(message: Message, _dag_id: str) -> None:
+    def deliver(message: Message, _only: tuple[str, ...]) -> Delivery:
         told.append(message.subject)
         if error:
             raise error
+        return Delivery("sent")
 
-    monkeypatch.setattr(stalls, "tell", tell)
+    monkeypatch.setattr(reporting, "deliver", deliver)
     assert record("equities", "ended")["rows"] == 20
     assert told == ["equities_live 2025-07-01: stalled"]
 

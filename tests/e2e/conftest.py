@@ -16,7 +16,7 @@ from bellwether.simulator.records import Market
 from bellwether.simulator.server import SimulatorConfig, running
 from tests.e2e.browser import AirflowUi, logged_in
 from tests.e2e.support import CONSUMER, KEY, PRODUCER, UNIVERSE, Producers, prepare_home
-from tests.sink import Sink, running_sink
+from tests.sink import Mailbox, Sink, running_mailbox, running_sink
 
 _running: list[LocalStack] = []
 
@@ -79,12 +79,19 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Producers]:
 
 
 @pytest.fixture(scope="session")
-def sink(operated: Producers) -> Iterator[Sink]:
-    """Have the Connection `alerts`, stored as a user stores it, list a dead sink and a living one."""
+def mailbox() -> Iterator[Mailbox]:
+    """Return where the mails to people arrive."""
+    with running_mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture(scope="session")
+def sink(operated: Producers, mailbox: Mailbox) -> Iterator[Sink]:
+    """Have the Connection `alerts`, stored as a user stores it, list a dead sink, a webhook and a mailbox."""
     # Nobody listens on port 9; the rest of the address is secret.
     dead = "json://user:open-sesame@127.0.0.1:9/open-sesame?cto=1&rto=1"
     with running_sink() as sink:
-        config = [{"path": dead}, {"path": sink.address}]
+        config = [{"path": dead}, {"path": sink.address}, {"path": mailbox.address}]
         body = {"connection_id": "alerts", "conn_type": "apprise", "extra": json.dumps({"config": config})}
         operated.api.request("POST", "connections", body)
         yield sink

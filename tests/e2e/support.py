@@ -14,28 +14,65 @@ from bellwether.lake import Lake, Manifest
 from bellwether.lake.history import publications
 from bellwether.localstack import LocalStack
 from bellwether.simulator.server import RunningSimulator
+from bellwether_airflow.notifiers.reporting import SWEEPER
 
 PRODUCER = "equities_daily"
 CONSUMER = "session_consolidate"
-KILLED_DAG = "killed"
+KILLED_DAG, STALLED_DAG, LATE_DAG = "killed", "stalled", "late"
+STALLED_SESSION = date(2025, 7, 8)
 UNIVERSE = ("AAPL", "MSFT", "QQQ", "SPY")
 KEY = "local-key"
 
-# A task that dies as one does that the kernel kills, and has no retry left.
-_KILLED = """
+# A task that dies as one does that the kernel kills, and has no retry left; one that records and hears nothing; and
+# one that waits for a pool nobody made, in a run that is due and has a deadline.
+_TROUBLED = """
 import os
 import signal
+from datetime import UTC, date, datetime, timedelta
 
-from airflow.sdk import DAG, task
+import pendulum
+from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, task
+from bellwether.config import Config
+from bellwether.due import DUE
 from bellwether_airflow.notifiers.alert import Alert, note_failure
+from bellwether_airflow.timetables import SessionTimetable
 
-with DAG("killed", on_failure_callback=Alert("equities"), default_args={"on_failure_callback": note_failure}):
+with DAG("killed", on_failure_callback=Alert("killed"), default_args={"on_failure_callback": note_failure}):
 
     @task(retries=0)
     def dies():
         os.kill(os.getpid(), signal.SIGKILL)
 
     dies()
+
+with DAG("stalled"):
+
+    @task
+    def hears_nothing():
+        from bellwether.streaming.lease import Heartbeat
+        from bellwether_airflow.stalls import warn_of_stall
+
+        at = datetime(2025, 7, 8, 15, 17, tzinfo=UTC)
+        heard = at - timedelta(minutes=15)
+        beat = Heartbeat(
+            at_utc=at, state="connecting", seq=1, rows=1, gaps=0, covered_utc=heard, lag_s=None, quiet=0
+        )
+        warn_of_stall("equities", date(2025, 7, 8), beat, Config.load(), "session_stream")
+
+    hears_nothing()
+
+with DAG(
+    "late",
+    schedule=SessionTimetable(DUE["indices"]),
+    start_date=pendulum.datetime(2025, 1, 1),
+    catchup=False,
+    deadline=DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(seconds=1),
+        callback=AsyncCallback(Alert, kwargs={"what": "indices"}),
+    ),
+):
+    task(lambda: None, task_id="waits", pool="nobodys")()
 """
 
 
@@ -98,6 +135,11 @@ class Producers:
         action = {"action": "create", "action_on_existence": "overwrite", "entities": [entity]}
         answer = json.loads(self.api.request("PATCH", "connections", {"actions": [action]}))
         assert answer["create"]["success"] == ["polygon_default"], answer
+
+    def sweep(self) -> None:
+        """Have incidents looked after, which happens by itself every few minutes."""
+        started = self.api.trigger(SWEEPER)
+        assert self.api.wait_for_run(SWEEPER, started.dag_run_id).state == "success"
 
     def trigger(self, key: str | None = None, **params: object) -> Run:
         """Trigger the producer, for a session or without a key, and return the run once it is over."""
@@ -172,7 +214,7 @@ def prepare_home(home: Path) -> dict[str, str]:
     """
     for folder in ("dags", "faults"):
         (home / folder).mkdir()
-    (home / "dags" / "killed.py").write_text(_KILLED)
+    (home / "dags" / "troubled.py").write_text(_TROUBLED)
     return {
         # No streams, which have slots of their own.
         "AIRFLOW__CORE__PARALLELISM": "4",

@@ -22,6 +22,7 @@ _COMMANDS = {
     "workers": "show which streams and backfills are running, or stop one",
     "health": "tell how the last sessions and the running streams stand",
     "consolidate": "build the gold of a session from what is published of it",
+    "incidents": "show what is wrong and told of, or have nothing told of it for a while",
     "drift": "show what the vendor sends otherwise than promised, and decide about it",
     "coverage": "show what is known of each session",
     "crosscheck": "compare a session's minutes with the vendor's day bars",

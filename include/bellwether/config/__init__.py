@@ -4,7 +4,7 @@ Every key has a default, so an empty folder is a valid configuration. Secrets ne
 are Airflow Connections. Nothing is read at import; callers load inside a task or a command.
 """
 
-from bellwether.config.alerts import Alerts, Mute
+from bellwether.config.alerts import SEVERITIES, Alerts, Mute, Severity
 from bellwether.config.config import Config
 from bellwether.config.contracts import Contract, FieldContract
 from bellwether.config.retry_policy import MOST_AIRFLOW_RETRIES, RetryPolicies, RetryRule
@@ -13,6 +13,7 @@ from bellwether.config.sinks import SinkSettings
 
 __all__ = [
     "MOST_AIRFLOW_RETRIES",
+    "SEVERITIES",
     "Alerts",
     "Config",
     "Contract",
@@ -21,5 +22,6 @@ __all__ = [
     "Mute",
     "RetryPolicies",
     "RetryRule",
+    "Severity",
     "SinkSettings",
 ]

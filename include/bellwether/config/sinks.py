@@ -55,6 +55,7 @@ class Sinks(Model):
     reconciliation: SinkSettings = SinkSettings(dictionary_columns=("dataset", "ticker", "ts", "kind"))
     restatements: SinkSettings = SinkSettings(dictionary_columns=_RESTATED)
     drift: SinkSettings = SinkSettings(dictionary_columns=("dataset", "kind", "state"))
+    incidents: SinkSettings = SinkSettings(dictionary_columns=("dataset", "cause", "severity", "state"))
 
     def of(self, dataset: str) -> SinkSettings:
         """Return the layout of a dataset; what is streamed has that of the daily one."""

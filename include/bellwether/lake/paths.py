@@ -177,6 +177,34 @@ def change(dataset: str, change_id: str) -> PurePosixPath:
     return DRIFT / "changes" / dataset / change_id
 
 
+INCIDENTS = PurePosixPath("incidents")
+"""What people were told of, and have been promised to hear of again: outside `state/`, since nothing tells it again."""
+
+
+def incidents_at_work() -> PurePosixPath:
+    """Return the folder of the JSON records of incidents that are open, or whose end is still to be told."""
+    return INCIDENTS / "active"
+
+
+def incidents_closed(session: date) -> PurePosixPath:
+    """Return the folder of the JSON records of a session's incidents that are over; none of them ever changes."""
+    return INCIDENTS / "closed" / session_folder(session)
+
+
+def snoozes() -> PurePosixPath:
+    """Return the folder of the JSON records of which incidents people want to hear nothing of."""
+    return INCIDENTS / "snoozes"
+
+
+def outbox() -> PurePosixPath:
+    """Return the folder of the messages that a sink did not take, and is to be tried with again."""
+    return INCIDENTS / "outbox"
+
+
+INCIDENT_BOARD = INCIDENTS / "board.json"
+"""The JSON record of who is telling of which incident, and of what was told lately."""
+
+
 def lock(key: PurePosixPath) -> PurePosixPath:
     """Return the lock file of whatever `key` names: outside `state/`, which may be deleted at any time."""
     return PurePosixPath("locks") / key.with_name(f"{key.name}.lock")

@@ -7,16 +7,21 @@ errors are quoted, tamed where the task dies; of any other exception its class a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Literal
 
 import msgspec
 
 from bellwether import errors
-from bellwether.config import Alerts
-from bellwether.errors import BellwetherError, NotBroadcast, NothingProven, SnapshotMissed, VendorError
+from bellwether.config import Alerts, Severity
+from bellwether.errors import (
+    BellwetherError,
+    Blame,
+    NotBroadcast,
+    NothingProven,
+    NotPublishedYet,
+    SnapshotMissed,
+    VendorError,
+)
 from bellwether.logging import redact
-
-type Severity = Literal["warning", "error"]
 
 KILLED = "killed"
 TIMED_OUT = "timed out"
@@ -25,6 +30,7 @@ REFUSED = "refused"
 LOST = "nothing staged"
 UNREAD = "unread"
 STALLED = "stalled"
+OVERDUE = "overdue"
 
 # `<!channel>` and `@everyone` would call a whole team.
 _MARKUP = str.maketrans({"<": "(", ">": ")", "@": "(at)"})
@@ -44,7 +50,9 @@ _TO_DO = {
     REFUSED: "the published rows were kept against what came; to accept it, fetch by name with Fetch again",
     UNREAD: "Airflow did not say what it died of; see the task's log",
     LOST: "the batch left nothing behind; see its log, then clear",
+    OVERDUE: "it should be over by now; see what its tasks wait for",
 }
+_BLAME = {QUARANTINED: Blame.QUALITY, REFUSED: Blame.QUALITY, STALLED: Blame.STALL}
 _UNKNOWN = "an error Bellwether does not know; see the task's log"
 
 
@@ -119,14 +127,28 @@ class Message:
     body: str
     severity: Severity
     causes: frozenset[str]
+    is_healing: bool = False
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of a message, in words, and whether it did not reach people it was to reach."""
+    """What became of a message.
+
+    Attributes
+    ----------
+    words
+        In words.
+    refused
+        The sinks that did not take it, by place and scheme; `*` where none could be made out.
+    """
 
     words: str
-    is_lost: bool = False
+    refused: tuple[str, ...] = ()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it did not reach people it was to reach."""
+        return bool(self.refused)
 
 
 def in_drill(message: Message) -> Message:
@@ -178,8 +200,8 @@ def together(found: Sequence[Failures]) -> Failures | None:
 
 def compose(run: FailedRun) -> Message:
     """Put a failed run into words."""
-    tickers, tasks = _causes(run)
-    severity: Severity = "warning" if _is_partial(run) else "error"
+    tickers, tasks = causes_of(run)
+    is_partial = _is_partial(run)
     lines = [_line(name, _names(cause.tickers, cause.count), cause.example) for name, cause in tickers.items()]
     lines += [_line(name, _names(who, len(who)), words) for name, (who, words) in tasks.items()]
     causes = frozenset(tickers) | frozenset(tasks)
@@ -187,13 +209,37 @@ def compose(run: FailedRun) -> Message:
     paragraphs = [
         f"{_headline(run)}.",
         "\n".join(lines),
-        "The other tickers are published." if severity == "warning" else "",
+        "The other tickers are published." if is_partial else "",
         f"Clearing it would help nothing: {run.url}"
         if is_lost
         else f"Clear the failed tasks with everything downstream: {run.url}",
     ]
     subject, body = f"{run.subject}: {_headline(run)}", "\n\n".join(filter(None, paragraphs))
-    return Message(subject, body, severity, causes)
+    return Message(subject, body, "warning" if is_partial else "error", causes)
+
+
+def blame_of(name: str) -> Blame:
+    """Return whose a cause is, by its name: a class of `bellwether.errors` or one of this module's words."""
+    cls = _class_of(name)
+    return cls.blame if cls else _BLAME.get(name, Blame.OURS)
+
+
+def compose_overdue(subject: str, waits: Sequence[str], url: str) -> Message:
+    """Put into words that a run is not over at its deadline.
+
+    Parameters
+    ----------
+    subject
+        What it captures, and of which session.
+    waits
+        Its tasks that are deferred: the vendor asked to wait.
+    url
+        Where people see it.
+    """
+    name = NotPublishedYet.__name__ if waits else OVERDUE
+    why = f"{_names(waits, len(waits))}: the vendor asked to wait" if waits else _TO_DO[OVERDUE]
+    body = f"The run is not over at its deadline.\n\n- {name}: {why}.\n\nNothing has failed yet: {url}"
+    return Message(f"{subject}: overdue", body, "error", frozenset({name}))
 
 
 def compose_stall(dataset: str, session: date, state: str, covered_utc: datetime, minutes: float) -> Message:
@@ -215,7 +261,7 @@ def compose_stall(dataset: str, session: date, state: str, covered_utc: datetime
         f"The recorder is alive, but {what} for {minutes:g} minutes: {_tame(state)}. It has everything until "
         f"{covered_utc:%H:%M} UTC. {misses}, and it goes on trying; its log says what it met."
     )
-    return Message(f"{dataset}_live {session}: stalled", body, "error", frozenset({STALLED}))
+    return Message(f"{dataset}_live {session}: stalled", body, "critical", frozenset({STALLED}))
 
 
 def compose_failing_rounds(session: date, rounds: int, why: str) -> Message:
@@ -240,8 +286,8 @@ def compose_failing_rounds(session: date, rounds: int, why: str) -> Message:
 
 def why_quiet(message: Message, settings: Alerts, dag_id: str, today: date) -> str | None:
     """Return why a message is to stay in the log, or None if people are to be told."""
-    if message.severity == "warning" and settings.minimum_severity == "error":
-        return "minimum_severity of alerts.yaml is error"
+    if settings.is_below(message.severity):
+        return f"minimum_severity of alerts.yaml is {settings.minimum_severity}"
     for mute in settings.mute:
         matches = mute.cause is None or message.causes == {mute.cause}
         if mute.dag_id == dag_id and matches and today <= mute.until:
@@ -257,15 +303,23 @@ def _tame(words: str) -> str:
 
 def _cause_of(reason: str, *, refused: bool) -> str:
     name = reason.partition(":")[0]
-    if isinstance(getattr(errors, name, None), type):
+    if _class_of(name):
         return name
     if refused:
         return REFUSED
     return QUARANTINED if reason.endswith("rows in quarantine") else LOST
 
 
-def _causes(run: FailedRun) -> tuple[dict[str, Cause], dict[str, tuple[list[str], str]]]:
-    """Return the causes found at tickers, and those only failed tasks know of with the tasks and the first's words."""
+def causes_of(run: FailedRun) -> tuple[dict[str, Cause], dict[str, tuple[list[str], str]]]:
+    """Return the causes of a failed run.
+
+    Returns
+    -------
+    tickers : dict of str to Cause
+        Those found at tickers, by name.
+    tasks : dict of str to (list of str, str)
+        Those only failed tasks know of: the tasks, and the words of the first.
+    """
     tickers = dict(run.failures.causes) if run.failures else {}
     tasks: dict[str, tuple[list[str], str]] = {}
     if run.reason == "timed_out":
@@ -316,8 +370,14 @@ def _line(name: str, who: str, words: str) -> str:
 
 
 def _to_do(name: str) -> str:
-    cls = getattr(errors, name, None)
+    cls = _class_of(name)
     return cls.advice if cls else _TO_DO.get(name, _UNKNOWN)
+
+
+def _class_of(name: str) -> type[BellwetherError] | None:
+    """Return the class of `bellwether.errors` of this name; None where there is none."""
+    cls = getattr(errors, name, None)
+    return cls if isinstance(cls, type) and issubclass(cls, BellwetherError) else None
 
 
 def _names(names: Sequence[str], count: int) -> str:

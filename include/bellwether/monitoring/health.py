@@ -111,7 +111,7 @@ def look_back(lake: Lake, config: Config, last: date, sessions: int) -> Health:
     """Look back on so many sessions, the last one included."""
     looked_at = sessions_until(last, sessions)
     standings = [
-        _standing(lake, config, dataset, session)
+        standing(lake, config, dataset, session)
         for session in looked_at
         for dataset in (*CAPTURED, RECORDER, *_streamed(lake, config, session))
     ]
@@ -131,7 +131,7 @@ def _streamed(lake: Lake, config: Config, session: date) -> list[str]:
     return [live(dataset) for dataset in STREAMS if is_recorded(lake, config, dataset, session)]
 
 
-def _standing(lake: Lake, config: Config, dataset: str, session: date) -> Standing:
+def standing(lake: Lake, config: Config, dataset: str, session: date) -> Standing:
     """Return how it stands: failed where its file cannot be read, which holds up no other."""
     try:
         if dataset in LIVE:

@@ -1,43 +1,61 @@
-"""One message for each failed run, to the log and to whatever the Connection `alerts` lists.
+"""What a DAG tells of its failed runs, and of those that are not over in time: reports, of which incidents are made.
 
-`Alert` is a DAG's `on_failure_callback`. It runs in the dag-processor, so also for tasks that were killed,
-and that process need not reach the lake: the facts come from Airflow's own database, where `report` left its
-findings and each failed task what it died of (`note_failure`). Nothing here may raise. An address holds
-secrets: of a sink only its scheme is ever logged.
+`Alert` is a DAG's `on_failure_callback`, which runs in the dag-processor, so also for tasks that were killed; and the
+callback of a producer's deadline, which runs in the triggerer. The facts come from Airflow's own database, where
+`report` left its findings and each failed task what it died of (`note_failure`). Nothing here may raise.
 """
 
-import json
-import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from airflow.sdk import BaseHook, BaseNotifier
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk import BaseNotifier
 
 from bellwether.clock import SystemClock
-from bellwether.config import Alerts, Config
-from bellwether.errors import ConfigError
 from bellwether.logging import get_logger
+from bellwether.producers import DATASETS_OF
+from bellwether_airflow.notifiers.reporting import report
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from bellwether.monitoring.alerts import Delivery, FailedRun, Failures, Message
+    from bellwether.config import Config
+    from bellwether.incidents.incident import Report, Run
+    from bellwether.lake import Lake
+    from bellwether.monitoring.alerts import FailedRun, Failures, Message
 
-ALERTS_CONN_ID: Final = "alerts"
 FAILURE_KEY: Final = "failure"
 FAILURES_KEY: Final = "failures"
 
 _SESSION_IN_RUN_ID = re.compile(r"__(\d{4}-\d{2}-\d{2})__")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+]{0,20})://")
-# They log hosts and paths, in which webhooks carry their secrets.
-_TALKATIVE = ("apprise", "urllib3")
 
 log = get_logger(__name__)
 _clock = SystemClock()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is known of a run.
+
+    Attributes
+    ----------
+    whole, parts
+        What failed, in all and by group of tasks; the group of a DAG without groups is empty.
+    tasks
+        How many of each task there are, by its name with its group.
+    waiting
+        Its tasks that are deferred.
+    """
+
+    whole: "FailedRun"
+    parts: "Mapping[str, FailedRun]"
+    tasks: Mapping[str, int]
+    waiting: list[str]
 
 
 def note_failure(context: "Context") -> None:
@@ -57,20 +75,8 @@ def run_url(dag_id: str, run_id: str) -> str:
     return f"{base_url}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
 
 
-def tell(message: "Message", dag_id: str) -> "Delivery":
-    """Write a message to the log and, unless it is to be quiet, send it; return what became of it."""
-    from bellwether.monitoring.alerts import Delivery, why_quiet
-
-    log.error(f"ALERT {message.subject}\n{message.body}", severity=message.severity)
-    quiet = why_quiet(message, _settings(), dag_id, _clock.now().date())
-    if quiet:
-        log.info("alert stays in the log", why=quiet)
-        return Delivery(f"in the log only: {quiet}")
-    return _deliver(message)
-
-
 class Alert(BaseNotifier):
-    """Tells of a failed run, once.
+    """Tells of a run that failed, or is not over in time.
 
     Parameters
     ----------
@@ -83,9 +89,12 @@ class Alert(BaseNotifier):
         self.what = what
 
     def notify(self, context: "Context") -> None:
-        """Write the alert to the log and send it; whatever goes wrong is logged and goes no further."""
+        """Report what is wrong with the run; whatever goes wrong with that is logged and goes no further."""
         try:
-            self._notify(context)
+            if isinstance(context.get("dag_run"), Mapping):
+                self._notify_of_deadline(context)
+            else:
+                self._notify_of_failure(context)
         except Exception:  # a callback that fails would be counted against the DAG
             log.exception("the alert could not be made")
 
@@ -95,18 +104,64 @@ class Alert(BaseNotifier):
 
         await sync_to_async(self.notify)(context)
 
-    def _notify(self, context: "Context") -> None:
-        from bellwether.monitoring.alerts import compose
-
-        dag_id, run_id = _identity(context)
-        tell(compose(self._failed_run(context, dag_id, run_id)), dag_id)
-
     def render_template_fields(self, context: "Context", jinja_env: object = None) -> None:
         """Do nothing: there is nothing to render, and Airflow's preparations for it fail without a full DAG."""
 
+    def _notify_of_failure(self, context: "Context") -> None:
+        from bellwether.monitoring.alerts import compose
+
+        dag_id, run_id = context["dag"].dag_id, context["run_id"]
+        session = _session(context, run_id)
+        found = self._found(context, dag_id, run_id, session)
+        message = compose(found.whole)
+        report(partial(self._reports, found, message, dag_id, run_id, session), message, dag_id)
+
+    def _reports(
+        self,
+        found: _Found,
+        message: "Message",
+        dag_id: str,
+        run_id: str,
+        session: str | None,
+        _: "Lake",
+        config: "Config",
+    ) -> "list[Report]":
+        from bellwether.incidents.found import concerned, in_a_session, of_failed_run
+        from bellwether.incidents.incident import Run
+
+        filed = in_a_session(_as_session(session), _clock.now().date())
+        if filed is None:
+            log.info("no session, no incident", day=session)
+            return []
+        names = {group: concerned(self.what, group) for group in found.parts}
+        planned = {
+            f"{names[group]}.{step}": count
+            for name, count in found.tasks.items()
+            for group, _, step in (name.rpartition("."),)
+            if group in names
+        }
+        parts = {names[group]: part for group, part in found.parts.items()}
+        return of_failed_run(config, message, parts, session=filed, run=Run(dag_id, run_id), planned_tasks=planned)
+
+    def _notify_of_deadline(self, context: "Context") -> None:
+        from bellwether.incidents.incident import Run
+        from bellwether.monitoring.alerts import compose_overdue
+
+        run: Any = context["dag_run"]
+        dag_id, run_id = str(run["dag_id"]), str(run["dag_run_id"])
+        session = _session(context, run_id)
+        # What people start waits for slots as long as it takes; what the session's own hours start is awaited.
+        if str(run.get("run_type") or run_id.partition("__")[0]) != "scheduled":
+            log.info("not over at its deadline, and nobody waits for it", run_id=run_id)
+            return
+        found = self._found(context, dag_id, run_id, session)
+        message = compose_overdue(found.whole.subject, found.waiting, found.whole.url)
+        datasets = DATASETS_OF.get(dag_id, (self.what,))
+        report(partial(_overdue, message, datasets, Run(dag_id, run_id), session), message, dag_id)
+
     # --- what is known
 
-    def _failed_run(self, context: "Context", dag_id: str, run_id: str) -> "FailedRun":
+    def _found(self, context: "Context", dag_id: str, run_id: str, session: str | None) -> _Found:
         from bellwether.monitoring.alerts import UNREAD, FailedRun, together
 
         states = self._asked(lambda: _task_states(dag_id, run_id)) or {}
@@ -117,13 +172,26 @@ class Alert(BaseNotifier):
             for (task_id, _), state in states.items()
             if task_id.rpartition(".")[2] == "report" and state in ("success", "failed")
         ]
-        found = (self._asked(partial(_failures, dag_id, run_id, task_id)) for task_id in reports)
-        return FailedRun(
-            subject=f"{self.what} {_session(context, run_id) or run_id}",
-            reason=str(context.get("reason") or "deadline"),
-            tasks={_shown(*task): self._asked(partial(_note, dag_id, run_id, *task), UNREAD) for task in failed},
-            failures=together([failures for failures in found if failures is not None]),
-            url=run_url(dag_id, run_id),
+        found = {_group(task_id): self._asked(partial(_failures, dag_id, run_id, task_id)) for task_id in reports}
+        notes = {task: self._asked(partial(_note, dag_id, run_id, *task), UNREAD) for task in failed}
+        subject, reason = f"{self.what} {session or run_id}", str(context.get("reason") or "deadline")
+        url = run_url(dag_id, run_id)
+
+        def part(groups: "set[str]") -> FailedRun:
+            return FailedRun(
+                subject=subject,
+                reason=reason,
+                tasks={_shown(*task): words for task, words in notes.items() if _group(task[0]) in groups},
+                failures=together([each for group, each in found.items() if each and group in groups]),
+                url=url,
+            )
+
+        concerned = {_group(task_id) for task_id, _ in notes} or {""}
+        return _Found(
+            whole=part(concerned | set(found)),
+            parts={group: part({group}) for group in sorted(concerned)},
+            tasks=Counter(task_id for task_id, _ in states),
+            waiting=[_shown(*task) for task, state in states.items() if state == "deferred"],
         )
 
     def _asked[T](self, question: Callable[[], T | None], otherwise: T | None = None) -> T | None:
@@ -134,12 +202,18 @@ class Alert(BaseNotifier):
             return otherwise
 
 
-def _identity(context: "Context") -> tuple[str, str]:
-    """Return DAG id and run id, from a DAG's callback or a deadline's, whose run is a mapping."""
-    run: Any = context.get("dag_run")
-    if isinstance(run, Mapping):
-        return str(run["dag_id"]), str(run["dag_run_id"])
-    return context["dag"].dag_id, context["run_id"]
+def _overdue(
+    message: "Message", datasets: "Sequence[str]", run: "Run", session: str | None, lake: "Lake", config: "Config"
+) -> "list[Report]":
+    from bellwether.incidents.found import in_a_session, of_overdue_run
+    from bellwether.monitoring.health import standing
+
+    filed = in_a_session(_as_session(session), _clock.now().date()) if session else None
+    if filed is None:
+        log.info("no session, no incident", day=session)
+        return []
+    lacking = [dataset for dataset in datasets if standing(lake, config, dataset, filed).why]
+    return of_overdue_run(config, message, lacking, session=filed, run=run)
 
 
 def _session(context: "Context", run_id: str) -> str | None:
@@ -187,58 +261,12 @@ def _failures(dag_id: str, run_id: str, task_id: str) -> "Failures | None":
     return None if found is None else msgspec.convert(found, Failures)
 
 
-# --- where it goes
+def _group(task_id: str) -> str:
+    return task_id.rpartition(".")[0]
 
 
-def _settings() -> Alerts:
+def _as_session(key: str | None) -> date | None:
     try:
-        return Config.load().alerts
-    except ConfigError as error:
-        log.error("the configuration is wrong, so every alert is sent", error=str(error))
-        return Alerts()
-
-
-def _deliver(message: "Message") -> "Delivery":
-    from bellwether.monitoring.alerts import Delivery
-
-    try:
-        connection = BaseHook.get_connection(ALERTS_CONN_ID)
-    except AirflowNotFoundException:
-        log.warning("there is no Connection for alerts, so this one stands in the log only", conn_id=ALERTS_CONN_ID)
-        return Delivery("in the log only: there is no Connection `alerts`")
-    try:
-        addresses = list(_addresses(connection.extra_dejson))
-    except Exception as error:  # noqa: BLE001 - its text or trace might hold an address
-        log.error("the config of the Connection for alerts is no list of paths", error=type(error).__name__)
-        return Delivery("not sent: the config of the Connection `alerts` is no list of paths", is_lost=True)
-    for logger in _TALKATIVE:
-        logging.getLogger(logger).setLevel(logging.CRITICAL)
-    refused = []
-    for number, address in enumerate(addresses, start=1):
-        scheme = found[1] if (found := _SCHEME.match(address)) else "unreadable"
-        try:
-            delivered, problem = _send(address, message), "refused or not reached"
-        except Exception as error:  # noqa: BLE001 - one dead sink must not keep the others from hearing
-            delivered, problem = False, type(error).__name__
-        if not delivered:
-            log.error("a sink did not take the alert", sink=number, scheme=scheme, problem=problem)
-            refused.append(f"sink {number} ({scheme}): {problem}")
-    if refused:
-        return Delivery(f"not taken by {', '.join(refused)}", is_lost=True)
-    return Delivery(f"sent to {len(addresses)} sinks" if addresses else "in the log only: `alerts` lists no sink")
-
-
-def _addresses(extra: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the addresses of a Connection of type Apprise: `config` is an entry or a list of them, perhaps as text."""
-    config = extra.get("config") or []
-    config = json.loads(config) if isinstance(config, str) else config
-    for entry in config if isinstance(config, list) else [config]:
-        yield str(entry["path"])
-
-
-def _send(address: str, message: "Message") -> bool:
-    from apprise import Apprise, NotifyType  # noqa: PLC0415 - takes a while to load
-
-    sink = Apprise()
-    kind = NotifyType.WARNING if message.severity == "warning" else NotifyType.FAILURE
-    return bool(sink.add(address) and sink.notify(title=message.subject, body=message.body, notify_type=kind))
+        return date.fromisoformat(key) if key else None
+    except ValueError:
+        return None

@@ -1,0 +1,83 @@
+"""The sweep, run in process: what it notes as healed, tells, and writes down; and what the look back opens for it."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bellwether.errors import Blame
+from bellwether.incidents.incident import Run as IncidentRun
+from bellwether.incidents.ledger import at_work, report
+from bellwether.lake import Lake, read
+from bellwether.monitoring.alerts import Delivery, Message
+from bellwether_airflow import incidents
+from bellwether_airflow.notifiers import reporting
+from tests.builders import publish_bars
+from tests.dags.support import KEY, SESSION, UNIVERSE
+from tests.incidents import found
+
+Run = Callable[..., Any]
+NEXT = date(2025, 7, 2)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the subjects of what people are told."""
+    subjects: list[str] = []
+
+    def deliver(message: Message, _only: tuple[str, ...]) -> Delivery:
+        subjects.append(message.subject)
+        return Delivery("sent")
+
+    for module in (incidents, reporting):
+        monkeypatch.setattr(module, "deliver", deliver)
+    return subjects
+
+
+def swept(dags: dict[str, Any]) -> dict[str, Any]:
+    run = dags["ops_incidents"].test(logical_date=None)
+    assert run.state == "success"
+    [ti] = run.get_task_instances()
+    return dict(ti.xcom_pull(task_ids="sweep"))
+
+
+def test_a_publication_heals_and_is_told_and_written_down(
+    dags: dict[str, Any], airflow_database: None, lake_root: Path, told: list[str]
+) -> None:
+    lake = Lake.open(lake_root, simulated=True)
+    report(lake, found())
+    assert swept(dags) == {"healed": [], "messages": 1, "delivered_late": 0}
+    publish_bars(lake, UNIVERSE)
+    assert swept(dags) == {"healed": [f"equities.{SESSION}.vendor"], "messages": 1, "delivered_late": 0}
+    assert told == [f"equities {SESSION}: 1 of 8 tickers failed", f"equities {SESSION}: healed"]
+    [row] = read("incidents", SESSION, SESSION, root=lake_root).to_pylist()
+    assert (row["state"], row["healed_by"]) == ("healed", "run run-s0")
+
+
+def test_a_run_that_turned_green_heals_what_it_had_reported(
+    dags: dict[str, Any], run_session: Run, lake_root: Path, told: list[str]
+) -> None:
+    lake = Lake.open(lake_root, simulated=True)
+    run = run_session(dags["ops_health"], KEY, {"sessions": 1})
+    assert run.state == "success"
+    report(lake, found("health", blame=Blame.OURS, run=IncidentRun("ops_health", run.run_id)))
+    report(lake, found("recovery", blame=Blame.OURS, run=IncidentRun("ops_recover", "manual__gone")))
+    assert swept(dags)["healed"] == [f"health.{SESSION}.ours"]
+
+
+def test_a_session_that_no_run_was_made_for_is_opened_by_the_look_back_and_healed_by_whatever_publishes_it(
+    dags: dict[str, Any], run_session: Run, lake_root: Path, told: list[str]
+) -> None:
+    lake = Lake.open(lake_root, simulated=True)
+    publish_bars(lake, UNIVERSE)
+    for _ in range(2):
+        assert run_session(dags["ops_health"], str(NEXT), {"sessions": 2}).state == "success"
+    # Gold of the first session was announced by the same look; that of the second waits for its input.
+    assert [each.incident_id for each in at_work(lake)] == [f"equities.{NEXT}.ours"]
+    assert told == []
+    assert swept(dags)["messages"] == 1
+    assert told == [f"health {NEXT}: 1 not as they should be"]
+    publish_bars(lake, UNIVERSE, NEXT)
+    assert swept(dags)["healed"] == [f"equities.{NEXT}.ours"]
