@@ -24,6 +24,8 @@ from tests.dags.support import KEY, SESSION, events, states
 Run = Callable[..., Any]
 CHANGE = "equities.v.renamed.vol"
 
+pytestmark = pytest.mark.usefixtures("airflow_database")
+
 
 def answered(dag: Any, option: str, reason: str = "", change_id: str = CHANGE) -> tuple[Any, list[str]]:
     """Run `ops_drift` and answer its question at once, since a run in process cannot wait; return what was offered."""
