@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import structlog
 from airflow import sdk
+from airflow.triggers.callback import CallbackTrigger
 
 from bellwether.errors import LakeError, RateLimited
 from bellwether.incidents.ledger import at_work
@@ -159,14 +160,14 @@ def test_numbers_from_before_a_clear_are_not_told(
 
 
 def fire(context: Any) -> None:
-    """Have a deadline's callback run as the triggerer runs it."""
-    notifier = Alert("equities")
-    notifier.context = context
+    """Have a deadline's callback run by the trigger that runs it."""
 
-    async def awaited() -> None:
-        await notifier
+    async def run() -> list[Any]:
+        path = f"{Alert.__module__}.{Alert.__qualname__}"
+        trigger = CallbackTrigger(path, {"what": "equities", "context": context})
+        return [event.payload["state"] async for event in trigger.run()]
 
-    asyncio.run(awaited())
+    assert asyncio.run(run())[-1] == "success"
 
 
 def test_a_run_that_is_not_over_at_its_deadline_is_told_of_and_one_incident_with_its_failure(

@@ -28,17 +28,23 @@ def report(lake: Lake, found: Report) -> Incident:
         The lake refused, or a file of an incident is damaged.
     """
     now, base = lake.clock.now(), base_id(found.dataset, found.session, found.blame)
+    number = 1 + _closed(lake, base, found.session)
     for _ in range(_MOST_ROUNDS):
-        before = _newest_at_work(lake, base)
-        if before is not None and before.closed_utc is None:
-            after = _changed(lake, before.incident_id, lambda known: updated(known, found, now))
+        incident_id = base if number == 1 else f"{base}-{number}"
+        known = _read(lake, _place(incident_id))
+        if known is not None and known.closed_utc is not None:  # it has not been put away yet
+            number += 1
+        elif known is not None:
+            after = _changed(lake, incident_id, lambda before: updated(before, found, now))
             if after is not None:
                 return after
-            continue
-        number = max(_numbers(lake, base, found.session) + ([_number_of(before.incident_id, base)] if before else []))
-        fresh = opened(base if number == 0 else f"{base}-{number + 1}", found, now)
-        if lake.storage.swap(_place(fresh.incident_id), encode(fresh), expected=None):
-            return fresh
+            number = 1 + _closed(lake, base, found.session)
+        elif (closed := _closed(lake, base, found.session)) >= number:  # put away since they were counted
+            number = 1 + closed
+        else:
+            fresh = opened(incident_id, found, now)
+            if lake.storage.swap(_place(incident_id), encode(fresh), expected=None):
+                return fresh
     msg = f"{base}: it changed {_MOST_ROUNDS} times while it was reported; report it again"
     raise LakeError(msg)
 
@@ -112,26 +118,10 @@ def _changed(lake: Lake, incident_id: str, changed: Callable[[Incident], Inciden
     raise LakeError(msg)
 
 
-def _newest_at_work(lake: Lake, base: str) -> Incident | None:
-    # Nearly always there is one, without a number.
-    first = _read(lake, _place(base))
-    if first is not None and first.closed_utc is None:
-        return first
-    numbered = [
-        entry.key for entry in lake.storage.list(paths.incidents_at_work()) if entry.key.name.startswith(f"{base}-")
-    ]
-    found = [each for key in numbered if (each := _read(lake, key))] + ([first] if first else [])
-    return max(found, key=lambda each: _number_of(each.incident_id, base), default=None)
-
-
-def _numbers(lake: Lake, base: str, session: date) -> list[int]:
+def _closed(lake: Lake, base: str, session: date) -> int:
+    """Return how many incidents of a kind are over and put away."""
     names = (entry.key.stem for entry in lake.storage.list(paths.incidents_closed(session)))
-    return [0, *(_number_of(name, base) for name in names if name == base or name.startswith(f"{base}-"))]
-
-
-def _number_of(incident_id: str, base: str) -> int:
-    text = incident_id.removeprefix(base).removeprefix("-")
-    return int(text) if text.isdigit() else 1
+    return sum(name == base or name.startswith(f"{base}-") for name in names)
 
 
 def _place(incident_id: str) -> PurePosixPath:

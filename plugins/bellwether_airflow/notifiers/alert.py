@@ -82,10 +82,12 @@ class Alert(BaseNotifier):
     ----------
     what
         Its DAG captures, as people call it.
+    context
+        Given by the triggerer, which hands it only to what takes it.
     """
 
-    def __init__(self, what: str) -> None:
-        super().__init__()
+    def __init__(self, what: str, context: "Context | None" = None) -> None:
+        super().__init__(context)
         self.what = what
 
     def notify(self, context: "Context") -> None:
