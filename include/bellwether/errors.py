@@ -5,6 +5,7 @@ failure keeps its meaning from the socket to the run list. No error shows a secr
 other but the one that masks them.
 """
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 from bellwether.logging import redact
@@ -15,11 +16,42 @@ if TYPE_CHECKING:
 _LONGEST_MESSAGE = 500
 
 
+class Blame(StrEnum):
+    """Whose a failure is: what an incident is about, and who can mend it."""
+
+    ENTITLEMENT = "entitlement"
+    """Key or plan do not allow it."""
+
+    RATE_LIMIT = "rate_limit"
+    """The key's requests are used up."""
+
+    VENDOR_LATE = "vendor_late"
+    """The vendor has not published it yet."""
+
+    VENDOR = "vendor"
+    """The vendor failed, or answered what it does not promise."""
+
+    DRIFT = "drift"
+    """The vendor changed what it sends."""
+
+    QUALITY = "quality"
+    """The rows broke rules."""
+
+    STALL = "stall"
+    """A stream goes on and hears nothing."""
+
+    OURS = "ours"
+    """Everything else: this machine, this configuration, Bellwether itself."""
+
+
 class BellwetherError(Exception):
     """Root of all errors raised on purpose."""
 
     advice: ClassVar[str] = "see the task's log"
     """What the reader is to do about it."""
+
+    blame: ClassVar[Blame] = Blame.OURS
+    """Whose it is."""
 
 
 class ConfigError(BellwetherError):
@@ -74,12 +106,14 @@ class QualityError(BellwetherError):
     """A table rule failed: the staged data must not replace the published partition."""
 
     advice = "a table rule refused the session, what was published stands; see state/quality in the lake"
+    blame = Blame.QUALITY
 
 
 class DriftError(BellwetherError):
     """A change of what the vendor sends cannot be decided like that; the message says why, and what can be done."""
 
     advice = "decide otherwise, or mend what the text names; until then the sessions stay in quarantine"
+    blame = Blame.DRIFT
 
 
 class SnapshotMissed(BellwetherError):
@@ -98,6 +132,7 @@ class StreamRefused(StreamError):
     """The vendor refuses the key or the plan: connecting again cannot help."""
 
     advice = "the key, or its plan, has no such stream; correct the Connection, then clear"
+    blame = Blame.ENTITLEMENT
 
 
 class LeaseHeld(StreamError):
@@ -122,6 +157,7 @@ class GapsLeft(StreamError):
     """Gaps of a stream are open after their deadline; the message lists them, each with what keeps it open."""
 
     advice = "mend what the text names, then clear: gaps are filled whenever REST has what they hid"
+    blame = Blame.VENDOR_LATE
 
 
 class VendorError(BellwetherError):
@@ -151,6 +187,7 @@ class VendorError(BellwetherError):
     """
 
     advice = "the vendor did not give the promised answer; clear later"
+    blame = Blame.VENDOR
 
     def __init__(
         self,
@@ -193,18 +230,21 @@ class BadRequest(VendorError):
     """HTTP 400: the request itself is wrong; repeating it cannot help."""
 
     advice = "the vendor calls the request itself wrong; compare its words with the universe, or report a bug"
+    blame = Blame.OURS
 
 
 class Unauthorized(VendorError):
     """HTTP 401: the API key is missing or unknown."""
 
     advice = "the vendor does not accept the API key; correct the Connection polygon_default"
+    blame = Blame.ENTITLEMENT
 
 
 class NotEntitled(VendorError):
     """HTTP 403: the plan does not include this data; another plan, and nothing else, helps."""
 
     advice = "the plan does not include these data; upgrade it, or take the tickers out of the universe"
+    blame = Blame.ENTITLEMENT
 
 
 class OutsideHistory(NotEntitled):
@@ -215,6 +255,7 @@ class NotPublishedYet(VendorError):
     """HTTP 403 "before end of day": the data will exist later; `retry_after_s` says when, if that can be known."""
 
     advice = "the vendor had not published them after the longest wait allowed; clear later"
+    blame = Blame.VENDOR_LATE
 
 
 class NotFound(VendorError):
@@ -227,6 +268,7 @@ class RateLimited(VendorError):
     """HTTP 429: the key's allowance is used up; `retry_after_s` where the vendor named a wait (it usually does not)."""
 
     advice = "the key's requests were used up; see that nothing else uses the key, then clear"
+    blame = Blame.RATE_LIMIT
 
 
 class ServerError(VendorError):
@@ -255,6 +297,7 @@ class Drifted(BadResponse):
     """HTTP 200 whose rows are, as a rule, not what the dataset's contract says; `pages` holds them as they came."""
 
     advice = "the vendor changed what it sends; see `bellwether drift list`, and docs/drift.md"
+    blame = Blame.DRIFT
 
 
 class CursorRefused(BadResponse):

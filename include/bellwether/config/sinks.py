@@ -21,6 +21,9 @@ _REPEATED_IN_NEWS = (
 )
 
 
+_TRIED = ("dag_id", "task_id", "run_id", "dataset", "session")
+
+
 class SinkSettings(Model):
     """One entry of `sinks.yaml`: the Parquet layout of one dataset."""
 
@@ -53,6 +56,8 @@ class Sinks(Model):
     gaps: SinkSettings = SinkSettings(dictionary_columns=("dataset", "session", "cause"))
     reconciliation: SinkSettings = SinkSettings(dictionary_columns=("dataset", "ticker", "ts", "kind"))
     drift: SinkSettings = SinkSettings(dictionary_columns=("dataset", "kind", "state"))
+    performance: SinkSettings = SinkSettings(dictionary_columns=_TRIED)
+    errors: SinkSettings = SinkSettings(dictionary_columns=(*_TRIED, "error", "cause"))
 
     def of(self, dataset: str) -> SinkSettings:
         """Return the layout of a dataset; what is streamed has that of the daily one."""

@@ -172,6 +172,15 @@ def change(dataset: str, change_id: str) -> PurePosixPath:
     return DRIFT / "changes" / dataset / change_id
 
 
+PERFORMANCE = PurePosixPath("performance")
+"""What tasks told of themselves and is not published yet: outside `state/`, since no partition tells it again."""
+
+
+def performance(session: date) -> PurePosixPath:
+    """Return the folder of what the tasks of a session told of themselves, a JSON file for each try."""
+    return PERFORMANCE / session_folder(session)
+
+
 def lock(key: PurePosixPath) -> PurePosixPath:
     """Return the lock file of whatever `key` names: outside `state/`, which may be deleted at any time."""
     return PurePosixPath("locks") / key.with_name(f"{key.name}.lock")
