@@ -84,7 +84,9 @@ def told(lake_root: Path) -> dict[str, TryRecord]:
     }
 
 
-def test_a_run_tells_of_every_task_that_opens_the_lake(dag: Any, run_session: Run, lake_root: Path) -> None:
+def test_a_run_tells_of_every_task_that_opens_the_lake_and_the_look_back_of_the_run(
+    dag: Any, dags: dict[str, Any], run_session: Run, lake_root: Path, sink: Callable[[], list[str]]
+) -> None:
     run = run_session(dag, KEY)
     found = told(lake_root)
     assert set(found) == {*states(run)} - {"announce"}
@@ -101,6 +103,29 @@ def test_a_run_tells_of_every_task_that_opens_the_lake(dag: Any, run_session: Ru
         assert 0 < each.vendor_s + each.write_s + each.read_s < each.duration_s
         assert min(each.vendor_s, each.write_s, each.bytes_received, each.bytes_written) > 0
     assert found["publish"].vendor_s == 0
+    _check_metrics(sink())
+    run = run_session(dags["ops_health"], KEY, {"sessions": 2})
+    assert (run.state, states(run)["performance"]) == ("success", "success")
+    rows = read("performance", KEY, KEY, root=lake_root).to_pylist()
+    assert {row["task_id"] for row in rows if row["dag_id"] == "equities_daily"} == {
+        each.identity.task_id for each in found.values()
+    }
+    [look] = [ti for ti in run.get_task_instances() if ti.task_id == "look"]
+    summary = look.xcom_pull(task_ids="look", key="summary")
+    assert f"#### Performance of {KEY}" in summary
+    assert "| equities | 7 |" in summary
+    assert any(line.startswith("airflow.bellwether.health.problems:") for line in sink())
+
+
+def _check_metrics(sent: list[str]) -> None:
+    lines = [line for line in sent if line.startswith("airflow.bellwether.")]
+    tags = ",dag_id=equities_daily,task_id=ingest,dataset=equities"
+    assert f"airflow.bellwether.task.api_calls{tags}:2|c" in lines
+    assert {line.rpartition(":")[0] for line in lines if "task_id=ingest" in line} == {
+        f"airflow.bellwether.task.duration{tags},state=success",
+        *(f"airflow.bellwether.task.{name}{tags}" for name in ("vendor", "read", "write", "limit_wait")),
+        *(f"airflow.bellwether.task.{name}{tags}" for name in ("api_calls", "rows", "bytes_received", "bytes_written")),
+    }
 
 
 def test_what_requests_and_tasks_failed_of_is_told_by_class(
@@ -114,20 +139,6 @@ def test_what_requests_and_tasks_failed_of_is_told_by_class(
     assert failed.errors["ServerError"].count == failed.api_calls - 1 > 1
     assert {name for name, each in found.items() if each.errors} == {"ingest[1]"}
     assert (found["report"].state, found["report"].error) == ("failed", "AirflowFailException")
-
-
-def test_figures_go_to_airflows_own_metrics(
-    dag: Any, run_session: Run, lake_root: Path, sink: Callable[[], list[str]]
-) -> None:
-    run_session(dag, KEY)
-    lines = [line for line in sink() if line.startswith("airflow.bellwether.")]
-    tags = ",dag_id=equities_daily,task_id=ingest,dataset=equities"
-    assert f"airflow.bellwether.task.api_calls{tags}:2|c" in lines
-    assert {line.rpartition(":")[0] for line in lines if "task_id=ingest" in line} == {
-        f"airflow.bellwether.task.duration{tags},state=success",
-        *(f"airflow.bellwether.task.{name}{tags}" for name in ("vendor", "read", "write", "limit_wait")),
-        *(f"airflow.bellwether.task.{name}{tags}" for name in ("api_calls", "rows", "bytes_received", "bytes_written")),
-    }
 
 
 def test_names_and_tags_are_ones_opentelemetry_takes() -> None:
@@ -176,21 +187,3 @@ def test_what_cannot_be_kept_fails_no_task(
     monkeypatch.setattr(LocalStorage, "write", refuse)
     assert run_session(dag, KEY).state == "success"
     assert told(lake_root) == {}
-
-
-def test_the_look_back_publishes_what_was_told_and_tells_of_it(
-    dag: Any, dags: dict[str, Any], run_session: Run, lake_root: Path, sink: Callable[[], list[str]]
-) -> None:
-    run_session(dag, KEY)
-    before = told(lake_root)
-    run = run_session(dags["ops_health"], KEY, {"sessions": 2})
-    assert (run.state, states(run)["performance"]) == ("success", "success")
-    rows = read("performance", KEY, KEY, root=lake_root).to_pylist()
-    assert {row["task_id"] for row in rows if row["dag_id"] == "equities_daily"} == {
-        each.identity.task_id for each in before.values()
-    }
-    [look] = [ti for ti in run.get_task_instances() if ti.task_id == "look"]
-    summary = look.xcom_pull(task_ids="look", key="summary")
-    assert f"#### Performance of {KEY}" in summary
-    assert "| equities | 7 |" in summary
-    assert any(line.startswith("airflow.bellwether.health.problems:") for line in sink())
