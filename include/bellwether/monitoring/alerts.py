@@ -308,8 +308,9 @@ def _line(name: str, who: str, words: str) -> str:
 
 def _to_do(name: str) -> str:
     cls = getattr(errors, name, None)
-    known = isinstance(cls, type) and issubclass(cls, BellwetherError)
-    return cls.advice if known else _TO_DO.get(name, _UNKNOWN)
+    if isinstance(cls, type) and issubclass(cls, BellwetherError):
+        return cls.advice
+    return _TO_DO.get(name, _UNKNOWN)
 
 
 def _names(names: Sequence[str], count: int) -> str:
