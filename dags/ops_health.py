@@ -3,7 +3,8 @@
 Looks back on the last 20 sessions two hours after extended hours end, on every session, when all sources are due.
 
 `look` writes a summary to its log and its XCom `summary`: of every dataset the newest session, how many sessions it is
-behind, how many are complete; and what lacks. The same, row by row, is published as
+behind, how many are complete; what lacks, stands still or got slow; and what the tasks of the session cost and met.
+The same of datasets, row by row, is published as
 `ops/health/session=YYYY-MM-DD/health.parquet` (`bellwether.lake.read("health", ...)`).
 
 Sessions whose inputs are complete but whose gold is missing or stale are announced to `session_consolidate`. That
@@ -13,6 +14,9 @@ What is unhealthy and no incident tells of, like a session whose run was never c
 
 `drift` tells what the vendor sent otherwise than promised (XCom `digest`, dataset `drift`); `ask` starts a run of
 `ops_drift` for each change that holds sessions back until somebody decides.
+
+`performance` publishes what tasks told of themselves since the last look, as the datasets `performance` and `errors`
+(docs/monitoring.md).
 
 **After a long pause.** Unpause `session_consolidate` first, then trigger this with as many *Sessions* as needed: until
 the session given as *Partition Key*, or the last completed one.

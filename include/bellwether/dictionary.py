@@ -35,6 +35,8 @@ ROWS: Final[Mapping[str, str]] = {
     "restatements": "a minute that the vendor told otherwise when it was asked again: docs/late-data.md",
     "drift": "a way in which the session's answers differed from their dataset's contract: docs/drift.md",
     "incidents": "what was wrong with a dataset of the session, of one cause, until it healed: docs/alerts.md",
+    "performance": "a try of a task and what it cost; times are the machine's: docs/monitoring.md",
+    "errors": "a class of errors that a try of a task met, those included that another request mended",
 }
 """What one row is."""
 
@@ -60,6 +62,16 @@ _EVERYWHERE: Final[Mapping[str, str]] = {
 _OF_AN_INDEX: Final = {
     **{name: f"{which} value, index points" for name, which in (("open", "first"), ("close", "last"))},
     **{name: f"{name}est value, index points" for name in ("high", "low")},
+}
+
+_OF_A_TRY: Final = {
+    "dag_id": "its DAG",
+    "task_id": "the task, with the group it stands in",
+    "map_index": "which of the mapped ones; -1 where nothing is mapped",
+    "run_id": "the run",
+    "try_number": "counted from 1, and on across clears",
+    "dataset": "what it is about: a dataset, `minutes` for gold, or the DAG where it is about none",
+    "session": "of the run",
 }
 
 _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
@@ -235,6 +247,42 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "told_utc": "when people were told of it last; null where they were not",
         "run_ids": "the runs that met it, the newest last",
         "events": "what happened to it, oldest first",
+    "performance": {
+        **_OF_A_TRY,
+        "state": "`running`, `deferred`; `success`, `skipped`, `failed`, `up_for_retry`; `killed`: not heard of again",
+        "verdict": "`overrun`, `stale`, `hung`, or empty: docs/monitoring.md",
+        "started_utc": "when it began",
+        "heard_utc": "when it was last heard of",
+        "moved_utc": "when it had last got on by then: a request, rows, bytes, or work of the processor",
+        "ended_utc": "when it ended; null before",
+        "turns": "how often it had a slot: once, and again after each deferral",
+        "duration_s": "with a slot, seconds",
+        "median_s": "trailing median of the same task's durations, seconds; null where too few sessions have one",
+        "deferred_s": "without a slot, waiting for the vendor, its rate limit or the next round, seconds",
+        "vendor_s": "waiting for the vendor's answers, seconds",
+        "read_s": "reading the lake, seconds",
+        "write_s": "writing the lake, seconds",
+        "limit_wait_s": "waiting with a slot for the turn that the rate limit grants, seconds",
+        "limit_waits": "how often it waited for that",
+        "api_calls": "requests sent, further tries included",
+        "rows": "handed on: staged, streamed or published",
+        "bytes_received": "of the vendor's answers, as they came over the line",
+        "bytes_written": "into the lake",
+        "cpu_s": "of the processor, seconds",
+        "peak_memory_mb": "most memory its process ever held, MB of 1024 kB",
+        "doing": "what it was waiting for when it was last heard of while it ran, and for how long",
+        "errors": "answers that were none, those mended by a further request included; and what it failed of",
+        "error": "class of what it failed of; empty where it did not",
+    },
+    "errors": {
+        **_OF_A_TRY,
+        "error": "class, as in docs/retries.md",
+        "cause": "`entitlement`, `rate_limit`, `vendor_late`, `vendor`, `drift`, `quality` or `ours`",
+        "count": "how many",
+        "first_utc": "when the first came",
+        "last_utc": "when the last came",
+        "times_utc": "when they came, of the first 500",
+        "example": "words of the first one, without secrets",
     },
     "chain": {
         "ticker": "the contract",

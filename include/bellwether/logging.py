@@ -16,6 +16,9 @@ import structlog
 
 _SECRETS: set[str] = set()
 _MASK = "***"
+_QUOTED = 200
+# `<!channel>` and `@everyone` would call a whole team.
+_MARKUP = str.maketrans({"<": "(", ">": ")", "@": "(at)"})
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -34,6 +37,12 @@ def redact(text: str) -> str:
     for secret in _longest_first(_SECRETS):
         text = text.replace(secret, _MASK)
     return text
+
+
+def tame(words: str) -> str:
+    """Return words, perhaps of the vendor's, as one short line that is no markup and calls nobody, secrets masked."""
+    line = " ".join(redact(words).split()).translate(_MARKUP)
+    return "".join(letter for letter in line if letter.isprintable())[:_QUOTED]
 
 
 def redact_one(content: bytes, secret: str) -> bytes:

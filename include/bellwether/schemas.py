@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from bellwether.task_schemas import ERRORS, PERFORMANCE
+
 TIMESTAMP = pa.timestamp("ms", tz="UTC")
 
 EQUITIES = pa.schema(
@@ -413,6 +415,8 @@ OPERATIONAL: dict[str, Form] = {
     "restatements": Form(RESTATEMENTS, ("dataset", "pulled_utc", "ticker", "ts"), subject=None),
     "drift": Form(DRIFT, ("dataset", "change_id"), subject=None),
     "incidents": Form(INCIDENTS, ("incident_id",), subject=None),
+    "performance": Form(PERFORMANCE, ("dag_id", "task_id", "map_index", "run_id", "try_number"), subject=None),
+    "errors": Form(ERRORS, ("dag_id", "task_id", "map_index", "run_id", "try_number", "error"), subject=None),
 }
 """What is written down of the datasets themselves."""
 

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from bellwether.config import Config
 from bellwether.connections import ConnectionFields
+from bellwether_airflow.measuring import hear_of
 
 if TYPE_CHECKING:
     from bellwether.airflow_api import AirflowApi
@@ -82,7 +83,9 @@ def lake() -> "Lake":
     from bellwether_airflow.hooks.polygon import PolygonHook  # noqa: PLC0415 - loads the vendor's client
 
     where = _lake_location()
-    return Lake.open(where.root, options=where.options, simulated=PolygonHook().environment == "simulated")
+    found = Lake.open(where.root, options=where.options, simulated=PolygonHook().environment == "simulated")
+    hear_of(found)
+    return found
 
 
 def requests_per_minute() -> int | None:

@@ -2,11 +2,13 @@
 
     look -> announce
     drift -> ask (mapped over changes that wait for a decision)
+    performance
 
 An announcement is lost to a consumer that is paused, and with the metadata database; the lake is not. So gold that is
 missing or stale although its inputs stand is announced again from here.
 """
 
+from collections import Counter
 from typing import Any
 
 import pendulum
@@ -19,6 +21,7 @@ from bellwether_airflow import connections
 from bellwether_airflow.announcing import announce
 from bellwether_airflow.drift import MOST_ASKED, ask_about
 from bellwether_airflow.incidents import report_look_back
+from bellwether_airflow.measuring import gauge_problems
 from bellwether_airflow.notifiers.alert import Alert
 from bellwether_airflow.runs import TASK_DEFAULTS, refuse_unknown_params, session_of
 from bellwether_airflow.timetables import SessionTimetable
@@ -62,13 +65,14 @@ def health_check(dag_id: str, doc_md: str) -> DAG:
         missed: Any = look()
         announce(missed)
         ask_about(drift())
+        performance()
     return dag
 
 
 @task.short_circuit
 def look() -> list[str]:
     """Write the summary and the dataset; return the sessions to announce."""
-    from bellwether.monitoring.health import as_markdown, look_back, publish_health
+    from bellwether.monitoring.health import as_markdown, look_back, problems, publish_health
     from bellwether.monitoring.workers import workers
 
     context = get_current_context()
@@ -81,7 +85,24 @@ def look() -> list[str]:
     context["ti"].xcom_push("summary", summary)
     publish_health(lake, config, health, run_id=context["run_id"])
     report_look_back(lake, config, health, at_work)
+    gauge_problems(Counter((each.dataset, each.state) for each in problems(health, at_work)))
     return [session.isoformat() for session in health.to_announce]
+
+
+@task
+def performance() -> dict[str, int]:
+    """Publish what tasks told of themselves since the last look; return how many sessions there are to tell of."""
+    from bellwether.monitoring.costs import look_at_performance
+    from bellwether.monitoring.health import sessions_until
+    from bellwether.monitoring.performance import publish_performance, told_sessions
+
+    context = get_current_context()
+    lake, config = connections.lake(), Config.load()
+    looked_at = sessions_until(session_of(context["dag_run"]), context["params"]["sessions"])
+    found = look_at_performance(lake, config, looked_at)
+    sessions = told_sessions(lake)
+    publish_performance(lake, config, sessions, found.tries, run_id=context["run_id"])
+    return {"sessions": len(sessions)}
 
 
 @task

@@ -15,6 +15,7 @@ _MODULES = (
     "great_expectations",
     "bellwether.ingest.finish",
     "bellwether.consolidate.build",
+    "bellwether.monitoring.tries",
     "bellwether_airflow.hooks.polygon",
     "polygon",
 )

@@ -11,6 +11,7 @@ from bellwether.cli.options import add_lake, add_session, lake_location, write_j
 from bellwether.config import Config
 from bellwether.due import LOOKED_AT, LOOKED_BACK
 from bellwether.lake import Lake
+from bellwether.monitoring import costs
 from bellwether.monitoring.health import Health, Problem, as_table, look_back, problems
 from bellwether.monitoring.workers import Worker, workers
 
@@ -52,6 +53,7 @@ def _write_json(health: Health, at_work: list[Worker], found: list[Problem]) -> 
         "looked_utc": health.looked_utc,
         "problems": [dataclasses.asdict(each) for each in found],
         "datasets": as_table(health).to_pylist(),
+        "performance": costs.as_json(health.performance) if health.performance else None,
         "workers": [dataclasses.asdict(each) | {"condition": each.condition} for each in at_work],
     }
     write_json(told)
@@ -72,6 +74,7 @@ def _show(health: Health, at_work: list[Worker], found: list[Problem]) -> None:
             each.states,
         )
     console.print(fresh, "* required", highlight=False)
+    _show_performance(console, health)
     if at_work:
         names = ", ".join(f"{each.id} ({each.condition})" for each in at_work)
         console.print(f"at work: {names}", highlight=False)
@@ -84,6 +87,22 @@ def _show(health: Health, at_work: list[Worker], found: list[Problem]) -> None:
     for problem in found:
         lacking.add_row(str(problem.session), problem.dataset, problem.state, problem.why)
     console.print(lacking, highlight=False)
+
+
+def _show_performance(console: Console, health: Health) -> None:
+    performance = health.performance
+    if performance is None or not performance.costs:
+        return
+    cost = Table(title=f"what the tasks of {performance.session} cost")
+    for name in ("dataset", "tries", "seconds", "vendor", "read", "write", "waits", "calls", "rows", "MB in", "MB out"):
+        cost.add_column(name, no_wrap=True, justify="left" if name == "dataset" else "right")
+    for each in performance.costs:
+        cost.add_row(*costs.in_words(each))
+    console.print(cost, highlight=False)
+    for finding in performance.findings:
+        if finding.recovered_utc is not None:
+            what = f"{finding.session} {finding.dataset}: {finding.kind}, recovered: {finding.why}"
+            console.print(what, highlight=False)
 
 
 def _count(text: str) -> int:

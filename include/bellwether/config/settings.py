@@ -1,4 +1,4 @@
-"""`settings.yaml`: the lake, tasks, rate limits, what gold is computed by, streams, late data, logging."""
+"""`settings.yaml`: the lake, tasks, rate limits, what gold is computed by, streams, late data, monitoring, logging."""
 
 from datetime import timedelta
 from typing import Annotated, Literal, Self
@@ -178,6 +178,46 @@ class RestatementSettings(Model):
 
     sessions_later: tuple[Annotated[int, Field(ge=1)], ...] = (1, 3)
     tolerance: dict[RestatedDataset, RestatementTolerance] = Field(default_factory=_tolerances)
+class PerformanceSettings(Model):
+    """From where on the performance of tasks is told of: see docs/monitoring.md. Times are the machine's.
+
+    Attributes
+    ----------
+    stale_after_min
+        Nothing was heard of a task, or it has not got on, for so long.
+    overrun_factor, overrun_least_s
+        A task took more than so many times the trailing median, and longer than that by more than so many seconds.
+    degradation_factor
+        The median of the newest sessions is more than so many times that of the oldest ones looked at.
+    history_sessions
+        How many sessions a median needs.
+    burst_errors, burst_min
+        So many errors of one cause within so many minutes are a burst; it has ended when none came for as long.
+    """
+
+    stale_after_min: float = Field(default=15.0, gt=0, le=1440)
+    overrun_factor: float = Field(default=2.0, gt=1, le=100)
+    overrun_least_s: float = Field(default=30.0, ge=0, le=86_400)
+    degradation_factor: float = Field(default=1.5, gt=1, le=100)
+    history_sessions: int = Field(default=5, ge=1, le=1000)
+    burst_errors: int = Field(default=10, ge=2, le=500)
+    burst_min: float = Field(default=5.0, gt=0, le=1440)
+
+    @property
+    def stale_after(self) -> timedelta:
+        """As a duration."""
+        return timedelta(minutes=self.stale_after_min)
+
+    @property
+    def burst(self) -> timedelta:
+        """`burst_min` as a duration."""
+        return timedelta(minutes=self.burst_min)
+
+
+class MonitoringSettings(Model):
+    """What is watched."""
+
+    performance: PerformanceSettings = PerformanceSettings()
 
 
 class LoggingSettings(Model):
@@ -196,6 +236,7 @@ class Settings(Model):
     streaming: StreamingSettings = StreamingSettings()
     late: LateSettings = LateSettings()
     restatement: RestatementSettings = RestatementSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
     logging: LoggingSettings = LoggingSettings()
 
     @model_validator(mode="after")

@@ -22,6 +22,9 @@ _REPEATED_IN_NEWS = (
 _RESTATED = ("dataset", "pulled_utc", "sessions_later", "ticker", "ts", "kind", "replaced", "revision")
 
 
+_TRIED = ("dag_id", "task_id", "run_id", "dataset", "session")
+
+
 class SinkSettings(Model):
     """One entry of `sinks.yaml`: the Parquet layout of one dataset."""
 
@@ -56,6 +59,8 @@ class Sinks(Model):
     restatements: SinkSettings = SinkSettings(dictionary_columns=_RESTATED)
     drift: SinkSettings = SinkSettings(dictionary_columns=("dataset", "kind", "state"))
     incidents: SinkSettings = SinkSettings(dictionary_columns=("dataset", "cause", "severity", "state"))
+    performance: SinkSettings = SinkSettings(dictionary_columns=_TRIED)
+    errors: SinkSettings = SinkSettings(dictionary_columns=(*_TRIED, "error", "cause"))
 
     def of(self, dataset: str) -> SinkSettings:
         """Return the layout of a dataset; what is streamed has that of the daily one."""

@@ -17,6 +17,7 @@ from bellwether.lake.location import open_storage
 from bellwether.lake.manifest import Manifest, Provenance, encode
 from bellwether.lake.partition import PartitionFile
 from bellwether.lake.storage import Storage, VersionReplaced
+from bellwether.meter import timed
 
 # Each means that a publication came in the middle of a read; so many in a row mean something else is wrong.
 _MOST_REPLACEMENTS = 20
@@ -167,6 +168,7 @@ class Lake:
         """Return a working file with its metadata; None if there is none."""
         return self._look(key, lambda handle: pq.ParquetFile(handle, pre_buffer=True).read())
 
+    @timed("read_s")
     def _look[T](self, key: PurePosixPath, see: Callable[[IO[bytes]], T]) -> T | None:
         for _ in range(_MOST_REPLACEMENTS):
             handle = self.storage.open(key)

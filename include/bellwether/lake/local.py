@@ -19,6 +19,7 @@ from typing import IO
 from bellwether.errors import LakeError
 from bellwether.lake import paths
 from bellwether.lake.storage import Entry, Stored, no_steps
+from bellwether.meter import count, timed
 
 _BLOCK_BYTES = 4096
 _STAT_BLOCK_BYTES = 512  # of st_blocks, whatever the file system's blocks are: man 7 inode
@@ -55,6 +56,7 @@ class LocalStorage:
         """Return the path of a file."""
         return str(self._folder / key)
 
+    @timed("read_s")
     def read(self, key: PurePosixPath) -> Stored | None:
         """Return a file whole; its version is a hash of the content, which no file system's clock can blur."""
         handle = self.open(key)
@@ -73,11 +75,14 @@ class LocalStorage:
             except FileNotFoundError:
                 return None
 
+    @timed("write_s")
     def write(self, key: PurePosixPath, content: bytes) -> None:
         """Write a file atomically."""
+        count("bytes_written", len(content))
         with _explained(self._folder / key), self._written(content, no_steps) as incoming:
             _move(incoming, self._folder / key)
 
+    @timed("write_s")
     def swap(
         self,
         key: PurePosixPath,
@@ -88,6 +93,7 @@ class LocalStorage:
         reached: Callable[[str], None] = no_steps,
     ) -> bool:
         """Write and sync outside of the place; then, under its lock, compare, keep and rename."""
+        count("bytes_written", len(content))
         path = self._folder / key
         with _explained(path), self._written(content, reached) as incoming, self.locked(key):
             reached("locked")

@@ -24,6 +24,7 @@ from bellwether.errors import LakeError
 from bellwether.lake.ranges import Ranges
 from bellwether.lake.storage import Entry, Stored, VersionReplaced, no_steps
 from bellwether.logging import redact, register_secret
+from bellwether.meter import count, timed
 
 _OPTIONS = ("key", "secret", "token", "endpoint_url", "region")
 _CLIENT = {"connect_timeout": 10, "read_timeout": 60, "retries": {"mode": "standard", "max_attempts": 4}}
@@ -114,6 +115,7 @@ class ObjectStorage:
         """Return the URL of an object."""
         return f"{self.root}/{key}"
 
+    @timed("read_s")
     def read(self, key: PurePosixPath) -> Stored | None:
         """Return an object whole; its version is its ETag."""
         try:
@@ -145,10 +147,13 @@ class ObjectStorage:
         size = int(answer["ContentRange"].rpartition("/")[2]) if "ContentRange" in answer else len(tail)
         return cast("IO[bytes]", Ranges(size, tail, fetch))
 
+    @timed("write_s")
     def write(self, key: PurePosixPath, content: bytes) -> None:
         """Write an object."""
+        count("bytes_written", len(content))
         self._call("put_object", key, Body=content)
 
+    @timed("write_s")
     def swap(
         self,
         key: PurePosixPath,
@@ -159,6 +164,7 @@ class ObjectStorage:
         reached: Callable[[str], None] = no_steps,
     ) -> bool:
         """Write the version to keep under its other name, then PUT on condition that it is still in force."""
+        count("bytes_written", len(content))
         if keep_as is not None and not self._keep(key, expected, keep_as):
             return False
         reached("kept")

@@ -203,6 +203,13 @@ def outbox() -> PurePosixPath:
 
 INCIDENT_BOARD = INCIDENTS / "board.json"
 """The JSON record of who is telling of which incident, and of what was told lately."""
+PERFORMANCE = PurePosixPath("performance")
+"""What tasks told of themselves and is not published yet: outside `state/`, since no partition tells it again."""
+
+
+def performance(session: date) -> PurePosixPath:
+    """Return the folder of what the tasks of a session told of themselves, a JSON file for each try."""
+    return PERFORMANCE / session_folder(session)
 
 
 def lock(key: PurePosixPath) -> PurePosixPath:

@@ -25,6 +25,7 @@ from bellwether.lake.layout import FileLayout
 from bellwether.lake.manifest import METADATA_KEY, Coverage, Manifest, TickerCoverage, Universe, encode
 from bellwether.lake.revisions import revision_of
 from bellwether.logging import get_logger
+from bellwether.meter import count
 from bellwether.news.versions import merge_versions
 from bellwether.quality.late import (
     OPEN,
@@ -361,6 +362,7 @@ def put_in_force(lake: Lake, table: pa.Table, manifest: Manifest, base: Publishe
         reached=lambda step: reach(f"publish.{step}", manifest.session),
     )
     if is_done:
+        count("rows", table.num_rows)
         write_index(lake, manifest)
         reach("publish.indexed", manifest.session)
     return is_done

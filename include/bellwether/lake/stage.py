@@ -14,6 +14,7 @@ from bellwether.drift.change import Change
 from bellwether.lake import paths
 from bellwether.lake.lake import Lake
 from bellwether.lake.manifest import METADATA_KEY, TickerCoverage, encode
+from bellwether.meter import count
 
 _VALIDATED = "validated.parquet"
 
@@ -106,6 +107,7 @@ class Stage:
         return self.folder / f"b{index:03d}.parquet"
 
     def _write(self, key: PurePosixPath, table: pa.Table, record: BatchRecord | ValidatedRecord) -> None:
+        count("rows", table.num_rows)
         self._lake.write_parquet(key, table.replace_schema_metadata({METADATA_KEY: encode(record)}))
 
     def _read[Record: (BatchRecord, ValidatedRecord)](

@@ -21,7 +21,7 @@ from bellwether.errors import (
     SnapshotMissed,
     VendorError,
 )
-from bellwether.logging import redact
+from bellwether.logging import tame
 
 KILLED = "killed"
 TIMED_OUT = "timed out"
@@ -32,10 +32,7 @@ UNREAD = "unread"
 STALLED = "stalled"
 OVERDUE = "overdue"
 
-# `<!channel>` and `@everyone` would call a whole team.
-_MARKUP = str.maketrans({"<": "(", ">": ")", "@": "(at)"})
 _NAMES_SHOWN = 5
-_QUOTED = 200
 
 # Sessions that cannot be had by running a task again.
 _LOST = {SnapshotMissed.__name__, NotBroadcast.__name__}
@@ -160,7 +157,7 @@ def describe(error: BaseException) -> str:
     """Return what a task died of in one short line, `Class: words`, without anything that might be secret."""
     words = error.message if isinstance(error, VendorError) else str(error)
     name = type(error).__name__
-    return f"{name}: {_tame(words)}" if isinstance(error, BellwetherError) else name
+    return f"{name}: {tame(words)}" if isinstance(error, BellwetherError) else name
 
 
 def group(failed: Mapping[str, str], refused: Mapping[str, str], planned: int) -> Failures:
@@ -180,7 +177,7 @@ def group(failed: Mapping[str, str], refused: Mapping[str, str], planned: int) -
     for ticker, reason in sorted(reasons.items()):
         by_cause.setdefault(_cause_of(reason, refused=ticker not in failed), []).append(ticker)
     causes = {
-        name: Cause(len(tickers), tickers[:_NAMES_SHOWN], _tame(reasons[tickers[0]]))
+        name: Cause(len(tickers), tickers[:_NAMES_SHOWN], tame(reasons[tickers[0]]))
         for name, tickers in by_cause.items()
     }
     return Failures(planned, causes)
@@ -258,7 +255,7 @@ def compose_stall(dataset: str, session: date, state: str, covered_utc: datetime
     if dataset == "news":
         what, misses = "has read nothing", "The first answer brings what came since"
     body = (
-        f"The recorder is alive, but {what} for {minutes:g} minutes: {_tame(state)}. It has everything until "
+        f"The recorder is alive, but {what} for {minutes:g} minutes: {tame(state)}. It has everything until "
         f"{covered_utc:%H:%M} UTC. {misses}, and it goes on trying; its log says what it met."
     )
     return Message(f"{dataset}_live {session}: stalled", body, "critical", frozenset({STALLED}))
@@ -277,7 +274,7 @@ def compose_failing_rounds(session: date, rounds: int, why: str) -> Message:
         Of the last one.
     """
     body = (
-        f"{rounds} rounds in a row failed to build the gold of the session so far: {_tame(why)}. What was published "
+        f"{rounds} rounds in a row failed to build the gold of the session so far: {tame(why)}. What was published "
         "before stands and grows old. The streams go on, and so do the rounds; the log of the task gold.intraday says "
         "what they meet. Final gold does not depend on it."
     )
@@ -293,12 +290,6 @@ def why_quiet(message: Message, settings: Alerts, dag_id: str, today: date) -> s
         if mute.dag_id == dag_id and matches and today <= mute.until:
             return f"muted until {mute.until} by alerts.yaml: {mute.reason}"
     return None
-
-
-def _tame(words: str) -> str:
-    """Return words of the vendor's as one short line that is no markup and calls nobody, its secrets masked."""
-    line = " ".join(redact(words).split()).translate(_MARKUP)
-    return "".join(letter for letter in line if letter.isprintable())[:_QUOTED]
 
 
 def _cause_of(reason: str, *, refused: bool) -> str:

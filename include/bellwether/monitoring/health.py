@@ -14,7 +14,7 @@ from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.consolidate.inputs import RECORDER
 from bellwether.consolidate.readiness import readiness
-from bellwether.errors import LakeError
+from bellwether.errors import Blame, LakeError
 from bellwether.ingest.sources import CAPTURED
 from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Coverage, Lake, Manifest
@@ -23,6 +23,9 @@ from bellwether.lake.gold import publish_gold
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.operational import operational
 from bellwether.lake.publish import Publication
+from bellwether.monitoring import costs
+from bellwether.monitoring.costs import Performance, look_at_performance
+from bellwether.monitoring.judging import is_empty_for_once
 from bellwether.monitoring.workers import Worker
 from bellwether.quality.reasons import WarningName
 from bellwether.schemas import HEALTH, LIVE
@@ -34,6 +37,8 @@ from bellwether.universe.spec import shown
 
 DATASET = "health"
 
+NO_DATA = "no data"
+_EMPTY = "published without a row, as no session looked at before it was"
 _MOST_LISTED = 20
 
 
@@ -66,12 +71,25 @@ class Standing:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something unhealthy: of a dataset of a session its state, or of its stream the condition, and why in words."""
+    """Something unhealthy.
+
+    Attributes
+    ----------
+    session, dataset
+        Of what; the DAG where a task is about no dataset.
+    state
+        The dataset's, its stream's condition, or what is to be said of the performance of its tasks.
+    why
+        In words.
+    cause
+        Whose fault it is, as far as performance tells; None where that is for others to say.
+    """
 
     session: date
     dataset: str
     state: str
     why: str
+    cause: Blame | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +110,7 @@ class Health:
     session: date
     looked_utc: datetime
     standings: tuple[Standing, ...]
+    performance: Performance | None = None
 
     @property
     def to_announce(self) -> list[date]:
@@ -115,7 +134,7 @@ def look_back(lake: Lake, config: Config, last: date, sessions: int) -> Health:
         for session in looked_at
         for dataset in (*CAPTURED, RECORDER, *_streamed(lake, config, session))
     ]
-    return Health(last, lake.clock.now(), tuple(standings))
+    return Health(last, lake.clock.now(), tuple(standings), look_at_performance(lake, config, looked_at))
 
 
 def sessions_until(last: date, sessions: int) -> list[date]:
@@ -173,18 +192,43 @@ def problems(health: Health, at_work: Sequence[Worker]) -> list[Problem]:
 
     A session is where a required dataset of it, or its gold, is not what it is to be, or a gap of its streams is open
     after its deadline. A stream that runs is while nobody hears of it, it hears nothing, or a gap of it is open. A
-    backfill never is: the ledger knows what it lacks.
+    backfill never is: the ledger knows what it lacks. Of performance all is that has not passed.
     """
     lacking = [
         Problem(each.session, each.dataset, each.state.value, each.why)
         for each in health.standings
         if each.why and (each.is_required or each.dataset in LIVE)
     ]
+    lacking += _without_data(health)
+    if health.performance is not None:
+        lacking += [
+            Problem(each.session, each.dataset, each.kind, each.why, each.cause)
+            for each in health.performance.findings
+            if each.recovered_utc is None
+        ]
+        lacking += [
+            Problem(session, "performance", Coverage.FAILED.value, why)
+            for session, why in health.performance.unreadable.items()
+        ]
     return lacking + [
         Problem(each.session, each.dataset, condition, f"{each.writer}, {each.age_s:.0f} s ago: {each.state}")
         for each in at_work
         if each.session is not None and (condition := _unhealthy(each))
     ]
+
+
+def _without_data(health: Health) -> list[Problem]:
+    """Return the sessions of which a required source says that there is nothing, though there always was."""
+    found = []
+    for dataset in CAPTURED:
+        standings = [each for each in health.of(dataset) if each.is_required]
+        rows = [each.manifest.rows if each.manifest else None for each in standings]
+        found += [
+            Problem(each.session, dataset, NO_DATA, _EMPTY, Blame.VENDOR_LATE)
+            for n, each in enumerate(standings)
+            if not each.why and is_empty_for_once(rows[n], rows[:n])
+        ]
+    return found
 
 
 def _unhealthy(stream: Worker) -> str:
@@ -223,6 +267,8 @@ def as_markdown(health: Health, at_work: Sequence[Worker]) -> str:
         ]
     if len(lacking) > _MOST_LISTED:
         lines += ["", f"and {len(lacking) - _MOST_LISTED} more."]
+    if health.performance is not None:
+        lines += costs.as_markdown(health.performance, _MOST_LISTED)
     return "\n".join(lines) + "\n"
 
 

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from bellwether.errors import ConfigError, ConnectionFailed, RateLimited
 from bellwether.logging import get_logger
+from bellwether.meter import count, timed
 from bellwether.sources.limit_stores import FileStore, RedisStore, Store
 from bellwether.sources.turns import Asker, Rules, State, ask, leave, pause, settle
 
@@ -102,13 +103,16 @@ class RateLimit:
         waited = False
         try:
             while (wait_s := self._ask(asker)) > 0:
+                if not waited:
+                    count("limit_waits")
                 if wait_s > self._patience_s:
                     raise self._too_long(wait_s)
                 if not waited:
                     log.info("waits for the rate limit", lane=self._lane, wait_s=round(wait_s, 1))
                 waited = True
                 self._tell(wait_s)
-                self._sleep(min(wait_s, self.rules.beat_s))
+                with timed("limit_wait_s"):
+                    self._sleep(min(wait_s, self.rules.beat_s))
         except BaseException as error:
             # Others need not wait for a beat of ours; a place is kept only for who can be known again.
             if self._caller is None or not isinstance(error, RateLimited):

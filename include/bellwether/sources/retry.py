@@ -29,6 +29,7 @@ from bellwether.errors import (
     VendorError,
 )
 from bellwether.logging import get_logger
+from bellwether.meter import note_error
 from bellwether.sources.body import excerpt
 
 log = get_logger(__name__)
@@ -74,6 +75,7 @@ class Retrier:
             try:
                 answer = request()
             except VendorError as error:
+                note_error(error)
                 rule = self.policies.rule_for(error)
                 wait_s = self._wait_s(error, rule, attempt)
                 if attempt >= rule.attempts or wait_s > self.patience_s or type(error) is self._given_up:

@@ -22,6 +22,7 @@ import urllib3
 from bellwether.clock import Clock
 from bellwether.errors import ConfigError, ConnectionFailed, Truncated, VendorError
 from bellwether.logging import redact_one, register_secret
+from bellwether.meter import count, timed
 from bellwether.sources.body import MAX_BODY_BYTES, gunzip
 from bellwether.sources.limits import RateLimit
 from bellwether.sources.raw import telling_headers
@@ -142,7 +143,8 @@ class _StrictPool:
         public_url = self._without_key(_public_url(url, fields))
         try:
             # A redirect would carry the request to another host; it is an error like any status but 200.
-            with self._limit.slot() if self._limit else nullcontext():
+            with self._limit.slot() if self._limit else nullcontext(), timed("vendor_s"):
+                count("api_calls")
                 response = self._pool.request(
                     method, url, fields=fields, headers=headers, preload_content=False, redirect=False, retries=False
                 )
@@ -151,7 +153,8 @@ class _StrictPool:
             raise ConnectionFailed(message, url=public_url) from None
         status, request_id = response.status, response.headers.get("X-Request-Id")
         try:
-            body = self._body(response, public_url, request_id)
+            with timed("vendor_s"):
+                body = self._body(response, public_url, request_id)
         except VendorError:
             if status == 200:
                 raise
@@ -196,6 +199,7 @@ class _StrictPool:
                     raise TimeoutError(message)
         finally:
             response.release_conn()
+            count("bytes_received", size)
         return b"".join(chunks)
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from bellwether.errors import LakeError
 from bellwether.lake import Lake, paths
 from bellwether.lake.manifest import METADATA_KEY, encode
+from bellwether.meter import count
 
 REPAIR = "rest+"
 """With this begins the run of whoever writes down what REST says; no recorder's is called so."""
@@ -91,6 +92,7 @@ class Batches:
         """
         key = self._folder / f"{writer.name}~{seq:06d}.parquet"
         self._lake.write_parquet(key, table.replace_schema_metadata({METADATA_KEY: encode(record)}))
+        count("rows", table.num_rows)
 
     def last_number(self) -> int:
         """Return the highest number of a file, 0 where there is none; no file is opened."""
