@@ -33,6 +33,8 @@ ROWS: Final[Mapping[str, str]] = {
     "gaps": "an interval whose broadcasts a recorder may not have heard",
     "reconciliation": "a minute in which what was streamed and what the daily pull brought differ",
     "drift": "a way in which the session's answers differed from their dataset's contract: docs/drift.md",
+    "quarantine_audit": "a refused row of the session in a decision about it: docs/quarantine.md",
+    "verification": "a published partition that was built again and compared, in the run of the partition's session",
 }
 """What one row is."""
 
@@ -204,6 +206,32 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "decided_by": "who decided; null before",
         "decided_utc": "when; null before",
         "reason": "why; null before",
+    },
+    "quarantine_audit": {
+        "dataset": "whose row",
+        "number": "of the decision, from 1 on for each dataset and session",
+        "row_id": "by which `bellwether quarantine` knows the row",
+        "action": "`released`: it was published; `discarded`: it stays out",
+        "subject": "of whom it is, as asked for; `*` where all are asked for at once; null where it does not say",
+        "key": "its key, in words",
+        "digest": "SHA-256 of its values",
+        "broke": "the rules for which it was refused",
+        "stage_id": "the run that fetched it, hence the folder of the raw response",
+        "decided_by": "who decided",
+        "decided_utc": "when",
+        "reason": "why",
+    },
+    "verification": {
+        "session": "the session verified",
+        "dataset": "a captured one, or one of gold",
+        "state": "`equal`, `different`, `damaged` (it cannot be read), `unverifiable` (it cannot be told)",
+        "why": "the first difference, what is damaged, or why it cannot be told; empty where equal",
+        "rows": "published; null where it cannot be read",
+        "rows_rebuilt": "what its evidence comes to; null where it could not be built",
+        "rows_different": "rows that only one of both has, or that differ; null where nothing was compared",
+        "columns": "in which rows of one key differ",
+        "revision": "the one verified",
+        "verified_utc": "when",
     },
     "chain": {
         "ticker": "the contract",

@@ -67,6 +67,12 @@ STREAMED: Final = Due("pre_open", -10)
 LOOKED_AT: Final = Due("post_close", 120)
 """When the health of a session is looked at: every source of it is due by then, and has had time."""
 
+VERIFIED_AT: Final = Due("post_close", 210)
+"""When sessions are verified: in the night, when what the evening repaired is done."""
+
+SAMPLED: Final = 2
+"""How many sessions, unless asked for others."""
+
 LOOKED_BACK: Final = 20
 """On how many sessions, unless asked for others."""
 

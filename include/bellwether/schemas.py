@@ -319,6 +319,40 @@ DRIFT = pa.schema(
 )
 """Ways in which a session's answers differed from the contract of their dataset, and what was decided about them."""
 
+QUARANTINE_AUDIT = pa.schema(
+    [
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("number", pa.int32(), nullable=False),
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("action", pa.string(), nullable=False),
+        pa.field("subject", pa.string(), nullable=True),
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("digest", pa.string(), nullable=False),
+        pa.field("broke", pa.string(), nullable=False),
+        pa.field("stage_id", pa.string(), nullable=False),
+        pa.field("decided_by", pa.string(), nullable=False),
+        pa.field("decided_utc", TIMESTAMP, nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+"""What people decided about the refused rows of a session: a row for each of them and decision."""
+
+VERIFICATION = pa.schema(
+    [
+        pa.field("session", pa.date32(), nullable=False),
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("state", pa.string(), nullable=False),
+        pa.field("why", pa.string(), nullable=False),
+        pa.field("rows", pa.int64(), nullable=True),
+        pa.field("rows_rebuilt", pa.int64(), nullable=True),
+        pa.field("rows_different", pa.int64(), nullable=True),
+        pa.field("columns", pa.list_(pa.string()), nullable=False),
+        pa.field("revision", pa.string(), nullable=True),
+        pa.field("verified_utc", TIMESTAMP, nullable=False),
+    ]
+)
+"""Published partitions that were built again from their evidence and compared: a row for each session and dataset."""
+
 KEYWORD_SEPARATOR = "|"
 
 
@@ -372,6 +406,8 @@ OPERATIONAL: dict[str, Form] = {
     "gaps": Form(GAPS, ("dataset", "gap_id"), subject=None),
     "reconciliation": Form(RECONCILIATION, ("dataset", "ticker", "ts"), subject=None),
     "drift": Form(DRIFT, ("dataset", "change_id"), subject=None),
+    "quarantine_audit": Form(QUARANTINE_AUDIT, ("dataset", "number", "row_id"), subject=None),
+    "verification": Form(VERIFICATION, ("session", "dataset"), subject=None),
 }
 """What is written down of the datasets themselves."""
 

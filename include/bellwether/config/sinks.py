@@ -53,6 +53,8 @@ class Sinks(Model):
     gaps: SinkSettings = SinkSettings(dictionary_columns=("dataset", "session", "cause"))
     reconciliation: SinkSettings = SinkSettings(dictionary_columns=("dataset", "ticker", "ts", "kind"))
     drift: SinkSettings = SinkSettings(dictionary_columns=("dataset", "kind", "state"))
+    quarantine_audit: SinkSettings = SinkSettings(dictionary_columns=("dataset", "action", "broke", "decided_by"))
+    verification: SinkSettings = SinkSettings(dictionary_columns=("session", "dataset", "state"))
 
     def of(self, dataset: str) -> SinkSettings:
         """Return the layout of a dataset; what is streamed has that of the daily one."""

@@ -15,6 +15,8 @@ from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.news.versions import merge_versions
 from bellwether.quality.gate import check_batch
+from bellwether.quarantine.decisions import read_log
+from bellwether.quarantine.respect import added_beside, with_released
 from bellwether.schemas import FORMS
 from bellwether.sources.source import Source
 from bellwether.streaming.compact import compact
@@ -37,16 +39,21 @@ def audit_session(lake: Lake, config: Config, dataset: str, session: date) -> di
     if FORMS[dataset].keeps_versions:
         return _audit_versions(lake, source, manifest, hours, reader)
     recorded, problems = of_manifest(lake, source, manifest)
+    beside = added_beside(lake, dataset, session, manifest.coverage)
     for ticker, [stored] in recorded.answers.items():
-        if why := _why_unproven(source, reader, stored, manifest.coverage[ticker], hours):
+        known = manifest.coverage[ticker]
+        if why := _why_unproven(source, reader, stored, known, hours, let_pass=beside[ticker]):
             problems[ticker] = why
     return dict(sorted(problems.items()))
 
 
 def _why_unproven(
-    source: Source, reader: Reader, stored: StoredAnswer, known: TickerCoverage, hours: SessionHours
+    source: Source, reader: Reader, stored: StoredAnswer, known: TickerCoverage, hours: SessionHours, *, let_pass: int
 ) -> str:
-    """Return why an answer does not prove what is published of its subject; empty where it does."""
+    """Return why an answer does not prove what is published of its subject; empty where it does.
+
+    Up to `let_pass` rows are of other answers: people released them.
+    """
     claimed = known.rows + known.quarantined_rows + known.duplicates_dropped
     is_known = True
     reader.drain()  # of the one before
@@ -60,7 +67,7 @@ def _why_unproven(
         return "" if is_held_back else why_unreadable(stored, error)
     if known.state is Coverage.QUARANTINED and why_held(reader.drain()):
         return ""  # nothing is published of it, and raw is kept until somebody decides
-    if is_known != (known.state is not Coverage.UNKNOWN_TICKER) or found != claimed:
+    if is_known != (known.state is not Coverage.UNKNOWN_TICKER) or not claimed - let_pass <= found <= claimed:
         return f"published as {known.state.value} of {claimed} rows, but the raw answer has {found}"
     return ""
 
@@ -80,6 +87,8 @@ def _audit_versions(
             continue
         report = check_batch(found, hours, source.dataset)
         merged = merge_versions(merged, report.table.filter(report.reasons.is_null()).cast(schema))
+    log = read_log(lake, source.dataset, manifest.session)
+    merged = merge_versions(schema.empty_table(), with_released(log, merged, manifest.coverage)[0])
     if not problems and merged.num_rows != manifest.rows:
         problems[WHOLE] = f"published are {manifest.rows} rows, but the raw answers come to {merged.num_rows}"
     return problems

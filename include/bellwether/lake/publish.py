@@ -7,7 +7,7 @@ Correctness rests on that comparison, not on Airflow's pools.
 
 import uuid
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import pyarrow as pa
@@ -36,6 +36,12 @@ _LEAST_SHARE_LEFT = 0.5
 
 log = get_logger(__name__)
 
+type _Accepted = tuple[pa.Table, dict[str, TickerCoverage]]
+
+
+def _nothing_released(rows: pa.Table, coverage: dict[str, TickerCoverage]) -> _Accepted:
+    return rows, coverage
+
 
 @dataclass(frozen=True)
 class Submission:
@@ -56,6 +62,9 @@ class Submission:
         Let a ticker lose most of its published rows; otherwise they are kept and the ticker is refused.
     universe
         What the session was to capture; None keeps what the partition says of it.
+    released
+        Returns rows and coverage with what people let pass of refused rows; called anew in each round, so that a
+        release meanwhile is not lost.
     """
 
     dataset: str
@@ -71,6 +80,7 @@ class Submission:
     count_warnings: Callable[[pa.Table], dict[str, int]]
     accept_loss: bool = False
     universe: Universe | None = None
+    released: Callable[[pa.Table, dict[str, TickerCoverage]], _Accepted] = _nothing_released
 
 
 @dataclass(frozen=True)
@@ -115,8 +125,11 @@ def publish(lake: Lake, submission: Submission, layout: FileLayout) -> Publicati
     reach("publish.begun", submission.session)
     for _ in range(MOST_ROUNDS):
         current = lake.partition(submission.dataset, submission.session)
-        refused = _refused(submission, current.manifest.coverage if current else {})
-        table, manifest = _merge(lake, submission, current, refused)
+        # After the partition: whoever releases a row in between makes the swap fail.
+        rows, coverage = submission.released(submission.table, submission.coverage)
+        decided = replace(submission, table=rows, coverage=coverage)
+        refused = _refused(decided, current.manifest.coverage if current else {})
+        table, manifest = _merge(lake, decided, current, refused)
         reach("publish.merged", submission.session)
         if current is not None and _says_the_same(current.manifest, manifest):
             # A publisher that died between swap and index left the index behind.

@@ -39,6 +39,7 @@ class RowReason(StrEnum):
     SENTIMENT_OUT_OF_RANGE = "sentiment_out_of_range"
     UNKNOWN_SENTIMENT_SOURCE = "unknown_sentiment_source"
     UNKNOWN_LANGUAGE = "unknown_language"
+    LATE = "late"
 
 
 class TableReason(StrEnum):
