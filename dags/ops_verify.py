@@ -12,11 +12,12 @@ the published inputs that its manifest names; nothing that is published is touch
 | `equal` | every byte is what the evidence comes to |
 | `different` | not so, and nothing explains it |
 | `damaged` | the file, or its raw responses, cannot be read, or not by the hash they were published under |
-| `unverifiable` | it cannot be told: raw is gone, code, configuration or contract changed and the rows with it, gold is to be built anew |
+| `unverifiable` | nobody can tell, and why is said: raw is gone, gold is to be built anew, code changed with the rows |
 
 **`report` failed:** it names session, dataset and the first difference. Somebody or something changed a published file
-or its evidence, or a disk did. Put the file back from `revisions/` or a backup, or build it anew: `bellwether
-replay-raw` for what is captured, `session_consolidate` with *Build again* for gold. Then trigger this with that session.
+or its evidence, or a disk did. Put the file back from `revisions/` or a backup, or build it anew:
+`bellwether replay-raw` for what is captured, `session_consolidate` with *Build again* for gold. Then trigger this with
+that session.
 `docs/quarantine.md` tells the rest.
 """
 

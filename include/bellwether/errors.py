@@ -83,7 +83,7 @@ class DriftError(BellwetherError):
 
 
 class QuarantineError(BellwetherError):
-    """A row in quarantine cannot be decided about like that; the message names rows and reasons, nothing was changed."""
+    """Rows in quarantine cannot be decided about like that; the message says which and why, nothing was changed."""
 
     advice = "decide otherwise, or mend what the text names; the rows stay in quarantine until then"
 
@@ -94,7 +94,9 @@ class NotReproduced(BellwetherError):
     Somebody or something changed bytes that were published, or the same code gives other rows.
     """
 
-    advice = "published rows are not those their evidence gives; see docs/quarantine.md#verification before trusting them"
+    advice = (
+        "published rows are not those their evidence gives; see docs/quarantine.md#verification before trusting them"
+    )
 
 
 class SnapshotMissed(BellwetherError):

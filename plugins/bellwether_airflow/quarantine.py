@@ -64,7 +64,8 @@ def decide_after(planned: Any) -> None:  # noqa: ANN401 - a task's output
     """Add the tasks that decide, after the one that shows what would be done."""
     settled: Any = settle()
     planned >> settled
-    announce(inputs_ready(settled))
+    ready: Any = inputs_ready(settled)
+    announce(ready)
 
 
 @task

@@ -31,7 +31,9 @@ _FORM = {
         title="Sessions",
         description="Which to verify; none: so many as below, drawn from all that are published up to the run's.",
     ),
-    "sampled": Param(SAMPLED, type="integer", minimum=1, maximum=250, title="Sampled", description="How many are drawn."),
+    "sampled": Param(
+        SAMPLED, type="integer", minimum=1, maximum=250, title="Sampled", description="How many are drawn."
+    ),
 }
 
 
@@ -65,7 +67,7 @@ def verification_dag(dag_id: str, doc_md: str) -> DAG:
 @task
 def choose() -> list[str]:
     """Return the sessions to verify: those of the form, or a sample that the run's session decides."""
-    from bellwether.calendar import get_calendar
+    from bellwether.calendar import get_calendar  # noqa: PLC0415 - loads exchange_calendars and pandas
     from bellwether.verify.session import sample
 
     context = get_current_context()

@@ -177,4 +177,3 @@ def append(lake: Lake, log: Log, decision: Decision, table: pa.Table) -> Entry |
     if not lake.storage.swap(key, sink.getvalue().to_pybytes(), expected=None):
         return None
     return Entry(log.dataset, log.session, number, decision, rows)
-

@@ -114,9 +114,7 @@ def read_kept(lake: Lake, dataset: str, session: date) -> list[KeptFile]:
             if table is None:  # deleted meanwhile: the same rows stand in another
                 continue
             written = (table.schema.metadata or {}).get(METADATA_KEY)
-            record = (
-                msgspec.json.decode(written, type=KeptRecord) if written else KeptRecord(entry.modified_utc, {})
-            )
+            record = msgspec.json.decode(written, type=KeptRecord) if written else KeptRecord(entry.modified_utc, {})
             rows = table.replace_schema_metadata(None).cast(quarantine_schema(dataset))
         except (pa.ArrowException, OSError, ValueError, msgspec.MsgspecError) as error:
             msg = f"{lake.storage.url(entry.key)} is damaged ({error}); restore it, or delete it to forget its rows"

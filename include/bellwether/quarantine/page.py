@@ -33,7 +33,9 @@ def headline(judged: Judged) -> str:
     told = [f"{_rows(len(judged.to_decide))} would be {done}"]
     if judged.decided:
         left = sum(row.state is State.UNFINISHED for row in judged.decided)
-        told.append(f"{_rows(len(judged.decided))} were {done} before" + (f", {left} still to be published" * bool(left)))
+        told.append(
+            f"{_rows(len(judged.decided))} were {done} before" + (f", {left} still to be published" * bool(left))
+        )
     if judged.refused:
         told.append(f"{_rows(len(judged.refused))} cannot be {done}")
     return "; ".join(told) + "."
@@ -41,9 +43,7 @@ def headline(judged: Judged) -> str:
 
 def counted(rows: Iterable[Row]) -> list[tuple[str, str, str, str, int]]:
     """Return how many rows there are, by dataset, session, what they broke, and state."""
-    counts = Counter(
-        (row.dataset, row.session.isoformat(), ", ".join(row.reasons), row.state.value) for row in rows
-    )
+    counts = Counter((row.dataset, row.session.isoformat(), ", ".join(row.reasons), row.state.value) for row in rows)
     return [(*what, count) for what, count in sorted(counts.items())]
 
 

@@ -87,8 +87,9 @@ class Settled:
 
 
 def chosen(lake: Lake, selection: Selection) -> list[Row]:
-    """Return the rows to decide about: those named, however they stand; else those selected that are open, or whose
-    release is not finished.
+    """Return the rows to decide about.
+
+    Those named, however they stand; else those selected that are open, or whose release is not finished.
 
     Raises
     ------

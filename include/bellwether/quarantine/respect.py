@@ -82,9 +82,7 @@ def added_beside(lake: Lake, dataset: str, session: date, coverage: Mapping[str,
     """Return of how many rows of each subject another answer is the proof than the one that is published."""
     log = read_log(lake, dataset, session)
     due = _due(log.released, coverage)
-    return Counter(
-        _subject(row) for row in due.rows if coverage[_subject(row)].fetched_utc not in row.seen_utc
-    )
+    return Counter(_subject(row) for row in due.rows if coverage[_subject(row)].fetched_utc not in row.seen_utc)
 
 
 def _due(released: Released, coverage: Mapping[str, TickerCoverage]) -> Released:
@@ -116,9 +114,7 @@ def _subject(row: DecidedRow) -> str:
 
 def _speaks_for(row: DecidedRow, known: TickerCoverage) -> bool:
     """Return whether a row was let pass out of the answer that is published, or out of a newer one."""
-    return (
-        row.origin.fetched_utc is None or known.fetched_utc is None or row.origin.fetched_utc >= known.fetched_utc
-    )
+    return row.origin.fetched_utc is None or known.fetched_utc is None or row.origin.fetched_utc >= known.fetched_utc
 
 
 def _after_release(known: TickerCoverage, row: DecidedRow, *, is_added: bool) -> TickerCoverage:

@@ -235,9 +235,7 @@ def _published_among(lake: Lake, dataset: str, session: date, subjects: Collecti
     return frozenset(digests(table, dataset, session))
 
 
-def _judged(
-    row: Row, log: Log, manifest: Manifest | None, *, published: Collection[str], due: Collection[str]
-) -> Row:
+def _judged(row: Row, log: Log, manifest: Manifest | None, *, published: Collection[str], due: Collection[str]) -> Row:
     entry = log.in_force.get(row.digest)
     is_over = row.digest in published or (manifest is not None and _is_overtaken(row, manifest))
     if entry is None:

@@ -98,9 +98,7 @@ def _good(lake: Lake, rows: pa.Table, dataset: str, session: date, hours: Sessio
     return let_pass(lake, dataset, session, good, refused)[0]
 
 
-def _all_versions(
-    lake: Lake, source: Source, manifest: Manifest, hours: SessionHours, reader: Reader
-) -> pa.Table:
+def _all_versions(lake: Lake, source: Source, manifest: Manifest, hours: SessionHours, reader: Reader) -> pa.Table:
     rounds, lacking = one_by_one(lake, source, manifest.session, manifest, recorded_only=True)
     if lacking:
         raise Unverifiable("; ".join(lacking.values()))

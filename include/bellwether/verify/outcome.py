@@ -23,7 +23,7 @@ class State(StrEnum):
         return self in {State.DIFFERENT, State.DAMAGED}
 
 
-class Unverifiable(Exception):  # noqa: N818 - not raised to people
+class Unverifiable(Exception):
     """A partition cannot be built again; the message says why. It leaves `bellwether.verify` as a state."""
 
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 
 import pyarrow as pa
@@ -9,9 +10,10 @@ import pyarrow as pa
 from bellwether import __version__
 from bellwether.config import Config
 from bellwether.drift.ledger import read_version, versions
-from bellwether.errors import BellwetherError
+from bellwether.errors import BellwetherError, LakeError
 from bellwether.ingest.sources import CAPTURED
 from bellwether.lake import Lake, Manifest
+from bellwether.lake.lake import Published
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.revisions import revision_of
 from bellwether.logging import get_logger
@@ -55,38 +57,46 @@ def _verified(
     lake: Lake, config: Config, dataset: str, session: date, rebuild: Callable[[Manifest], pa.Table]
 ) -> Outcome | None:
     """Return what can be said of one partition; None where there is none."""
-
-    def outcome(state: State, why: str, **counts: object) -> Outcome:
-        return Outcome(session, dataset, state, why, lake.clock.now(), **counts)  # type: ignore[arg-type]
-
+    found = Outcome(session, dataset, State.EQUAL, "", lake.clock.now())
     try:
         published = lake.partition(dataset, session)
         if published is None:
             return None
-        manifest, table = published.manifest, published.table
-    except BellwetherError as error:
-        return outcome(State.DAMAGED, str(error))
-    counts: dict[str, object] = {"rows": table.num_rows, "revision": manifest.revision}
-    if manifest.schema_version != SCHEMA_VERSION:
-        return outcome(State.UNVERIFIABLE, f"schema version {manifest.schema_version}: `bellwether migrate`", **counts)
-    if (found := revision_of(table)) != manifest.revision:
-        why = f"its values come to revision {found[:12]}, and its manifest says {manifest.revision[:12]}"
-        return outcome(State.DAMAGED, why, **counts)
-    try:
-        rebuilt = rebuild(manifest)
+        found = replace(found, rows=published.table.num_rows, revision=published.manifest.revision)
+        _check_itself(published)
+        rebuilt = rebuild(published.manifest)
     except Unverifiable as error:
-        return outcome(State.UNVERIFIABLE, str(error), **counts)
+        return replace(found, state=State.UNVERIFIABLE, why=str(error))
     except BellwetherError as error:
-        return outcome(State.DAMAGED, str(error), **counts)
-    counts |= {"rows_rebuilt": rebuilt.num_rows}
+        return replace(found, state=State.DAMAGED, why=str(error))
     layout = FileLayout(config.sinks.of(dataset), config.settings.lake.compression)
-    differs = difference(table, rebuilt, (FORMS | GOLD)[dataset].key, layout)
+    differs = difference(published.table, rebuilt, (FORMS | GOLD)[dataset].key, layout)
+    found = replace(found, rows_rebuilt=rebuilt.num_rows, rows_different=0)
     if differs is None:
-        return outcome(State.EQUAL, "", **counts, rows_different=0)
-    counts |= {"rows_different": differs.rows, "columns": differs.columns}
-    if why := "; ".join(_changed_since(lake, config, manifest)):
-        return outcome(State.UNVERIFIABLE, f"{why}, and by today's: {differs.first}", **counts)
-    return outcome(State.DIFFERENT, differs.first, **counts)
+        return found
+    found = replace(found, rows_different=differs.rows, columns=differs.columns)
+    if why := "; ".join(_changed_since(lake, config, published.manifest)):
+        return replace(found, state=State.UNVERIFIABLE, why=f"{why}, and by today's: {differs.first}")
+    return replace(found, state=State.DIFFERENT, why=differs.first)
+
+
+def _check_itself(published: Published) -> None:
+    """Refuse a publication whose values are not those that its manifest names.
+
+    Raises
+    ------
+    Unverifiable
+        An earlier schema wrote it.
+    LakeError
+        They are others.
+    """
+    manifest = published.manifest
+    if manifest.schema_version != SCHEMA_VERSION:
+        msg = f"schema version {manifest.schema_version}: `bellwether migrate` brings it to today's"
+        raise Unverifiable(msg)
+    if (found := revision_of(published.table)) != manifest.revision:
+        msg = f"its values come to revision {found[:12]}, and its manifest says {manifest.revision[:12]}"
+        raise LakeError(msg)
 
 
 def _changed_since(lake: Lake, config: Config, manifest: Manifest) -> Iterator[str]:

@@ -89,7 +89,7 @@ def test_a_row_that_is_still_invalid_is_refused_and_nothing_changes(desk: Desk) 
     [bar] = [row for row in desk.rows() if row.subject == "QQQ"]
     with pytest.raises(QuarantineError, match=rf"nothing was changed: {bar.row_id}: still invalid: high_below_low"):
         desk.release(bar, of_close(desk, 101.0))
-    with pytest.raises(QuarantineError, match="conflicting_rows .they are of one key: release one of them"):
+    with pytest.raises(QuarantineError, match=r"conflicting_rows .they are of one key: release one of them"):
         desk.release(of_close(desk, 100.0), of_close(desk, 101.0))
     assert desk.manifest == before
     assert list(desk.lake.storage.list(paths.decisions("equities", SESSION))) == []
@@ -166,14 +166,12 @@ def test_of_two_who_decide_at_once_the_second_is_told_what_the_first_decided(des
     seen = judge(desk.lake, Action.RELEASED, chosen(desk.lake, meant))
     before = desk.manifest
     desk.discard(row, by="ann")
-    with pytest.raises(QuarantineError, match="was discarded by ann at 2025-07-10 .*: looked at it; nothing was"):
+    with pytest.raises(QuarantineError, match=r"was discarded by ann at 2025-07-10 .*: looked at it; nothing was"):
         settle(desk.lake, desk.config, seen, by="bob", why="no", run_id="r")
     assert desk.manifest == before
 
 
-def test_whoever_writes_at_the_same_instant_gets_the_next_number(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whoever_writes_at_the_same_instant_gets_the_next_number(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     from bellwether.quarantine import release as room
 
     mine, other = of_close(desk, 101.0), of_close(desk, 100.0)
@@ -218,11 +216,9 @@ def test_what_drift_holds_back_is_decided_as_drift(desk: Desk) -> None:
         ),
     )
     held = with_close(bars("SPY"), 98.0).slice(0, 1).append_column(REASON_COLUMN, [[f"Drifted: {change}"]])
-    desk.lake.write_parquet(
-        paths.quarantine("equities", SESSION, "s5"), held.cast(quarantine_schema("equities"))
-    )
+    desk.lake.write_parquet(paths.quarantine("equities", SESSION, "s5"), held.cast(quarantine_schema("equities")))
     row = of_close(desk, 98.0)
-    with pytest.raises(QuarantineError, match="held back by equities.n.nulls, which is open: decide about that"):
+    with pytest.raises(QuarantineError, match=r"held back by equities.n.nulls, which is open: decide about that"):
         desk.release(row)
     reject(desk.lake, "equities.n.nulls", by="ann", reason="theirs")
     with pytest.raises(QuarantineError, match="which is rejected"):
@@ -253,5 +249,3 @@ def test_rows_of_several_files_keep_their_values(desk: Desk, monkeypatch: pytest
     assert [row.subject for row in entry.decision.rows] == entry.table["ticker"].to_pylist()
     assert settled.published == (("equities", SESSION),)
     assert (first_close(desk), desk.published("QQQ")["close"][0].as_py()) == (100.0, 91.0)
-
-

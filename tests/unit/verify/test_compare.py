@@ -63,9 +63,7 @@ def test_nan_is_nan() -> None:
 
 def test_lists_are_compared_whole() -> None:
     kind = pa.list_(pa.float64(), 2)
-    one, other = (
-        TABLE.append_column("mom", pa.array([[1.0, last]] * 10, kind)) for last in (2.0, 3.0)
-    )
+    one, other = (TABLE.append_column("mom", pa.array([[1.0, last]] * 10, kind)) for last in (2.0, 3.0))
     found = compared(one, other)
     assert found is not None
     assert found.columns == ("mom",)
