@@ -17,6 +17,12 @@ sessions again that need it, through backfills and clears of their own DAGs.
 | `quarantined` | with rows in quarantine | those tickers, complete or not |
 | `force` | all | every ticker |
 
+**Rows in quarantine** (*Action* `release` or `discard`): the dry run lists those that wait, of the datasets and
+sessions given, and says which could not be released. Name them by id, or leave *Rows in quarantine* empty for all that
+are listed; a *Reason* is needed. `settle` writes the decision down and publishes what is released, without a request; a
+row that is still invalid is refused, and then nothing changes. Sessions whose gold has to follow are announced
+(`docs/quarantine.md`).
+
 A session that is `revised` is announced to consolidation, which builds its gold anew.
 
 **To stop it,** mark the run or its `recover` task as failed: the open backfill is cancelled, runs under way go on to

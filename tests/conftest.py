@@ -23,7 +23,7 @@ CI_TOLERANCE = 3
 
 # What takes seconds to make, and who shares it: Great Expectations, compiled kernels, an Airflow, one with a browser.
 _SHARED = {
-    "kernels": ("unit/consolidate/", "unit/cli/test_excerpt"),
+    "kernels": ("unit/consolidate/", "unit/cli/test_excerpt", "unit/verify/test_gold"),
     "suites": (
         "unit/quality/",
         "unit/ingest/test_finish",

@@ -37,6 +37,8 @@ ROWS: Final[Mapping[str, str]] = {
     "incidents": "what was wrong with a dataset of the session, of one cause, until it healed: docs/alerts.md",
     "performance": "a try of a task and what it cost; times are the machine's: docs/monitoring.md",
     "errors": "a class of errors that a try of a task met, those included that another request mended",
+    "quarantine_audit": "a refused row of the session in a decision about it: docs/quarantine.md",
+    "verification": "a published partition that was built again and compared, in the run of the partition's session",
 }
 """What one row is."""
 
@@ -247,6 +249,7 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "told_utc": "when people were told of it last; null where they were not",
         "run_ids": "the runs that met it, the newest last",
         "events": "what happened to it, oldest first",
+    },
     "performance": {
         **_OF_A_TRY,
         "state": "`running`, `deferred`; `success`, `skipped`, `failed`, `up_for_retry`; `killed`: not heard of again",
@@ -283,6 +286,32 @@ _OF_DATASET: Final[Mapping[str, Mapping[str, str]]] = {
         "last_utc": "when the last came",
         "times_utc": "when they came, of the first 500",
         "example": "words of the first one, without secrets",
+    },
+    "quarantine_audit": {
+        "dataset": "whose row",
+        "number": "of the decision, from 1 on for each dataset and session",
+        "row_id": "by which `bellwether quarantine` knows the row",
+        "action": "`released`: it was published; `discarded`: it stays out",
+        "subject": "of whom it is, as asked for; `*` where all are asked for at once; null where it does not say",
+        "key": "its key, in words",
+        "digest": "SHA-256 of its values",
+        "broke": "the rules for which it was refused",
+        "stage_id": "the run that fetched it, hence the folder of the raw response",
+        "decided_by": "who decided",
+        "decided_utc": "when",
+        "reason": "why",
+    },
+    "verification": {
+        "session": "the session verified",
+        "dataset": "a captured one, or one of gold",
+        "state": "`equal`, `different`, `damaged` (it cannot be read), `unverifiable` (it cannot be told)",
+        "why": "the first difference, what is damaged, or why it cannot be told; empty where equal",
+        "rows": "published; null where it cannot be read",
+        "rows_rebuilt": "what its evidence comes to; null where it could not be built",
+        "rows_different": "rows that only one of both has, or that differ; null where nothing was compared",
+        "columns": "in which rows of one key differ",
+        "revision": "the one verified",
+        "verified_utc": "when",
     },
     "chain": {
         "ticker": "the contract",

@@ -84,6 +84,12 @@ LOOKED_AT: Final = Due("post_close", 120)
 RESTATED_AT: Final = Due("post_close", 150)
 """When the sessions before are fetched again: in the night of the session, when its own sources are done."""
 
+VERIFIED_AT: Final = Due("post_close", 210)
+"""When sessions are verified: in the night, when what the evening repaired is done."""
+
+SAMPLED: Final = 2
+"""How many sessions, unless asked for others."""
+
 LOOKED_BACK: Final = 20
 """On how many sessions, unless asked for others."""
 

@@ -116,6 +116,23 @@ class DriftError(BellwetherError):
     blame = Blame.DRIFT
 
 
+class QuarantineError(BellwetherError):
+    """Rows in quarantine cannot be decided about like that; the message says which and why, nothing was changed."""
+
+    advice = "decide otherwise, or mend what the text names; the rows stay in quarantine until then"
+
+
+class NotReproduced(BellwetherError):
+    """What is published is not what its raw responses, or its inputs, come to; the message names the first difference.
+
+    Somebody or something changed bytes that were published, or the same code gives other rows.
+    """
+
+    advice = (
+        "published rows are not those their evidence gives; see docs/quarantine.md#verification before trusting them"
+    )
+
+
 class SnapshotMissed(BellwetherError):
     """A session of what the vendor shows of the present alone was not captured in time; it is `missing` for ever."""
 

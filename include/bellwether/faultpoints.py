@@ -30,6 +30,8 @@ PUBLISH_STEPS = (
     "publish.returned",
 )
 
+RELEASE_STEPS = ("release.judged", "release.decided", "release.composed", "release.published", "release.told")
+
 
 def reach(step: str, session: date) -> None:
     """Die here by SIGKILL if a test asked for it.

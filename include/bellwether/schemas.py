@@ -360,6 +360,40 @@ INCIDENTS = pa.schema(
 )
 """What went wrong with a session's datasets, from the first word of it until it healed."""
 
+QUARANTINE_AUDIT = pa.schema(
+    [
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("number", pa.int32(), nullable=False),
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("action", pa.string(), nullable=False),
+        pa.field("subject", pa.string(), nullable=True),
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("digest", pa.string(), nullable=False),
+        pa.field("broke", pa.string(), nullable=False),
+        pa.field("stage_id", pa.string(), nullable=False),
+        pa.field("decided_by", pa.string(), nullable=False),
+        pa.field("decided_utc", TIMESTAMP, nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+"""What people decided about the refused rows of a session: a row for each of them and decision."""
+
+VERIFICATION = pa.schema(
+    [
+        pa.field("session", pa.date32(), nullable=False),
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("state", pa.string(), nullable=False),
+        pa.field("why", pa.string(), nullable=False),
+        pa.field("rows", pa.int64(), nullable=True),
+        pa.field("rows_rebuilt", pa.int64(), nullable=True),
+        pa.field("rows_different", pa.int64(), nullable=True),
+        pa.field("columns", pa.list_(pa.string()), nullable=False),
+        pa.field("revision", pa.string(), nullable=True),
+        pa.field("verified_utc", TIMESTAMP, nullable=False),
+    ]
+)
+"""Published partitions that were built again from their evidence and compared: a row for each session and dataset."""
+
 KEYWORD_SEPARATOR = "|"
 
 
@@ -417,6 +451,8 @@ OPERATIONAL: dict[str, Form] = {
     "incidents": Form(INCIDENTS, ("incident_id",), subject=None),
     "performance": Form(PERFORMANCE, ("dag_id", "task_id", "map_index", "run_id", "try_number"), subject=None),
     "errors": Form(ERRORS, ("dag_id", "task_id", "map_index", "run_id", "try_number", "error"), subject=None),
+    "quarantine_audit": Form(QUARANTINE_AUDIT, ("dataset", "number", "row_id"), subject=None),
+    "verification": Form(VERIFICATION, ("session", "dataset"), subject=None),
 }
 """What is written down of the datasets themselves."""
 

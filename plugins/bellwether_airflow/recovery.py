@@ -1,8 +1,10 @@
 """The DAG that recovers sessions of others: its form, its plan, and one task for each DAG concerned.
 
     plan -> recover (mapped over DAGs)
+    plan -> settle -> inputs_ready -> announce, where rows in quarantine are decided about instead
 
-What is to be done and how is the library's (`bellwether.recovery`); here it meets the form, the slots and the waits.
+What is to be done and how is the library's (`bellwether.recovery`, `bellwether.quarantine`); here it meets the form,
+the slots and the waits.
 """
 
 from datetime import date, timedelta
@@ -17,7 +19,7 @@ from bellwether.errors import ConfigError, NotRecovered
 from bellwether.logging import get_logger
 from bellwether.producers import DAG_OF
 from bellwether.recovery.request import Mode, Request
-from bellwether_airflow import connections
+from bellwether_airflow import connections, quarantine
 from bellwether_airflow.notifiers.alert import Alert, note_failure
 from bellwether_airflow.retry import BellwetherRetryPolicy
 from bellwether_airflow.triggers import RunsOver, cancel
@@ -71,6 +73,7 @@ def _form() -> dict[str, Param]:
             description="Sessions beyond it are left to the next recovery. Estimated beforehand.",
         ),
         "order": Param(_NEWEST, type="string", enum=[_NEWEST, _OLDEST], title="Order"),
+        **quarantine.form(),
         "dry_run": Param(True, type="boolean", title="Dry run", description="Show the plan and change nothing."),
     }
 
@@ -103,9 +106,11 @@ def recovery_dag(dag_id: str, doc_md: str) -> DAG:
             "retry_policy": BellwetherRetryPolicy(),
         },
     ) as dag:
+        planned: Any = plan()
         RecoverOperator.partial(task_id="recover", pool=_POOL, map_index_template="{{ task.work['dag_id'] }}").expand(
-            work=plan()
+            work=planned
         )
+        quarantine.decide_after(planned)
     return dag
 
 
@@ -123,12 +128,13 @@ def plan() -> list[dict[str, Any]]:
     if unknown := sorted(set(context["dag_run"].conf or {}) - set(_form())):
         msg = f"unknown parameter {', '.join(unknown)}; known: {' and '.join(_form())}"
         raise ConfigError(msg)
+    if params["action"] != quarantine.RECOVER:
+        _show(context, quarantine.preview(params), needs_airflow=False)
+        return []
     planned_utc = _clock.now()
     made = make_plan(connections.lake(), Config.load(), _request(params))
     page = markdown(made, connections.requests_per_minute())
-    log.info(f"The plan:\n{page}")
-    context["ti"].xcom_push("page", page)
-    _note(context, page, dry=params["dry_run"])
+    _show(context, page, needs_airflow=not params["dry_run"])
     return [] if params["dry_run"] else [dict(msgspec.to_builtins(work)) for work in works(made, planned_utc)]
 
 
@@ -210,12 +216,18 @@ def _request(params: Any) -> Request:  # noqa: ANN401 - Airflow's mapping of the
     )
 
 
-def _note(context: "Context", page: str, *, dry: bool) -> None:
-    """Show the beginning of the plan as the run's note; a dry run does without the Connection."""
+def _show(context: "Context", page: str, *, needs_airflow: bool) -> None:
+    log.info(f"The plan:\n{page}")
+    context["ti"].xcom_push("page", page)
+    _note(context, page, needs_airflow=needs_airflow)
+
+
+def _note(context: "Context", page: str, *, needs_airflow: bool) -> None:
+    """Show the beginning of the plan as the run's note; without the Connection where the plan is done without, too."""
     try:
         api = connections.airflow()
     except AirflowNotFoundException:
-        if not dry:
+        if needs_airflow:
             raise
         log.info(f"no Connection {connections.AIRFLOW_CONN_ID}: the plan stands in this log and in XCom")
         return

@@ -14,14 +14,16 @@ from airflow.sdk.exceptions import ParamValidationError, TaskDeferred
 
 from bellwether.airflow_api import ApiError, Backfill, Run
 from bellwether.errors import NotRecovered
-from bellwether.lake import Lake
+from bellwether.lake import Lake, read
 from bellwether.producers import DAG_OF
+from bellwether.quarantine.standing import Row, Selection, State, find
 from bellwether.recovery.work import Errand, Work
+from bellwether.simulator.faults import Fault
 from bellwether.simulator.server import RunningSimulator
 from bellwether_airflow import connections
 from bellwether_airflow.recovery import RecoverOperator
 from bellwether_airflow.triggers import RunsOver
-from tests.dags.support import KEY, SESSION, states
+from tests.dags.support import KEY, SESSION, events, states
 
 RANGE = {"start": "2025-07-01", "end": "2025-07-06"}
 
@@ -88,7 +90,7 @@ def test_it_runs_dry_unless_told_otherwise_and_shows_what_it_would_do(
     recover: Callable[..., Any], simulator: RunningSimulator, lake_root: Path
 ) -> None:
     run = recover(**RANGE)
-    assert (run.state, states(run)) == ("success", {"plan": "success", "recover": "skipped"})
+    assert (run.state, states(run)["plan"], states(run)["recover"]) == ("success", "success", "skipped")
     [plan] = [ti for ti in run.get_task_instances() if ti.task_id == "plan"]
     page = plan.xcom_pull(task_ids="plan", key="page")
     assert page.startswith("### Recovery of equities: missing, newest first\n\n**3 sessions, 3 runs, 12 API calls, ")
@@ -248,3 +250,66 @@ def test_the_connection_names_airflow_as_http_connections_do(
     monkeypatch.setattr("bellwether.airflow_api.AirflowApi", lambda *given: seen.append(given) or SimpleNamespace())
     connections.airflow()
     assert seen == [(url, "admin", "word")]
+
+
+# --- rows in quarantine
+
+
+@pytest.fixture
+def conflict(lake_root: Path, run_session: Callable[..., Any], dag: Any, simulator: RunningSimulator) -> list[Row]:
+    """Return the two rows of one minute of SPY that contradict each other."""
+    simulator.faults.add(Fault(kind="conflicting_duplicate", ticker="SPY", session=SESSION))
+    run_session(dag, KEY)
+    simulator.requests.clear()
+    rows = find(Lake.open(lake_root, simulated=True), Selection(datasets=("equities",)))
+    assert len(rows) == 2
+    return rows
+
+
+def page_of(run: Any) -> str:
+    [plan] = [ti for ti in run.get_task_instances() if ti.task_id == "plan"]
+    page: str = plan.xcom_pull(task_ids="plan", key="page")
+    return page
+
+
+def test_a_dry_run_shows_the_rows_in_quarantine_and_what_could_not_be_released(
+    conflict: list[Row], recover: Callable[..., Any], lake_root: Path
+) -> None:
+    run = recover(action="release", start=KEY, end=KEY)
+    assert states(run) == {"plan": "success"} | dict.fromkeys(
+        ("recover", "settle", "inputs_ready", "announce"), "skipped"
+    )
+    page = page_of(run)
+    assert all(row.row_id in page for row in conflict)
+    assert "they are of one key: release one of them" in page
+    lake = Lake.open(lake_root, simulated=True)
+    assert {row.state for row in find(lake, Selection(datasets=("equities",)))} == {State.OPEN}
+
+
+def test_a_release_is_published_without_a_request_and_announces_its_session(
+    conflict: list[Row], recover: Callable[..., Any], lake_root: Path, simulator: RunningSimulator
+) -> None:
+    chosen, other = conflict
+    before = events().count(("session_ready", KEY))
+    run = recover(action="release", rows=[chosen.row_id], reason="the tape has it", dry_run=False)
+    assert states(run) == {"recover": "skipped"} | dict.fromkeys(
+        ("plan", "settle", "inputs_ready", "announce"), "success"
+    )
+    assert simulator.requests == []
+    assert events().count(("session_ready", KEY)) == before + 1
+    lake = Lake.open(lake_root, simulated=True)
+    assert {row.row_id: row.state for row in find(lake, Selection(datasets=("equities",)))} == {
+        chosen.row_id: State.RELEASED,
+        other.row_id: State.OPEN,
+    }
+    [told] = read("quarantine_audit", SESSION, SESSION, root=lake_root).to_pylist()
+    assert (told["reason"], told["decided_by"]) == ("the tape has it", "dag_test")
+
+
+def test_what_cannot_be_released_fails_the_run_and_changes_nothing(
+    conflict: list[Row], recover: Callable[..., Any], lake_root: Path
+) -> None:
+    before = Lake.open(lake_root).manifest("equities", SESSION)
+    run = recover(action="release", start=KEY, end=KEY, reason="all of them", dry_run=False)
+    assert (run.state, states(run)["settle"]) == ("failed", "failed")
+    assert Lake.open(lake_root).manifest("equities", SESSION) == before

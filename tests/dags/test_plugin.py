@@ -84,6 +84,7 @@ import bellwether_airflow.drift as drift; drift.drift_dag("ops_drift", "### Page
 import bellwether_airflow.recovery as recovery; recovery.recovery_dag("ops_recover", "### Page")
 import bellwether_airflow.restating as restating; restating.restatement_dag("ops_restate", "### Page")
 import bellwether_airflow.incidents as incidents; incidents.incidents_dag("ops_incidents", "### Page")
+import bellwether_airflow.verifying as verifying; verifying.verification_dag("ops_verify", "### Page")
 import bellwether_airflow.drill as drill; drill.drill_dag("ops_drill", "### Page")
 """
 

@@ -68,7 +68,7 @@ class Outages:
         """Let one thing happen after the other."""
         self._wait_for_listener("the stream did not begin")
         self._outlive_tokens()
-        # Airflow renews a token when a fifth of its life is left, or 30 s: what is to outlast an outage needs a long one.
+        # Airflow renews a token when a fifth of its life is left, or 30 s: only a long one outlasts an outage.
         self._token_s = 600
         self._lose("api-server", away_s=0, name="api-server restarted, with tokens of 600 s", settled_s=60)
         # Its tasks are taken for orphans once it has not been heard of for 30 seconds.

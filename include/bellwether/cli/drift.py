@@ -1,14 +1,12 @@
 """`bellwether drift`: what the vendor sends otherwise than promised, and deciding about it."""
 
 import argparse
-import getpass
-import os
 
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
-from bellwether.cli.options import add_lake, lake_location
+from bellwether.cli.options import add_lake, lake_location, user
 from bellwether.config import Config
 from bellwether.drift.approval import Settled, approve, reject
 from bellwether.drift.ledger import find, known_changes
@@ -48,7 +46,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         console.print(Markdown(page(lake, config, find(lake, args.change))))
         return 0
     lake = Lake.open(where.root, options=where.options, simulated=lake.simulated)  # proves that it can be written
-    me = _user()
+    me = user()
     if args.what == "reject":
         settled = reject(lake, args.change, by=me, reason=args.reason)
         _say(console, settled, "rejected")
@@ -63,13 +61,6 @@ def run(args: argparse.Namespace, config: Config) -> int:
     sessions = shown(session.isoformat() for session in released.sessions) or "none"
     console.print(f"published anew from raw: {sessions}", highlight=False)
     return 1 if released.problems else 0
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return f"user {os.getuid()}"
 
 
 def _say(console: Console, settled: Settled, did: str) -> None:

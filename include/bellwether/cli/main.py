@@ -24,6 +24,8 @@ _COMMANDS = {
     "consolidate": "build the gold of a session from what is published of it",
     "incidents": "show what is wrong and told of, or have nothing told of it for a while",
     "drift": "show what the vendor sends otherwise than promised, and decide about it",
+    "quarantine": "show the rows that were refused, and release or discard them",
+    "verify": "build published sessions again from their evidence, and compare every byte",
     "coverage": "show what is known of each session",
     "crosscheck": "compare a session's minutes with the vendor's day bars",
     "universe": "show which tickers a session is to capture",

@@ -1,6 +1,7 @@
 """Options and look-ups that commands share: the vendor's key, the lake, sessions, tickers."""
 
 import argparse
+import getpass
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -162,6 +163,14 @@ def lake_location(given: str | None, config: Config) -> Location:
     if given is None or given == default.root:
         return default
     return Location(given, default.options if given.startswith("s3://") else {})
+
+
+def user() -> str:
+    """Return who runs the command, for the records of what people decide."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"user {os.getuid()}"
 
 
 def write_json(told: Mapping[str, object]) -> None:

@@ -25,7 +25,8 @@ _NEVER = {"attempts": 1, "airflow_retries": 0}
 # Someone must act first.
 _FATAL = (
     *("ConfigError", "DriftError", "DrillFailed", "GapsLeft", "InputsMissing", "NotASession", "NotBroadcast"),
-    *("NothingProven", "NotRecovered", "QualityError", "SnapshotMissed", "StreamRefused"),
+    *("NothingProven", "NotRecovered", "NotReproduced", "QualityError", "QuarantineError", "SnapshotMissed"),
+    "StreamRefused",
 )
 _OVERTAKEN = ("InputsChanged",)
 _REFUSED = ("BadRequest", "Unauthorized", "NotEntitled", "NotFound", "Drifted")

@@ -178,6 +178,8 @@ class RestatementSettings(Model):
 
     sessions_later: tuple[Annotated[int, Field(ge=1)], ...] = (1, 3)
     tolerance: dict[RestatedDataset, RestatementTolerance] = Field(default_factory=_tolerances)
+
+
 class PerformanceSettings(Model):
     """From where on the performance of tasks is told of: see docs/monitoring.md. Times are the machine's.
 

@@ -61,6 +61,8 @@ class Sinks(Model):
     incidents: SinkSettings = SinkSettings(dictionary_columns=("dataset", "cause", "severity", "state"))
     performance: SinkSettings = SinkSettings(dictionary_columns=_TRIED)
     errors: SinkSettings = SinkSettings(dictionary_columns=(*_TRIED, "error", "cause"))
+    quarantine_audit: SinkSettings = SinkSettings(dictionary_columns=("dataset", "action", "broke", "decided_by"))
+    verification: SinkSettings = SinkSettings(dictionary_columns=("session", "dataset", "state"))
 
     def of(self, dataset: str) -> SinkSettings:
         """Return the layout of a dataset; what is streamed has that of the daily one."""

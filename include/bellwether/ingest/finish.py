@@ -1,6 +1,7 @@
 """From staged batches to a published partition: validate once for the whole session, then publish."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import date
 
 import msgspec
@@ -27,6 +28,9 @@ from bellwether.quality.gate import check_batch
 from bellwether.quality.late import window
 from bellwether.quality.prepare import staged_schema
 from bellwether.quality.validate import validate_session
+from bellwether.quarantine.decisions import read_log
+from bellwether.quarantine.kept import keep
+from bellwether.quarantine.respect import let_pass, with_released
 from bellwether.schemas import FORMS
 from bellwether.streaming.compact import compact
 from bellwether.tickers import WHOLE
@@ -73,14 +77,16 @@ def validate_stage(lake: Lake, config: Config, batches: Sequence[Batch]) -> Vali
     held = compare(lake, config, plan.dataset, plan.session, record, verdict)
     if held.is_seen:
         publish_drift(lake, config, [plan.session], run_id=plan.stage_id)
+    if verdict.passed and not held.why:
+        good, refused = let_pass(lake, plan.dataset, plan.session, held.good, held.quarantined)
+        held = replace(held, good=good, quarantined=refused)
     if held.quarantined.num_rows:
-        key = paths.quarantine(plan.dataset, plan.session, plan.stage_id)
-        lake.write_parquet(key, held.quarantined)
+        key = keep(lake, plan.dataset, plan.session, plan.stage_id, held.quarantined, record.coverage)
         log.warning("quarantined", rows=held.quarantined.num_rows, file=lake.storage.url(key))
     if not verdict.passed:
         reason = f"quality: {'; '.join(verdict.failures)}"
-        refused = TickerCoverage(Coverage.FAILED, stage_id=plan.stage_id, reason=reason)
-        record_failures(lake, plan.dataset, plan.session, dict.fromkeys(record.coverage, refused))
+        failed = TickerCoverage(Coverage.FAILED, stage_id=plan.stage_id, reason=reason)
+        record_failures(lake, plan.dataset, plan.session, dict.fromkeys(record.coverage, failed))
         msg = f"{plan.dataset} {plan.session}: {reason}; nothing was published"
         raise QualityError(msg)
     validated = ValidatedRecord(
@@ -151,6 +157,7 @@ def publish_stage(
         universe=stored_universe(lake, dataset, session),
         window=window(config.settings.late, dataset, session),
         accept_late=accept_late,
+        released=lambda rows, known: with_released(read_log(lake, dataset, session), rows, known),
     )
     try:
         return publish(lake, submission, FileLayout(config.sinks.of(dataset), config.settings.lake.compression))

@@ -83,6 +83,21 @@ def late(dataset: str, session: date, stage_id: str) -> PurePosixPath:
     return quarantine(dataset, session, f"{stage_id}~late")
 
 
+def quarantines(dataset: str) -> PurePosixPath:
+    """Return the folder of all rows of a dataset that were refused."""
+    return PurePosixPath("quarantine") / dataset
+
+
+def decisions(dataset: str, session: date) -> PurePosixPath:
+    """Return the folder of what people decided about a session's refused rows: no partition tells it again."""
+    return _in_zone("decisions", dataset, session)
+
+
+def decision(dataset: str, session: date, number: int) -> PurePosixPath:
+    """Return one of these decisions; they are numbered from 1 on, and none is ever replaced."""
+    return decisions(dataset, session) / f"{number:04d}.parquet"
+
+
 def live(dataset: str, session: date) -> PurePosixPath:
     """Return the folder of what was streamed of one session, as it came."""
     return _in_zone("live", dataset, session)

@@ -56,6 +56,12 @@ _LATE = (WarningName.LATE_ROWS.value, WarningName.LATE_REMOVALS.value)
 
 log = get_logger(__name__)
 
+type _Accepted = tuple[pa.Table, dict[str, TickerCoverage]]
+
+
+def _nothing_released(rows: pa.Table, coverage: dict[str, TickerCoverage]) -> _Accepted:
+    return rows, coverage
+
 
 @dataclass(frozen=True)
 class Submission:
@@ -80,6 +86,9 @@ class Submission:
         Until when answers may revise what is published. What came later and differs goes to quarantine.
     accept_late
         Take answers whenever they came: somebody asked for just these, or releases them.
+    released
+        Returns rows and coverage with what people let pass of refused rows; called anew in each round, so that a
+        release meanwhile is not lost.
     """
 
     dataset: str
@@ -97,6 +106,7 @@ class Submission:
     universe: Universe | None = None
     window: Window = OPEN
     accept_late: bool = False
+    released: Callable[[pa.Table, dict[str, TickerCoverage]], _Accepted] = _nothing_released
 
 
 @dataclass(frozen=True)
@@ -141,10 +151,13 @@ def publish(lake: Lake, submission: Submission, layout: FileLayout) -> Publicati
     reach("publish.begun", submission.session)
     for _ in range(MOST_ROUNDS):
         current = lake.partition(submission.dataset, submission.session)
-        refused = _refused(submission, current.manifest.coverage if current else {})
-        late = _late(lake, submission, current, refused)
-        counts = _keep(lake, submission, late, current.manifest.warnings if current else {})
-        table, manifest = _merge(lake, _in_time(submission, late), current, refused, counts)
+        # After the partition: whoever releases a row in between makes the swap fail.
+        rows, coverage = submission.released(submission.table, submission.coverage)
+        decided = replace(submission, table=rows, coverage=coverage)
+        refused = _refused(decided, current.manifest.coverage if current else {})
+        late = _late(lake, decided, current, refused)
+        counts = _keep(lake, decided, late, current.manifest.warnings if current else {})
+        table, manifest = _merge(lake, _in_time(decided, late), current, refused, counts)
         reach("publish.merged", submission.session)
         if current is not None and _says_the_same(current.manifest, manifest):
             # A publisher that died between swap and index left the index behind.

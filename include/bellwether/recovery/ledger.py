@@ -1,5 +1,6 @@
 """The ledger as recovery reads it: plain facts of sessions, of their gold, and of what a session costs."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Coverage, Lake
 from bellwether.lake.coverage import session_coverage
 from bellwether.lake.manifest import dataset_of
+from bellwether.quarantine.decisions import Action, read_log
 
 _AT_ONCE = 8  # a session is a few small reads, each of which a bucket lets wait
 
@@ -27,7 +29,7 @@ class Known:
     unproven
         State of those that still have to be fetched.
     quarantined
-        Those of whom rows stand in quarantine.
+        Those of whom rows stand in quarantine that nobody discarded.
     """
 
     universe: tuple[str, ...] | None
@@ -81,14 +83,27 @@ def read_known(lake: Lake, config: Config, dataset: str, session: date) -> Known
     """
     found = session_coverage(lake, dataset, session, owed_universe(lake, config, dataset, session))
     tickers = found.universe.tickers
+    decided = _decided(lake, dataset, session)
     return Known(
         universe=tickers if tickers or found.manifest else None,
         unproven={ticker: found.tickers[ticker].state for ticker in found.unproven},
         quarantined=tuple(
             ticker
             for ticker in tickers
-            if found.tickers[ticker].quarantined_rows or found.tickers[ticker].state is Coverage.QUARANTINED
+            if found.tickers[ticker].quarantined_rows > decided[ticker]
+            or found.tickers[ticker].state is Coverage.QUARANTINED
         ),
+    )
+
+
+def _decided(lake: Lake, dataset: str, session: date) -> Counter[str | None]:
+    """Return how many refused rows of each subject were discarded: nobody need fetch them again."""
+    in_force = read_log(lake, dataset, session).in_force
+    return Counter(
+        row.subject
+        for entry in set(in_force.values())
+        for row in entry.decision.rows
+        if entry.decision.action is Action.DISCARDED and in_force[row.digest] is entry
     )
 
 

@@ -1,0 +1,110 @@
+"""A captured session built again from the raw responses that its manifest names, and from what people released.
+
+The gate judges the rows as it did when they came; its verdicts are those of the suite. What depends on the sessions
+before, the comparison of values, is not asked again: it decided whether the rows were published, not what they say.
+"""
+
+from datetime import date
+
+import pyarrow as pa
+
+from bellwether.calendar import SessionHours, get_calendar
+from bellwether.config import Config
+from bellwether.drift.ledger import contracts_in_force
+from bellwether.drift.reader import Reader
+from bellwether.ingest.evidence import UNREADABLE, answers_in, of_manifest, one_by_one
+from bellwether.ingest.haul import Haul
+from bellwether.ingest.rawfiles import StoredAnswer
+from bellwether.ingest.sources import source_of
+from bellwether.lake import Lake, Manifest
+from bellwether.news.versions import merge_versions
+from bellwether.quality.gate import check_batch
+from bellwether.quality.prepare import REASON_COLUMN
+from bellwether.quality.reasons import RowReason
+from bellwether.quarantine.decisions import read_log
+from bellwether.quarantine.identity import digests
+from bellwether.quarantine.respect import let_pass, with_released
+from bellwether.quarantine.standing import State as Standing
+from bellwether.quarantine.standing import standing
+from bellwether.schemas import FORMS
+from bellwether.sources.source import Source
+from bellwether.streaming.compact import compact
+from bellwether.universe.spec import shown
+from bellwether.verify.outcome import Unverifiable
+
+
+def rebuild(lake: Lake, config: Config, manifest: Manifest) -> pa.Table:
+    """Return the rows that a published session should have, sorted, in the dataset's schema.
+
+    Raises
+    ------
+    Unverifiable
+        Its evidence is not there any more, or cannot be read by this Bellwether.
+    LakeError
+        A raw file is damaged, or not what was published from.
+    """
+    dataset, session = manifest.dataset, manifest.session
+    source, hours, form = source_of(config, dataset), get_calendar().hours(session), FORMS[dataset]
+    reader = Reader(contracts_in_force(lake, config), goes_on=True)
+    log = read_log(lake, dataset, session)
+    if form.keeps_versions:
+        rows = _without(_held(lake, dataset, session), _all_versions(lake, source, manifest, hours, reader), manifest)
+        return merge_versions(form.schema.empty_table(), with_released(log, rows, manifest.coverage)[0])
+    recorded, lacking = of_manifest(lake, source, manifest)
+    if lacking:
+        msg = f"the raw responses about {shown(sorted(lacking))} are gone"
+        raise Unverifiable(msg)
+    haul = Haul(source, hours)
+    for subject, [stored] in recorded.answers.items():
+        _take(source, haul, reader, subject, stored)
+    good = _without(_held(lake, dataset, session), _good(lake, haul.table, dataset, session, hours), manifest)
+    good, _ = with_released(log, good, {subject: manifest.coverage[subject] for subject in recorded.answers})
+    return good.sort_by([(name, "ascending") for name in form.key]).combine_chunks()
+
+
+def _held(lake: Lake, dataset: str, session: date) -> frozenset[str]:
+    """Return the digests of valid rows that stay out for when they came, or beside what."""
+    return frozenset(
+        row.digest
+        for row in standing(lake, dataset, session)
+        if row.state in {Standing.OPEN, Standing.DISCARDED}
+        and any(reason == RowReason.LATE or reason not in RowReason for reason in row.reasons)
+    )
+
+
+def _without(held: frozenset[str], rows: pa.Table, manifest: Manifest) -> pa.Table:
+    if not held:
+        return rows
+    found = digests(rows, manifest.dataset, manifest.session)
+    return rows.filter(pa.array([digest not in held for digest in found], pa.bool_()))
+
+
+def _take(source: Source, haul: Haul, reader: Reader, subject: str, stored: StoredAnswer) -> None:
+    reader.drain()
+    try:
+        said = answers_in(source, stored, haul.hours, reader.take)
+        haul.take(subject, said, stored.stage_id, reader.drain())
+    except UNREADABLE as error:
+        msg = f"the raw answer about {subject} (run {stored.stage_id}) cannot be read by this Bellwether: {error}"
+        raise Unverifiable(msg) from error
+
+
+def _good(lake: Lake, rows: pa.Table, dataset: str, session: date, hours: SessionHours) -> pa.Table:
+    schema = FORMS[dataset].schema
+    report = check_batch(rows, hours, dataset)
+    is_good = report.reasons.is_null()
+    good = report.table.filter(is_good).cast(schema)
+    refused = report.table.append_column(REASON_COLUMN, report.reasons).filter(report.reasons.is_valid())
+    return let_pass(lake, dataset, session, good, refused)[0]
+
+
+def _all_versions(lake: Lake, source: Source, manifest: Manifest, hours: SessionHours, reader: Reader) -> pa.Table:
+    rounds, lacking = one_by_one(lake, source, manifest.session, manifest, recorded_only=True)
+    if lacking:
+        raise Unverifiable("; ".join(lacking.values()))
+    merged = compact(lake, source.dataset, manifest.session).table
+    for subject, [stored] in (item for each in rounds for item in each.answers.items()):
+        haul = Haul(source, hours)
+        _take(source, haul, reader, subject, stored)
+        merged = merge_versions(merged, _good(lake, haul.table, source.dataset, manifest.session, hours))
+    return merged
