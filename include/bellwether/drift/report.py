@@ -12,7 +12,8 @@ from bellwether.lake import Lake
 from bellwether.lake.gold import publish_gold
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.operational import operational
-from bellwether.schemas import DRIFT, OPERATIONAL
+from bellwether.operational_schemas import DRIFT
+from bellwether.schemas import OPERATIONAL
 from bellwether.universe.spec import shown
 
 DATASET = "drift"

@@ -13,7 +13,7 @@ from bellwether.lake import Lake
 from bellwether.lake.gold import publish_gold
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.operational import operational
-from bellwether.schemas import INCIDENTS
+from bellwether.operational_schemas import INCIDENTS
 
 DATASET: Final = "incidents"
 

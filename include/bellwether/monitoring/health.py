@@ -27,8 +27,9 @@ from bellwether.monitoring import costs
 from bellwether.monitoring.costs import Performance, look_at_performance
 from bellwether.monitoring.judging import is_empty_for_once
 from bellwether.monitoring.workers import Worker
+from bellwether.operational_schemas import HEALTH
 from bellwether.quality.reasons import WarningName
-from bellwether.schemas import HEALTH, LIVE
+from bellwether.schemas import LIVE
 from bellwether.streaming.assignment import STREAMS
 from bellwether.streaming.closing import in_words, is_recorded, overdue
 from bellwether.streaming.live import live

@@ -8,10 +8,11 @@ from bellwether.config import Config
 from bellwether.lake import Lake
 from bellwether.lake.gold import GoldSubmission
 from bellwether.lake.operational import operational, publish_operational
+from bellwether.operational_schemas import QUARANTINE_AUDIT
 from bellwether.quality.prepare import REASON_COLUMN
 from bellwether.quarantine.decisions import Log, read_log
 from bellwether.quarantine.identity import row_id
-from bellwether.schemas import FORMS, QUARANTINE_AUDIT
+from bellwether.schemas import FORMS
 
 DATASET = "quarantine_audit"
 

@@ -10,9 +10,9 @@ from bellwether.lake import Lake
 from bellwether.lake.gold import GoldSubmission
 from bellwether.lake.operational import operational, publish_operational
 from bellwether.lake.publish import Publication
+from bellwether.operational_schemas import RESTATEMENTS
 from bellwether.quality.reasons import WarningName
 from bellwether.restatement.history import Restatement, restatements
-from bellwether.schemas import RESTATEMENTS
 
 DATASET = "restatements"
 

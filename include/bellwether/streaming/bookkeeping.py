@@ -21,7 +21,7 @@ from bellwether.lake.gold import GoldSubmission
 from bellwether.lake.operational import operational, publish_operational
 from bellwether.lake.publish import Publication
 from bellwether.lake.revisions import revision_of
-from bellwether.schemas import RECONCILIATION
+from bellwether.operational_schemas import RECONCILIATION
 from bellwether.streaming.assignment import STREAMS, whole_session
 from bellwether.streaming.gaps import GapLog
 from bellwether.streaming.heartbeats import as_table, kept_of

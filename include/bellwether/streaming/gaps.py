@@ -19,7 +19,7 @@ import pyarrow as pa
 from bellwether.errors import LakeError
 from bellwether.lake import Lake, paths
 from bellwether.lake.manifest import encode
-from bellwether.schemas import GAPS
+from bellwether.operational_schemas import GAPS
 
 ALL = ("*",)
 """The symbols of a gap that concerns everything that was subscribed to."""

@@ -16,7 +16,7 @@ from bellwether.errors import LakeError
 from bellwether.lake import Lake, paths
 from bellwether.lake.manifest import encode
 from bellwether.logging import get_logger
-from bellwether.schemas import HEARTBEATS
+from bellwether.operational_schemas import HEARTBEATS
 from bellwether.streaming.assignment import Assignment
 from bellwether.streaming.batches import Writer
 from bellwether.streaming.lease import Heartbeat

@@ -11,7 +11,7 @@ from bellwether.errors import NotReproduced
 from bellwether.lake import Lake
 from bellwether.lake.gold import GoldSubmission
 from bellwether.lake.operational import operational, publish_operational
-from bellwether.schemas import VERIFICATION
+from bellwether.operational_schemas import VERIFICATION
 from bellwether.verify.outcome import Outcome
 
 DATASET = "verification"

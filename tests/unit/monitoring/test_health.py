@@ -9,7 +9,7 @@ from bellwether.clock import SimulatedClock
 from bellwether.config import Config
 from bellwether.lake import Coverage, Lake, paths
 from bellwether.monitoring.health import Health, Standing, as_markdown, as_table, look_back
-from bellwether.schemas import HEALTH
+from bellwether.operational_schemas import HEALTH
 from bellwether.streaming.assignment import whole_session
 from bellwether.streaming.closing import DEADLINE
 from bellwether.streaming.gaps import GapLog

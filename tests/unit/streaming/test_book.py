@@ -9,7 +9,7 @@ import pytest
 from bellwether.errors import LakeError, LeaseHeld
 from bellwether.lake import Lake, paths
 from bellwether.lake.local import LocalStorage
-from bellwether.schemas import GAPS
+from bellwether.operational_schemas import GAPS
 from bellwether.streaming.assignment import Assignment, whole_session
 from bellwether.streaming.batches import Batches, Position, Writer
 from bellwether.streaming.book import Book
