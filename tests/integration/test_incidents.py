@@ -31,7 +31,7 @@ def test_a_lake_in_a_bucket_holds_an_incident_from_its_first_word_to_its_end(sto
     subject = f"equities {SESSION}:"
     assert [message.subject for message in people.sent] == [
         f"{subject} 1 of 8 tickers failed",
-        f"{subject} 2 of 8 tickers failed (2, 1 when last told)",
+        f"{subject} 2 of 8 tickers failed (1 when last told)",
         f"{subject} healed",
     ]
     assert at_work(lake) == []

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from bellwether.config import SEVERITIES, Severity
+from bellwether.errors import Blame
 from bellwether.incidents.incident import Incident, News, is_worse
 from bellwether.monitoring.alerts import Message
 
 _MOST_LINES = 20
+_DONE = "Nothing is left to be done."
 
 
 def of_one_report(incidents: Sequence[Incident], news: News) -> Message:
@@ -58,7 +60,9 @@ def _healed(incidents: Sequence[Incident]) -> Message:
         + ("" if each.told else "; nobody was told of it before")
         for each in incidents
     ]
-    body = f"Healed by {first.healed_by}.\n\n" + "\n".join(lines) + "\n\nNothing is left to be done."
+    is_heard_again = any(each.last.blame is Blame.STALL for each in incidents)
+    left = "What was not heard meanwhile is a gap; gap_repair fills it." if is_heard_again else _DONE
+    body = f"Healed by {first.healed_by}.\n\n" + "\n".join(lines) + f"\n\n{left}"
     heads = list(dict.fromkeys(each.last.subject.partition(": ")[0] for each in incidents))
     subject = heads[0] if len(heads) == 1 else f"{heads[0]} and {len(heads) - 1} more"
     return _message(incidents, f"{subject}: healed", body, is_healing=True)
@@ -75,8 +79,8 @@ def _growth(incident: Incident) -> str:
     if told is None:
         return "new"
     if is_worse(incident.severity, told.severity):
-        return f"{incident.severity}, {told.severity} when last told"
-    return f"{incident.last.failed}, {told.failed or 'none'} when last told"
+        return f"now {incident.severity}, {told.severity} when last told"
+    return f"{told.failed or 'none'} when last told"
 
 
 def _footer(incidents: Sequence[Incident]) -> str:

@@ -35,11 +35,11 @@ def test_an_incident_is_told_when_it_opens_grows_and_heals_and_not_between(
     report(lake, found())
     assert people.sweep() == []
     report(lake, found(failed=2))
-    assert people.sweep() == [f"equities {SESSION}: 2 of 8 tickers failed (2, 1 when last told)"]
+    assert people.sweep() == [f"equities {SESSION}: 2 of 8 tickers failed (1 when last told)"]
     report(lake, found(failed=3))
     assert people.sweep() == []
     report(lake, found(failed=3, severity="critical"))
-    assert people.sweep() == [f"equities {SESSION}: 3 of 8 tickers failed (critical, error when last told)"]
+    assert people.sweep() == [f"equities {SESSION}: 3 of 8 tickers failed (now critical, error when last told)"]
     clock.turn(minutes=12)
     heal(lake, clock)
     assert people.sweep() == [f"equities {SESSION}: healed"]
