@@ -38,10 +38,10 @@ class Difference:
 
     before: pa.Table
     after: pa.Table
-    added: NDArray[np.int64]
-    removed: NDArray[np.int64]
-    changed_before: NDArray[np.int64]
-    changed_after: NDArray[np.int64]
+    added: NDArray[np.intp]
+    removed: NDArray[np.intp]
+    changed_before: NDArray[np.intp]
+    changed_after: NDArray[np.intp]
 
     @property
     def rows(self) -> int:
@@ -160,10 +160,10 @@ def _part(
     )
 
 
-def _pairs(before: pa.Table, after: pa.Table, key: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _pairs(before: pa.Table, after: pa.Table, key: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the places of rows of one key in both tables, side by side."""
     if len(before) == len(after) and all(column_of(before, name).equals(column_of(after, name)) for name in key):
-        places = np.arange(len(after))
+        places = np.arange(len(after), dtype=np.intp)
         return places, places
     old, new = _codes(before, after, key)
     order = np.argsort(old, kind="stable")
@@ -176,12 +176,13 @@ def _pairs(before: pa.Table, after: pa.Table, key: Sequence[str]) -> tuple[NDArr
 
 def _codes(before: pa.Table, after: pa.Table, key: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return a number for each row, the same for equal keys, another for others."""
-    codes, count = np.zeros(len(before) + len(after), np.int64), 1
+    codes: NDArray[np.int64] = np.zeros(len(before) + len(after), np.int64)
+    count = 1
     for name in key:
         column, span = _numbered(pa.chunked_array([*before[name].chunks, *after[name].chunks], before[name].type))
         if count * span > _MOST_CODES:
-            distinct, codes = np.unique(codes, return_inverse=True)
-            count = len(distinct)
+            distinct, places = np.unique(codes, return_inverse=True)
+            codes, count = places.astype(np.int64), len(distinct)
         codes, count = codes * span + column, count * span
     return codes[: len(before)], codes[len(before) :]
 
@@ -209,14 +210,14 @@ def _differs(old: pa.Array, new: pa.Array) -> NDArray[np.bool_]:
     return mask
 
 
-def _others(places: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def _others(places: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     """Return all places that are not among these, ascending."""
     is_other = np.ones(count, np.bool_)
     is_other[places] = False
     return np.flatnonzero(is_other)
 
 
-def _taker(places: NDArray[np.int64], count: int) -> Callable[[pa.Array], pa.Array]:
+def _taker(places: NDArray[np.intp], count: int) -> Callable[[pa.Array], pa.Array]:
     """Return what takes these places of a column of so many rows; all of them in order are taken without a copy."""
     if len(places) == count and bool((places == np.arange(count)).all()):
         return lambda column: column

@@ -26,7 +26,7 @@ from bellwether.streaming.rows import LIVE_BARS
 from bellwether.streaming.values import with_values_folded
 
 type _Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
-type _Places = np.ndarray[tuple[int], np.dtype[np.int64]]
+type _Places = np.ndarray[tuple[int], np.dtype[np.intp]]
 
 _MINUTE = timedelta(minutes=1)
 _KEY = ("ticker", "ts")
