@@ -70,7 +70,9 @@ def difference(before: pa.Table, after: pa.Table, dataset: str) -> Difference:
     differs = np.zeros(len(pairs_after), np.bool_)
     for name in before.column_names:
         if name not in key:
-            differs |= _differs(taken_before(column_of(before, name)), taken_after(column_of(after, name)))
+            old, new = taken_before(column_of(before, name)), taken_after(column_of(after, name))
+            if not old.equals(new):  # which is known sooner than where they differ
+                differs |= _differs(old, new)
     return Difference(
         before,
         after,
@@ -166,25 +168,30 @@ def _pairs(before: pa.Table, after: pa.Table, key: Sequence[str]) -> tuple[NDArr
         places = np.arange(len(after), dtype=np.intp)
         return places, places
     old, new = _codes(before, after, key)
-    order = np.argsort(old, kind="stable")
-    old = old[order]
-    found = np.searchsorted(old, new)
-    is_there = found < len(old)
-    is_there[is_there] = old[found[is_there]] == new[is_there]
-    return order[found[is_there]], np.flatnonzero(is_there)
+    if not len(old):
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    order = None if (old[1:] > old[:-1]).all() else np.argsort(old, kind="stable")
+    old = old if order is None else old[order]
+    found = np.minimum(np.searchsorted(old, new), len(old) - 1)
+    is_there = old[found] == new
+    pairs = found[is_there]
+    return pairs if order is None else order[pairs], np.flatnonzero(is_there)
 
 
 def _codes(before: pa.Table, after: pa.Table, key: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return a number for each row, the same for equal keys, another for others."""
-    codes: NDArray[np.int64] = np.zeros(len(before) + len(after), np.int64)
-    count = 1
-    for name in key:
-        column, span = _numbered(pa.chunked_array([*before[name].chunks, *after[name].chunks], before[name].type))
+    codes, count = _numbered(_both(before, after, key[0]))
+    for name in key[1:]:
+        column, span = _numbered(_both(before, after, name))
         if count * span > _MOST_CODES:
             distinct, places = np.unique(codes, return_inverse=True)
             codes, count = places.astype(np.int64), len(distinct)
         codes, count = codes * span + column, count * span
     return codes[: len(before)], codes[len(before) :]
+
+
+def _both(before: pa.Table, after: pa.Table, name: str) -> pa.ChunkedArray:
+    return pa.chunked_array([*before[name].chunks, *after[name].chunks], before[name].type)
 
 
 def _numbered(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], int]:
@@ -197,6 +204,11 @@ def _numbered(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], int]:
         low, high = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0, 0)
         if high - low < 2**40:
             return numbers - low, high - low + 1
+    if pa.types.is_string(values.type):  # the first of a key: the same over many rows, one after the other
+        runs = pc.run_end_encode(values, run_end_type=pa.int64())
+        found = runs.values.dictionary_encode()
+        lengths = np.diff(runs.run_ends.to_numpy(), prepend=0)
+        return np.repeat(found.indices.to_numpy().astype(np.int64), lengths), max(len(found.dictionary), 1)
     found = values.dictionary_encode()
     return found.indices.to_numpy().astype(np.int64), max(len(found.dictionary), 1)
 
@@ -218,8 +230,13 @@ def _others(places: NDArray[np.intp], count: int) -> NDArray[np.intp]:
 
 
 def _taker(places: NDArray[np.intp], count: int) -> Callable[[pa.Array], pa.Array]:
-    """Return what takes these places of a column of so many rows; all of them in order are taken without a copy."""
+    """Return what takes these places of a column of so many rows; faster where they are in order."""
     if len(places) == count and bool((places == np.arange(count)).all()):
         return lambda column: column
+    if len(places) and bool((places[1:] > places[:-1]).all()):
+        mask = np.zeros(count, np.bool_)
+        mask[places] = True
+        is_wanted = pa.array(mask)
+        return lambda column: column.filter(is_wanted)
     wanted = pa.array(places)
     return lambda column: column.take(wanted)
