@@ -38,10 +38,10 @@ class Difference:
 
     before: pa.Table
     after: pa.Table
-    added: NDArray[np.int64]
-    removed: NDArray[np.int64]
-    changed_before: NDArray[np.int64]
-    changed_after: NDArray[np.int64]
+    added: NDArray[np.intp]
+    removed: NDArray[np.intp]
+    changed_before: NDArray[np.intp]
+    changed_after: NDArray[np.intp]
 
     @property
     def rows(self) -> int:
@@ -70,7 +70,9 @@ def difference(before: pa.Table, after: pa.Table, dataset: str) -> Difference:
     differs = np.zeros(len(pairs_after), np.bool_)
     for name in before.column_names:
         if name not in key:
-            differs |= _differs(taken_before(column_of(before, name)), taken_after(column_of(after, name)))
+            old, new = taken_before(column_of(before, name)), taken_after(column_of(after, name))
+            if not old.equals(new):  # which is known sooner than where they differ
+                differs |= _differs(old, new)
     return Difference(
         before,
         after,
@@ -160,30 +162,36 @@ def _part(
     )
 
 
-def _pairs(before: pa.Table, after: pa.Table, key: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _pairs(before: pa.Table, after: pa.Table, key: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the places of rows of one key in both tables, side by side."""
     if len(before) == len(after) and all(column_of(before, name).equals(column_of(after, name)) for name in key):
-        places = np.arange(len(after))
+        places = np.arange(len(after), dtype=np.intp)
         return places, places
     old, new = _codes(before, after, key)
-    order = np.argsort(old, kind="stable")
-    old = old[order]
-    found = np.searchsorted(old, new)
-    is_there = found < len(old)
-    is_there[is_there] = old[found[is_there]] == new[is_there]
-    return order[found[is_there]], np.flatnonzero(is_there)
+    if not len(old):
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    order = None if (old[1:] > old[:-1]).all() else np.argsort(old, kind="stable")
+    old = old if order is None else old[order]
+    found = np.minimum(np.searchsorted(old, new), len(old) - 1)
+    is_there = old[found] == new
+    pairs = found[is_there]
+    return pairs if order is None else order[pairs], np.flatnonzero(is_there)
 
 
 def _codes(before: pa.Table, after: pa.Table, key: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return a number for each row, the same for equal keys, another for others."""
-    codes, count = np.zeros(len(before) + len(after), np.int64), 1
-    for name in key:
-        column, span = _numbered(pa.chunked_array([*before[name].chunks, *after[name].chunks], before[name].type))
+    codes, count = _numbered(_both(before, after, key[0]))
+    for name in key[1:]:
+        column, span = _numbered(_both(before, after, name))
         if count * span > _MOST_CODES:
-            distinct, codes = np.unique(codes, return_inverse=True)
-            count = len(distinct)
+            distinct, places = np.unique(codes, return_inverse=True)
+            codes, count = places.astype(np.int64), len(distinct)
         codes, count = codes * span + column, count * span
     return codes[: len(before)], codes[len(before) :]
+
+
+def _both(before: pa.Table, after: pa.Table, name: str) -> pa.ChunkedArray:
+    return pa.chunked_array([*before[name].chunks, *after[name].chunks], before[name].type)
 
 
 def _numbered(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], int]:
@@ -196,6 +204,11 @@ def _numbered(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], int]:
         low, high = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0, 0)
         if high - low < 2**40:
             return numbers - low, high - low + 1
+    if pa.types.is_string(values.type):  # the first of a key: the same over many rows, one after the other
+        runs = pc.run_end_encode(values, run_end_type=pa.int64())
+        found = runs.values.dictionary_encode()
+        lengths = np.diff(runs.run_ends.to_numpy(), prepend=0)
+        return np.repeat(found.indices.to_numpy().astype(np.int64), lengths), max(len(found.dictionary), 1)
     found = values.dictionary_encode()
     return found.indices.to_numpy().astype(np.int64), max(len(found.dictionary), 1)
 
@@ -209,16 +222,21 @@ def _differs(old: pa.Array, new: pa.Array) -> NDArray[np.bool_]:
     return mask
 
 
-def _others(places: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def _others(places: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     """Return all places that are not among these, ascending."""
     is_other = np.ones(count, np.bool_)
     is_other[places] = False
     return np.flatnonzero(is_other)
 
 
-def _taker(places: NDArray[np.int64], count: int) -> Callable[[pa.Array], pa.Array]:
-    """Return what takes these places of a column of so many rows; all of them in order are taken without a copy."""
+def _taker(places: NDArray[np.intp], count: int) -> Callable[[pa.Array], pa.Array]:
+    """Return what takes these places of a column of so many rows; faster where they are in order."""
     if len(places) == count and bool((places == np.arange(count)).all()):
         return lambda column: column
+    if len(places) and bool((places[1:] > places[:-1]).all()):
+        mask = np.zeros(count, np.bool_)
+        mask[places] = True
+        is_wanted = pa.array(mask)
+        return lambda column: column.filter(is_wanted)
     wanted = pa.array(places)
     return lambda column: column.take(wanted)

@@ -15,6 +15,7 @@ from datetime import date, timedelta
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from bellwether.calendar import midnight
 from bellwether.lake import Lake
@@ -26,7 +27,7 @@ from bellwether.streaming.rows import LIVE_BARS
 from bellwether.streaming.values import with_values_folded
 
 type _Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
-type _Places = np.ndarray[tuple[int], np.dtype[np.int64]]
+type _Places = NDArray[np.intp]
 
 _MINUTE = timedelta(minutes=1)
 _KEY = ("ticker", "ts")
