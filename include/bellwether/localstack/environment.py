@@ -149,6 +149,8 @@ def airflow_environment(
         # By default whoever finds the database locked for 5 s gives up, and a component that starts ends by that.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=30",
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+        # With the default of 3 an api-server that is away for a minute ends every task; 10 bear about three minutes.
+        "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "10",
         # Also how long a supervisor may oversleep the end of its task: with the default, some tasks take 5 s longer.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "BELLWETHER_CONFIG_DIR": inherited.get("BELLWETHER_CONFIG_DIR", str(project_root() / "config")),
