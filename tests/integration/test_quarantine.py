@@ -1,7 +1,7 @@
 """A refused row from its listing over its release and the gold that follows to the next pull, which keeps it."""
 
 import json
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def test_a_released_row_reaches_gold_and_stays_through_pulls_and_replays(
     assert main(["replay-raw", "equities", *RANGE, "--check", "--lake", str(root)]) == 0
     assert listed(root, capsys, "open") == []
     published = read("equities", SESSION, SESSION, tickers=["MSFT"], root=root).to_pylist()
-    [bar] = [bar for bar in published if bar["ts"].isoformat() == chosen["values"]["ts"]]
+    [bar] = [bar for bar in published if bar["ts"] == datetime.fromisoformat(chosen["values"]["ts"])]
     assert bar["close"] == chosen["values"]["close"]
     audit = read("quarantine_audit", SESSION, SESSION, root=root).to_pylist()
     assert sorted((each["row_id"], each["action"]) for each in audit) == sorted(
