@@ -1,8 +1,8 @@
-"""What measuring adds to a task: the shortest that captures anything, one batch of a session's minutes.
+"""What measuring adds to a task, in CPU seconds: one batch of a session's minutes, with what Airflow needs for a task.
 
-The batch is fetched from a simulator on loopback, which answers a hundred times faster than any vendor: against a real
-one the share is smaller. What measuring takes is measured by itself, many more spans than a batch has, on the lake's
-own disk: a share that small is lost in the noise of two batches compared.
+What measuring takes is measured by itself, its thread included, with more spans than a batch has: a share that small is
+lost in the noise of two batches compared. What it waits for the disk it waits beside the work; of the last word, after
+Airflow knows how the task ended.
 """
 
 import tempfile
@@ -25,8 +25,9 @@ from tests.bench import BenchRow
 
 _SESSION = date(2025, 7, 1)
 _TICKERS = tuple(f"T{number:02d}" for number in range(25))
-_SPANS = 300
+_SPANS = 150  # a batch of 25 has some 70
 _TURNS = 9
+_AIRFLOW_S = 0.6  # of a task that does nothing: docs/architecture.md
 _MOST_PERCENT, _MOST_US = 1.0, 10.0
 
 
@@ -39,20 +40,21 @@ def run() -> list[BenchRow]:
             rest = PolygonRest(simulator.url, "key-of-the-benchmark")
             batch_s = median([_batch_s(lake, rest, turn) for turn in range(_TURNS)])
         measuring_s, span_us = zip(*(_measuring_s(lake, turn) for turn in range(_TURNS)), strict=True)
-    added = 100 * median(measuring_s) / batch_s
+    task_s = batch_s + _AIRFLOW_S
+    added = 100 * median(measuring_s) / task_s
     us = median(span_us)
-    name = f"measuring a batch of {len(_TICKERS)} tickers that takes {batch_s:.1f} s"
+    name = f"measuring a batch of {len(_TICKERS)} tickers that takes {task_s:.1f} s of CPU"
     return [
-        BenchRow(name, added, _MOST_PERCENT, "% more time", added < _MOST_PERCENT),
+        BenchRow(name, added, _MOST_PERCENT, "% more CPU", added < _MOST_PERCENT),
         BenchRow("measuring one span and one amount", us, _MOST_US, "us", us < _MOST_US),
     ]
 
 
 def _batch_s(lake: Lake, rest: PolygonRest, turn: int) -> float:
     batch = Batch(dataset="equities", session=_SESSION, stage_id=f"s{turn}", index=0, tickers=_TICKERS)
-    started_s = time.perf_counter()
+    started_s = time.thread_time()
     fetch_batch(lake, rest, Config.load(), batch)
-    return time.perf_counter() - started_s
+    return time.thread_time() - started_s
 
 
 def _measuring_s(lake: Lake, turn: int) -> tuple[float, float]:
@@ -66,7 +68,7 @@ def _measuring_s(lake: Lake, turn: int) -> tuple[float, float]:
         dataset="equities",
         session=_SESSION,
     )
-    started_s = time.perf_counter()
+    started_s = time.process_time()
     recording = Recording(identity, meter.switch_on(), lake.clock.now)
     recording.tell(lake)
     begun_s = time.perf_counter()
@@ -76,4 +78,4 @@ def _measuring_s(lake: Lake, turn: int) -> tuple[float, float]:
     spent_s = time.perf_counter() - begun_s
     recording.end("success")
     meter.switch_off()
-    return time.perf_counter() - started_s, 1e6 * spent_s / _SPANS
+    return time.process_time() - started_s, 1e6 * spent_s / _SPANS
