@@ -31,6 +31,7 @@ log = get_logger(__name__)
 DAG_ID: Final = "ops_drift"
 APPROVE, AS_IT_IS, REJECT = "Approve", "Take as it is", "Reject"
 _ANSWERS: Final = "answers"
+_REASON: Final = "Wanted where it is rejected."
 
 MOST_ASKED: Final = 100
 """Changes that people are asked about in an evening, and at a time; Airflow maps a task over 1,024 at most."""
@@ -83,7 +84,8 @@ def drift_dag(dag_id: str, doc_md: str) -> DAG:
             subject="Drift: {{ params.change }}",
             body="{{ ti.xcom_pull(task_ids='show') }}",
             options=[APPROVE, AS_IT_IS, REJECT],
-            params={"reason": Param("", type="string", title="Reason", description="Wanted where it is rejected.")},
+            # Without null among its types the form would not let anybody answer who leaves it empty.
+            params={"reason": Param(None, type=["null", "string"], title="Reason", description=_REASON)},
             # Asked again by a retry, and open for as long as it takes.
             retries=0,
             execution_timeout=None,

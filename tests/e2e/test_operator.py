@@ -245,7 +245,7 @@ def test_drift_is_asked_about_and_an_approval_by_rest_publishes_what_waited_with
 ) -> None:
     session = date(2025, 7, 8)
     operated.simulator.faults.add(Fault(kind="renamed", field="v", to="vol", ticker="SPY", session=session, count=None))
-    assert operated.trigger(str(session)).state == "success"
+    assert operated.trigger(str(session)).state == "failed", "a required ticker is held back"
     assert manifest_of(operated, session).coverage["SPY"].state is Coverage.QUARANTINED
     assert heard(operated, session) == (1, 0, [])
     operated.simulator.faults.clear()

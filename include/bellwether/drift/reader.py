@@ -89,7 +89,7 @@ class Reader:
         if form is None:
             return take(chain, page)
         try:
-            step = form.take(chain, page)
+            step = form.take(chain, page) if form.asks_otherwise else take(chain, page)
         except Truncated:
             raise
         except BadResponse as error:
@@ -116,6 +116,8 @@ class Reader:
             raise _drifted(changes, page, str(left)) from error
         except BadResponse:
             raise _drifted(changes, page, error.message) from error
+        finally:
+            chain.looser = form.looser  # the next page is asked for all again
 
     def _note(self, changes: Iterable[Change]) -> None:
         self._found |= dict.fromkeys(changes)
@@ -146,7 +148,8 @@ class _Form:
             "." in name or field.type in {"object", "list"} for name, field in contract.fields.items()
         )
         self._changes_rows = changes_rows(contract)
-        self._looser = looser(dataset, contract)
+        self.looser = looser(dataset, contract)
+        self.asks_otherwise = self._changes_rows or bool(self.looser.paths)
         self._read = msgspec.json.Decoder().decode
         # First rows without their digits: a page of a few bars is read in microseconds, and most begin alike. A name
         # that differs from a known one by digits alone passes, and is noticed where the known one lacks.
@@ -155,8 +158,8 @@ class _Form:
 
     def take(self, chain: Chain[Any], page: RawPage) -> tuple[str | None, str | None]:
         """Add a page to its chain, read by this contract; `BadResponse` where it cannot be."""
-        chain.looser = self._looser
-        if self._looser.texts and (wrong := in_words(self.differences(page))):  # the decoder takes any text
+        chain.looser = self.looser
+        if self.looser.texts and (wrong := in_words(self.differences(page))):  # the decoder takes any text
             raise refusal(wrong, page.url, page.request_id)
         return take(chain, self._fitted(page) if self._changes_rows else page)
 
