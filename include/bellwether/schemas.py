@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from bellwether import operational_schemas
 from bellwether.operational_schemas import (
     DRIFT,
     ERRORS,
@@ -22,7 +23,8 @@ from bellwether.operational_schemas import (
     RESTATEMENTS,
     VERIFICATION,
 )
-from bellwether.operational_schemas import TIMESTAMP as TIMESTAMP
+
+TIMESTAMP = operational_schemas.TIMESTAMP
 
 EQUITIES = pa.schema(
     [

@@ -145,7 +145,7 @@ def _emit(record: "TryRecord") -> None:
     """Hand the turn's figures to Airflow's own metrics, under the names of docs/monitoring.md."""
     from airflow.sdk.observability import stats  # noqa: PLC0415 - loads the metrics' backends
 
-    from bellwether.monitoring.causes import blame_of
+    from bellwether.monitoring.alerts import blame_of
 
     identity = record.identity
     tags = {"dag_id": identity.dag_id, "task_id": identity.task_id, "dataset": identity.dataset}

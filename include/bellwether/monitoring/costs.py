@@ -13,7 +13,7 @@ from typing import Any
 from bellwether.config import Config
 from bellwether.errors import Blame, LakeError
 from bellwether.lake import Lake
-from bellwether.monitoring.causes import blame_of
+from bellwether.monitoring.alerts import blame_of
 from bellwether.monitoring.judging import Finding, Judge
 from bellwether.monitoring.performance import Tries, known_tries
 from bellwether.monitoring.tries import TryRecord

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from bellwether.config import Config
 from bellwether.config.settings import PerformanceSettings
 from bellwether.errors import Blame
-from bellwether.monitoring.causes import blame_of
+from bellwether.monitoring.alerts import blame_of
 from bellwether.monitoring.tries import DEFERRED, RUNNING, TryRecord
 
 type Kind = Literal["stale", "hung", "overrun", "slower", "error burst"]

@@ -20,7 +20,7 @@ from bellwether.lake import Lake, paths
 from bellwether.lake.gold import GoldSubmission
 from bellwether.lake.operational import operational, publish_operational
 from bellwether.logging import get_logger
-from bellwether.monitoring.causes import blame_of
+from bellwether.monitoring.alerts import blame_of
 from bellwether.monitoring.judging import Judge
 from bellwether.monitoring.tries import RUNNING, ErrorRecord, Identity, TryRecord, read_try
 from bellwether.schemas import OPERATIONAL

@@ -3,7 +3,7 @@
 import pytest
 
 from bellwether.errors import BellwetherError
-from bellwether.monitoring.causes import blame_of
+from bellwether.monitoring.alerts import blame_of
 
 EXPECTED = {
     "entitlement": {"NotEntitled", "OutsideHistory", "Unauthorized", "StreamRefused"},
