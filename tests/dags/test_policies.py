@@ -17,12 +17,12 @@ FILES = sorted((REPOSITORY / "dags").glob("*.py"))
 
 @pytest.fixture(params=FILES, ids=lambda file: file.stem)
 def found(request: pytest.FixtureRequest, dags: dict[str, Any]) -> list[Any]:
-    """Return the DAGs of one file."""
-    return [dag for dag in dags.values() if Path(dag.fileloc) == request.param]
+    """Return the DAG of one file, in a list."""
+    return [dags[request.param.stem]]
 
 
-def test_every_file_holds_a_dag(found: list[Any]) -> None:
-    assert found
+def test_every_file_holds_one_dag_of_its_name(found: list[Any]) -> None:
+    assert [Path(dag.fileloc).stem for dag in found] == [dag.dag_id for dag in found]
 
 
 def test_every_dag_has_owner_tags_and_an_operators_page(found: list[Any]) -> None:
