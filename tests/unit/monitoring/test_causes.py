@@ -16,6 +16,8 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize(("blame", "name"), [(blame, name) for blame, names in EXPECTED.items() for name in sorted(names)])
+@pytest.mark.parametrize(
+    ("blame", "name"), [(blame, name) for blame, names in EXPECTED.items() for name in sorted(names)]
+)
 def test_the_name_of_an_errors_class_tells_whose_it_is(blame: str, name: str) -> None:
     assert blame_of(name) == blame
