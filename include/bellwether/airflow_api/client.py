@@ -67,7 +67,7 @@ class AirflowApi:
         """Return the DAGs parsed so far."""
         return self._http.pages("dags", "dags", Dag, {})
 
-    def wait_for_dags(self, dag_ids: Sequence[str] = (), *, timeout_s: float = 60.0) -> list[Dag]:
+    def wait_for_dags(self, dag_ids: Sequence[str] = (), *, timeout_s: float = 180.0) -> list[Dag]:
         """Wait until these DAGs (or, with none named, any) have been parsed.
 
         Raises
