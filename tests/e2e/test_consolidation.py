@@ -61,7 +61,7 @@ CLIPPED = [
     Fault(kind="clipped_history", ticker="I:VIX", session=KILLED, count=None),
 ]
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(720)
 
 
 @dataclass

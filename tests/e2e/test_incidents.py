@@ -22,7 +22,7 @@ from tests.e2e.support import KILLED_DAG, LATE_DAG, PRODUCER, STALLED_DAG, STALL
 from tests.recordings import WRITER
 from tests.sink import Mailbox, Sink
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 SESSION, HALF_DAY, HOLIDAY = date(2025, 7, 7), date(2025, 7, 3), date(2025, 7, 4)
 TRUNCATED = (

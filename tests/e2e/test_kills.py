@@ -30,7 +30,7 @@ KILLED_IN_PUBLISH = dict(zip(SESSIONS, PUBLISH_STEPS, strict=False))
 KILLED_IN_FETCH, KILLED_IN_PLAN = SESSIONS[-2:]
 RULE = {"rule": "active", "types": ["CS", "ETF"]}  # finds UNIVERSE, and nothing else in this market
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(720)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ WEDNESDAY, HALF_DAY, MONDAY = date(2025, 11, 26), date(2025, 11, 28), date(2025,
 SESSION = date(2025, 7, 1)
 DRIFT = "ops_drift"
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(autouse=True)

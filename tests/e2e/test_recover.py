@@ -17,7 +17,7 @@ WEDNESDAY, HALF_DAY, MONDAY = date(2024, 11, 27), date(2024, 11, 29), date(2024,
 # One more than run at a time.
 OLDEST, *NEWER = LACKING = [date(2024, 12, day) for day in (6, 9, 10, 11)]
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,7 @@ SESSION = date(2025, 7, 1)
 # What the vendor does to each ticker, by its name.
 UNIVERSE = ("BADREQ", "COUNTS", "DENIED", "FINE", "HTML", "LINK", "REQID", "RESET", "TEXT", "UNKNOWN", "WRONG")
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 class EchoingVendor(BaseHTTPRequestHandler):

@@ -23,7 +23,7 @@ ONE_TASK, WHOLE_RUN, WRONG_KEY = date(2025, 7, 14), date(2025, 7, 15), date(2025
 TASKS = 8
 CONNECTION = "polygon_default"
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

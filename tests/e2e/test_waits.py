@@ -10,7 +10,7 @@ from tests.e2e.support import PRODUCER, Producers, wait_until
 
 SESSION = date(2025, 7, 9)
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_a_rate_limit_with_a_long_wait_defers_the_fetch_and_uses_up_no_try(operated: Producers) -> None:
