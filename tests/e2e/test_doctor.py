@@ -10,6 +10,8 @@ from bellwether.cli.main import main
 from bellwether.localstack.environment import project_root
 from tests.e2e.support import KEY, PRODUCER, Producers
 
+pytestmark = pytest.mark.timeout(600)
+
 CAPTURED, HOLE = date(2025, 2, 12), date(2025, 2, 11)
 
 Doctor = Callable[[], tuple[int, dict[str, dict[str, str]]]]

@@ -12,6 +12,8 @@ from bellwether.localstack import AlreadyRunning, ComponentEnded, LocalStack, st
 from bellwether.localstack.processes import is_running
 from tests.e2e.support import wait_until
 
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture(scope="module")
 def stack(start_stack: Callable[..., LocalStack], tmp_path_factory: pytest.TempPathFactory) -> LocalStack:
