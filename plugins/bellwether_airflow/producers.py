@@ -16,12 +16,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.sdk import (  # type: ignore[attr-defined]  # its stub lacks deadlines
+from airflow.sdk import (
     DAG,
     Asset,
-    AsyncCallback,
-    DeadlineAlert,
-    DeadlineReference,
     Param,
     TaskGroup,
     get_current_context,
@@ -30,7 +27,7 @@ from airflow.sdk import (  # type: ignore[attr-defined]  # its stub lacks deadli
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from bellwether.config import Config
-from bellwether.due import DUE, OVERDUE_AFTER
+from bellwether.due import DUE
 from bellwether.logging import get_logger
 from bellwether.producers import DATASETS_OF
 from bellwether.tickers import INDEX_PATTERN, OPTION_PATTERN, TICKER_PATTERN
@@ -165,12 +162,6 @@ def daily_producer(dag_id: str, doc_md: str) -> DAG:
         tags=["bellwether", "producer", *(row.dataset for row in rows)],
         doc_md=doc_md,
         on_failure_callback=Alert(what),
-        # A run is created when its session is due, on half days too; one that is never created is for ops_health.
-        deadline=DeadlineAlert(
-            reference=DeadlineReference.DAGRUN_QUEUED_AT,
-            interval=OVERDUE_AFTER[dag_id],
-            callback=AsyncCallback(Alert, kwargs={"what": what}),
-        ),
         default_args=TASK_DEFAULTS,
     ) as dag:
         for row in rows:
