@@ -7,6 +7,7 @@ that hear.
 
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,8 @@ class Story:
         wait_until(lambda: len(self._sink.messages) >= posted + len(expected), f"heard {self.titles()[posted:]}")
         wait_until(lambda: len(self._mailbox.mails) >= mailed + len(expected), f"mailed {self._mailbox.subjects}")
         messages = self._sink.messages[posted:]
-        assert sorted(message["title"] for message in messages) == sorted(expected)
+        titles = sorted(message["title"] for message in messages)
+        assert titles == sorted(expected), titles
         assert sorted(self._mailbox.subjects[mailed:]) == sorted(expected)
         self._heard = (posted + len(messages), mailed + len(messages))
         return {message["title"]: message["message"] for message in messages}
@@ -90,6 +92,9 @@ def test_each_failure_is_one_message_that_says_what_how_far_and_what_to_do(
     # The triggerer tells of the deadline some seconds after it.
     lake = story.operated.lake
     wait_until(lambda: _knows(lake, "indices."), "nobody noticed the deadline")
+    # So does the dag-processor of runs that failed.
+    for begin in (f"equities.{SESSION}", f"equities.{HALF_DAY}", f"equities_live.{STALLED_SESSION}", "killed."):
+        wait_until(partial(_knows, lake, begin), f"nobody noticed {begin}")
     story.operated.sweep()
     bodies = story.heard(*subjects.values())
     body = bodies[subjects["failed"]]
