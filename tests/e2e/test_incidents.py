@@ -122,6 +122,7 @@ def test_what_grows_and_what_healed_is_told_and_what_failed_again_alike_is_not(
     for run in (worse, again):
         assert operated.api.wait_for_run(PRODUCER, run.dag_run_id).state == "failed"
     listen_again(operated.lake)
+    wait_until(lambda: _failed(operated.lake, f"equities.{SESSION}") == 3, "nobody noticed that it grew")
     operated.sweep()
     grown = f"equities {SESSION}: 3 of 4 tickers failed (1 when last told)"
     hears = f"equities_live {STALLED_SESSION}: healed"
@@ -170,3 +171,8 @@ def listen_again(lake: Lake) -> None:
 
 def _knows(lake: Lake, incident: str) -> bool:
     return any(each.incident_id.startswith(incident) for each in at_work(lake))
+
+
+def _failed(lake: Lake, incident: str) -> int:
+    """Return how many failed when an incident was reported last."""
+    return max((each.last.failed for each in at_work(lake) if each.incident_id.startswith(incident)), default=0)
