@@ -64,20 +64,6 @@ DUE: Final[Mapping[str, Due]] = {
 STREAMED: Final = Due("pre_open", -10)
 """When the run that streams a session begins; each stream waits for its own hours."""
 
-OVERDUE_AFTER: Final[Mapping[str, timedelta]] = {
-    "equities_daily": timedelta(hours=2),
-    "daily_bars": timedelta(hours=2),
-    "options_discovery": timedelta(hours=1),
-    "options_daily": timedelta(hours=4),
-    # Its moment passes: after the close nothing of it can be had.
-    "options_snapshot": timedelta(minutes=8),
-    "indices_daily": timedelta(hours=2),
-    "news_daily": timedelta(hours=2),
-    # In time to act before trading begins.
-    "reference_daily": timedelta(minutes=40),
-}
-"""How long after it is due, and so by the session's own hours, a producer's run is to be over; by `dag_id`."""
-
 LOOKED_AT: Final = Due("post_close", 120)
 """When the health of a session is looked at: every source of it is due by then, and has had time."""
 
