@@ -12,7 +12,6 @@ import pendulum
 from airflow.sdk import DAG, get_current_context, task
 
 from bellwether.config import Config
-from bellwether.logging import get_logger
 from bellwether_airflow import connections
 from bellwether_airflow.notifiers.alert import Alert
 from bellwether_airflow.notifiers.channels import deliver
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from bellwether.lake import Lake
     from bellwether.monitoring.health import Health
     from bellwether.monitoring.workers import Worker
-
-log = get_logger(__name__)
 
 _EVERY = timedelta(minutes=5)
 
@@ -85,19 +82,16 @@ def report_look_back(lake: "Lake", config: Config, health: "Health", at_work: "l
     from bellwether.monitoring.health import problems
 
     context = get_current_context()
-    try:
-        unhealthy = problems(health, at_work)
-        heal_what_is_gone(lake, health, unhealthy)
-        known = ledger.at_work(lake)
-        found = of_look_back(lake, health, unhealthy, known, dag_id=context["dag"].dag_id)
-        for each in found:
-            ledger.report(lake, each)
-        sessions = {each.session for each in health.standings}
-        publish_incidents(
-            lake, config, [each for each in sessions if ledger.of_session(lake, each)], run_id=context["run_id"]
-        )
-    except Exception:  # the look back itself is worth more
-        log.exception("what is unhealthy could not be made an incident")
+    unhealthy = problems(health, at_work)
+    heal_what_is_gone(lake, health, unhealthy)
+    known = ledger.at_work(lake)
+    found = of_look_back(lake, health, unhealthy, known, dag_id=context["dag"].dag_id)
+    for each in found:
+        ledger.report(lake, each)
+    sessions = {each.session for each in health.standings}
+    publish_incidents(
+        lake, config, [each for each in sessions if ledger.of_session(lake, each)], run_id=context["run_id"]
+    )
 
 
 def _is_green(run: "Run") -> bool:
