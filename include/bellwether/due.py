@@ -61,6 +61,27 @@ DUE: Final[Mapping[str, Due]] = {
     "tickers": Due("open", -60),
 }
 
+_OVER_WITHIN_MIN: Final[Mapping[str, int]] = {
+    "equities": 120,
+    "daily_bars": 120,
+    "contracts": 60,
+    "options": 240,
+    # Its moment passes: after the close nothing of it can be had.
+    "options_snapshot": 5,
+    "indices": 120,
+    "news": 120,
+    # In time to act before trading begins.
+    "splits": 40,
+    "dividends": 40,
+    "rates": 40,
+    "tickers": 40,
+}
+
+OVERDUE: Final[Mapping[str, Due]] = {
+    dataset: Due(due.bound, due.minutes + _OVER_WITHIN_MIN[dataset]) for dataset, due in DUE.items()
+}
+"""When a session of each dataset should be published."""
+
 STREAMED: Final = Due("pre_open", -10)
 """When the run that streams a session begins; each stream waits for its own hours."""
 

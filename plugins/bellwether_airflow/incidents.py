@@ -1,4 +1,4 @@
-"""The sweep over incidents: what healed, what waited to be told, what a sink did not take.
+"""The sweep over incidents: what healed, what is overdue, what waited to be told, what a sink did not take.
 
     sweep, every few minutes
 
@@ -6,6 +6,7 @@ It is the one place that notes healing, by what stands in the lake and in Airflo
 """
 
 from datetime import timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -13,7 +14,7 @@ from airflow.sdk import DAG, get_current_context, task
 
 from bellwether.config import Config
 from bellwether_airflow import connections
-from bellwether_airflow.notifiers.alert import Alert
+from bellwether_airflow.notifiers.alert import Alert, dag_url
 from bellwether_airflow.notifiers.channels import deliver
 from bellwether_airflow.runs import TASK_DEFAULTS
 
@@ -56,21 +57,28 @@ def incidents_dag(dag_id: str, doc_md: str) -> DAG:
 # The next run is a few minutes away.
 @task(retries=0, execution_timeout=timedelta(minutes=10))
 def sweep() -> dict[str, Any]:
-    """Note what healed, tell what is to be told, try again what was not delivered; return how much of each."""
+    """Note what healed and what is overdue, tell it, try again what was not delivered; return how much of each."""
     from bellwether.incidents.board import tell
     from bellwether.incidents.healing import heal
-    from bellwether.incidents.ledger import at_work
+    from bellwether.incidents.ledger import at_work, report
     from bellwether.incidents.outbox import deliver_again
+    from bellwether.incidents.overdue import overdue
     from bellwether.incidents.table import publish_incidents
 
     context = get_current_context()
     lake, config = connections.lake(), Config.load()
     healed = heal(lake, config, _is_green)
+    late = [report(lake, each) for each in overdue(lake, config, at_work(lake), is_awaited=_is_awaited, url_of=dag_url)]
     concerned = {each.last.session for each in at_work(lake)}
     messages = tell(lake, config.alerts, deliver, is_sweep=True)
     delivered = deliver_again(lake, config.alerts.delivery, deliver)
     publish_incidents(lake, config, concerned, run_id=context["run_id"])
-    return {"healed": [each.incident_id for each in healed], "messages": len(messages), "delivered_late": delivered}
+    return {
+        "healed": [each.incident_id for each in healed],
+        "overdue": [each.incident_id for each in late],
+        "messages": len(messages),
+        "delivered_late": delivered,
+    }
 
 
 def report_look_back(lake: "Lake", config: Config, health: "Health", at_work: "list[Worker]") -> None:
@@ -99,3 +107,15 @@ def _is_green(run: "Run") -> bool:
 
     count = RuntimeTaskInstance.get_dr_count(dag_id=run.dag_id, run_ids=[run.run_id], states=["success"])
     return bool(count)
+
+
+def _is_awaited(dag_id: str) -> bool:
+    from airflow.sdk.exceptions import AirflowRuntimeError  # noqa: PLC0415
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance  # noqa: PLC0415
+
+    try:
+        return not RuntimeTaskInstance.get_dag(dag_id).is_paused
+    except AirflowRuntimeError as error:
+        if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:  # who needs it not has taken it out
+            return False
+        raise

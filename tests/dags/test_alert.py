@@ -1,6 +1,5 @@
 """Who hears of a failed run, from whatever context Airflow hands over, and that nothing can fail by it."""
 
-import asyncio
 import json
 import logging
 import time
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 import structlog
 from airflow import sdk
-from airflow.triggers.callback import CallbackTrigger
 
 from bellwether.errors import LakeError, RateLimited
 from bellwether.incidents.ledger import at_work
@@ -22,7 +20,6 @@ from bellwether.monitoring.alerts import Delivery, Message
 from bellwether_airflow import connections
 from bellwether_airflow.notifiers import channels
 from bellwether_airflow.notifiers.alert import Alert, note_failure
-from tests.builders import publish_bars
 from tests.sink import Sink, hanging_sink, running_sink
 
 SCHEDULED = "scheduled__2025-07-01__aB3x"
@@ -97,7 +94,6 @@ CONTEXTS = {
         "dag_run": SimpleNamespace(partition_key=None, partition_date=datetime(2025, 7, 1, 4, tzinfo=UTC)),
     },
 }
-OF_A_DEADLINE: Any = {"dag_run": {"dag_id": "equities_daily", "dag_run_id": SCHEDULED, "run_type": "scheduled"}}
 
 
 @pytest.mark.usefixtures("facts")
@@ -157,70 +153,6 @@ def test_numbers_from_before_a_clear_are_not_told(
     [message] = sink.messages
     assert message["title"] == "equities 2025-07-01: ingest[1] failed"
     assert "- timed out (the whole run)" in message["message"]
-
-
-def fire(context: Any) -> None:
-    """Have a deadline's callback run by the trigger that runs it."""
-
-    async def run() -> list[Any]:
-        path = f"{Alert.__module__}.{Alert.__qualname__}"
-        trigger = CallbackTrigger(path, {"what": "equities", "context": context})
-        return [event.payload["state"] async for event in trigger.run()]
-
-    assert asyncio.run(run())[-1] == "success"
-
-
-def test_a_run_that_is_not_over_at_its_deadline_is_told_of_and_one_incident_with_its_failure(
-    facts: dict[str, str | None], connect: Callable[..., None], sink: Sink, lake: Lake
-) -> None:
-    connect(sink.address)
-    facts |= {"ingest_1": "running", "report": None}
-    fire(OF_A_DEADLINE)
-    [message] = sink.messages
-    assert message["title"] == "equities 2025-07-01: overdue"
-    assert "- overdue: it should be over by now; see what its tasks wait for." in message["message"]
-    facts |= {"ingest_1": "failed", "report": "failed"}
-    Alert("equities")(minimal())
-    [incident] = at_work(lake)
-    assert (incident.incident_id, incident.updates) == ("equities.2025-07-01.ours", 1)
-
-
-def test_at_its_deadline_a_run_that_waits_for_the_vendor_is_the_vendors(
-    facts: dict[str, str | None], connect: Callable[..., None], sink: Sink, lake: Lake
-) -> None:
-    connect(sink.address)
-    facts |= {"ingest_1": "deferred", "report": None}
-    fire(OF_A_DEADLINE)
-    assert "- NotPublishedYet: ingest[1]: the vendor asked to wait." in sink.messages[0]["message"]
-    assert [each.incident_id for each in at_work(lake)] == ["equities.2025-07-01.vendor_late"]
-
-
-@pytest.mark.usefixtures("facts")
-@pytest.mark.parametrize(
-    "changed",
-    [
-        pytest.param({"run_type": "backfill"}, id="a backfill waits for slots"),
-        pytest.param({"run_type": "manual"}, id="by hand"),
-        pytest.param({"partition_key": "2025-11-27"}, id="a holiday"),
-    ],
-)
-def test_a_deadline_that_nobody_waits_for_is_silent(
-    connect: Callable[..., None], sink: Sink, lake: Lake, changed: dict[str, str]
-) -> None:
-    connect(sink.address)
-    fire({"dag_run": OF_A_DEADLINE["dag_run"] | changed})
-    assert (sink.messages, at_work(lake)) == ([], [])
-
-
-@pytest.mark.usefixtures("facts")
-def test_what_is_published_by_its_deadline_is_not_overdue(
-    connect: Callable[..., None], sink: Sink, lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    connect(sink.address)
-    monkeypatch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", "[SPY]")
-    publish_bars(lake, ["SPY"])
-    fire(OF_A_DEADLINE)
-    assert (sink.messages, at_work(lake)) == ([], [])
 
 
 @pytest.mark.usefixtures("facts")

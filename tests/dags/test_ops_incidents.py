@@ -2,11 +2,20 @@
 
 from collections.abc import Callable
 from datetime import date
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.models.dag import DagModel
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.utils.session import create_session
 
+from bellwether.calendar import get_calendar
+from bellwether.clock import SystemClock
+from bellwether.due import OVERDUE
 from bellwether.errors import Blame
 from bellwether.incidents.incident import Run as IncidentRun
 from bellwether.incidents.ledger import at_work, report
@@ -48,9 +57,10 @@ def test_a_publication_heals_and_is_told_and_written_down(
 ) -> None:
     lake = Lake.open(lake_root, simulated=True)
     report(lake, found())
-    assert swept(dags) == {"healed": [], "messages": 1, "delivered_late": 0}
+    assert swept(dags) == {"healed": [], "overdue": [], "messages": 1, "delivered_late": 0}
     publish_bars(lake, UNIVERSE)
-    assert swept(dags) == {"healed": [f"equities.{SESSION}.vendor"], "messages": 1, "delivered_late": 0}
+    healed = [f"equities.{SESSION}.vendor"]
+    assert swept(dags) == {"healed": healed, "overdue": [], "messages": 1, "delivered_late": 0}
     assert told == [f"equities {SESSION}: 1 of 8 tickers failed", f"equities {SESSION}: healed"]
     [row] = read("incidents", SESSION, SESSION, root=lake_root).to_pylist()
     assert (row["state"], row["healed_by"]) == ("healed", "run run-s0")
@@ -81,3 +91,31 @@ def test_a_session_that_no_run_was_made_for_is_opened_by_the_look_back_and_heale
     assert told == [f"health {NEXT}: 1 not as they should be"]
     publish_bars(lake, UNIVERSE, NEXT)
     assert swept(dags)["healed"] == [f"equities.{NEXT}.ours"]
+
+
+def test_what_no_run_publishes_is_overdue_unless_its_dag_is_paused_and_is_told_once(
+    dags: dict[str, Any], airflow_database: None, lake_root: Path, told: list[str]
+) -> None:
+    publish_bars(Lake.open(lake_root, simulated=True), UNIVERSE)
+    assert swept(dags)["overdue"] == []  # it is paused
+    last = get_calendar().last_due(SystemClock().now(), OVERDUE["equities"])
+    incident = f"equities.{last}.ours"
+    with create_session() as session:
+        session.get(DagModel, "equities_daily").is_paused = False
+    assert [swept(dags)["overdue"] for _ in range(2)] == [[incident], []]
+    assert told == [f"equities {last}: overdue"]
+
+
+@pytest.mark.parametrize("status", [HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE])
+def test_a_dag_that_was_taken_out_is_not_awaited_and_whether_it_is_has_to_be_known(
+    monkeypatch: pytest.MonkeyPatch, status: HTTPStatus
+) -> None:
+    def refuse(dag_id: str) -> None:  # as a task hears it from its supervisor
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": status.value}))
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_dag", refuse)
+    if status is HTTPStatus.NOT_FOUND:
+        assert not incidents._is_awaited("equities_daily")
+    else:
+        with pytest.raises(AirflowRuntimeError):
+            incidents._is_awaited("equities_daily")

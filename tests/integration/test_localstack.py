@@ -118,7 +118,8 @@ def test_make_lists_its_targets() -> None:
 def test_skipped_tests(tmp_path: Path, in_ci: str, expected: str) -> None:
     unit = tmp_path / "tests" / "unit"
     unit.mkdir(parents=True)
-    (tmp_path / "tests" / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
+    for name in ("conftest.py", "windows.py"):
+        (tmp_path / "tests" / name).write_text((ROOT / "tests" / name).read_text())
     (unit / "test_it.py").write_text("import pytest\ndef test_a(): pass\ndef test_b(): pytest.skip('no archive')\n")
     command = [sys.executable, "-m", "pytest", "--rootdir", ".", "-p", "no:cacheprovider", "tests"]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""From what was found to reports: a failed run, a run that is late, a stream that stalls, an unhealthy look back."""
+"""From what was found to reports: a failed run, a stream that stalls, an unhealthy look back."""
 
 import re
 from collections import Counter
@@ -102,29 +102,6 @@ def severity_of(config: Config, dataset: str, causes: Sequence[str], *, is_parti
         return "critical"
     is_required = dataset not in CAPTURED or config.source(dataset).required
     return "error" if is_required and not is_partial else "warning"
-
-
-def of_overdue_run(
-    config: Config, message: Message, datasets: Sequence[str], *, session: date, run: Run
-) -> list[Report]:
-    """Return the reports on a run that is not over at its deadline, one for each dataset it has not published."""
-    [cause] = message.causes
-    return [
-        Report(
-            report_id=run.run_id,
-            dataset=dataset,
-            session=session,
-            blame=blame_of(cause),
-            severity=severity_of(config, dataset, [cause], is_partial=False),
-            subject=message.subject,
-            body=message.body,
-            causes=(cause,),
-            failed=0,
-            planned=0,
-            run=run,
-        )
-        for dataset in datasets
-    ]
 
 
 def of_stall(message: Message, dataset: str, session: date, dag_id: str) -> Report:

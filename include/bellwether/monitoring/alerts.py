@@ -17,7 +17,6 @@ from bellwether.errors import (
     Blame,
     NotBroadcast,
     NothingProven,
-    NotPublishedYet,
     SnapshotMissed,
     VendorError,
 )
@@ -47,7 +46,6 @@ _TO_DO = {
     REFUSED: "the published rows were kept against what came; to accept it, fetch by name with Fetch again",
     UNREAD: "Airflow did not say what it died of; see the task's log",
     LOST: "the batch left nothing behind; see its log, then clear",
-    OVERDUE: "it should be over by now; see what its tasks wait for",
 }
 _BLAME = {QUARANTINED: Blame.QUALITY, REFUSED: Blame.QUALITY, STALLED: Blame.STALL}
 _UNKNOWN = "an error Bellwether does not know; see the task's log"
@@ -219,24 +217,6 @@ def blame_of(name: str) -> Blame:
     """Return whose a cause is, by its name: a class of `bellwether.errors` or one of this module's words."""
     cls = _class_of(name)
     return cls.blame if cls else _BLAME.get(name, Blame.OURS)
-
-
-def compose_overdue(subject: str, waits: Sequence[str], url: str) -> Message:
-    """Put into words that a run is not over at its deadline.
-
-    Parameters
-    ----------
-    subject
-        What it captures, and of which session.
-    waits
-        Its tasks that are deferred: the vendor asked to wait.
-    url
-        Where people see it.
-    """
-    name = NotPublishedYet.__name__ if waits else OVERDUE
-    why = f"{_names(waits, len(waits))}: the vendor asked to wait" if waits else _TO_DO[OVERDUE]
-    body = f"The run is not over at its deadline.\n\n- {name}: {why}.\n\nNothing has failed yet: {url}"
-    return Message(f"{subject}: overdue", body, "error", frozenset({name}))
 
 
 def compose_stall(dataset: str, session: date, state: str, covered_utc: datetime, minutes: float) -> Message:

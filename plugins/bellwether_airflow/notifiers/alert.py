@@ -1,13 +1,13 @@
-"""What a DAG tells of its failed runs, and of those that are not over in time: reports, of which incidents are made.
+"""What a DAG tells of its failed runs: reports, of which incidents are made.
 
-`Alert` is a DAG's `on_failure_callback`, which runs in the dag-processor, so also for tasks that were killed; and the
-callback of a producer's deadline, which runs in the triggerer. The facts come from Airflow's own database, where
-`report` left its findings and each failed task what it died of (`note_failure`). Nothing here may raise.
+`Alert` is a DAG's `on_failure_callback`, which runs in the dag-processor, so also for tasks that were killed. The facts
+come from Airflow's own database, where `report` left its findings and each failed task what it died of
+(`note_failure`). Nothing here may raise.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -18,14 +18,13 @@ from airflow.sdk import BaseNotifier
 
 from bellwether.clock import SystemClock
 from bellwether.logging import get_logger
-from bellwether.producers import DATASETS_OF
 from bellwether_airflow.notifiers.reporting import report
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from bellwether.config import Config
-    from bellwether.incidents.incident import Report, Run
+    from bellwether.incidents.incident import Report
     from bellwether.lake import Lake
     from bellwether.monitoring.alerts import FailedRun, Failures, Message
 
@@ -48,14 +47,11 @@ class _Found:
         What failed, in all and by group of tasks; the group of a DAG without groups is empty.
     tasks
         How many of each task there are, by its name with its group.
-    waiting
-        Its tasks that are deferred.
     """
 
     whole: "FailedRun"
     parts: "Mapping[str, FailedRun]"
     tasks: Mapping[str, int]
-    waiting: list[str]
 
 
 def note_failure(context: "Context") -> None:
@@ -67,49 +63,43 @@ def note_failure(context: "Context") -> None:
         context["ti"].xcom_push(key=FAILURE_KEY, value=describe(error))
 
 
-def run_url(dag_id: str, run_id: str) -> str:
-    """Return where the UI shows a run."""
+def dag_url(dag_id: str) -> str:
+    """Return where the UI shows a DAG."""
     from airflow.sdk.configuration import conf  # noqa: PLC0415
 
     base_url = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
-    return f"{base_url}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
+    return f"{base_url}/dags/{dag_id}"
+
+
+def run_url(dag_id: str, run_id: str) -> str:
+    """Return where the UI shows a run."""
+    return f"{dag_url(dag_id)}/runs/{quote(run_id, safe='')}"
 
 
 class Alert(BaseNotifier):
-    """Tells of a run that failed, or is not over in time.
+    """Tells of a run that failed.
 
     Parameters
     ----------
     what
         Its DAG captures, as people call it.
-    context
-        Given by the triggerer, which hands it only to what takes it.
     """
 
-    def __init__(self, what: str, context: "Context | None" = None) -> None:
-        super().__init__(context)
+    def __init__(self, what: str) -> None:
+        super().__init__()
         self.what = what
 
     def notify(self, context: "Context") -> None:
         """Report what is wrong with the run; whatever goes wrong with that is logged and goes no further."""
         try:
-            if isinstance(context.get("dag_run"), Mapping):
-                self._notify_of_deadline(context)
-            else:
-                self._notify_of_failure(context)
+            self._notify(context)
         except Exception:  # a callback that fails would be counted against the DAG
             log.exception("the alert could not be made")
-
-    async def async_notify(self, context: "Context") -> None:
-        """Do the same in the triggerer, beside its event loop."""
-        from asgiref.sync import sync_to_async  # noqa: PLC0415 - Airflow's way to call the API from a trigger
-
-        await sync_to_async(self.notify)(context)
 
     def render_template_fields(self, context: "Context", jinja_env: object = None) -> None:
         """Do nothing: there is nothing to render, and Airflow's preparations for it fail without a full DAG."""
 
-    def _notify_of_failure(self, context: "Context") -> None:
+    def _notify(self, context: "Context") -> None:
         from bellwether.monitoring.alerts import compose
 
         dag_id, run_id = context["dag"].dag_id, context["run_id"]
@@ -145,22 +135,6 @@ class Alert(BaseNotifier):
         parts = {names[group]: part for group, part in found.parts.items()}
         return of_failed_run(config, message, parts, session=filed, run=Run(dag_id, run_id), planned_tasks=planned)
 
-    def _notify_of_deadline(self, context: "Context") -> None:
-        from bellwether.incidents.incident import Run
-        from bellwether.monitoring.alerts import compose_overdue
-
-        run: Any = context["dag_run"]
-        dag_id, run_id = str(run["dag_id"]), str(run["dag_run_id"])
-        session = _session(context, run_id)
-        # What people start waits for slots as long as it takes; what the session's own hours start is awaited.
-        if str(run.get("run_type") or run_id.partition("__")[0]) != "scheduled":
-            log.info("not over at its deadline, and nobody waits for it", run_id=run_id)
-            return
-        found = self._found(context, dag_id, run_id, session)
-        message = compose_overdue(found.whole.subject, found.waiting, found.whole.url)
-        datasets = DATASETS_OF.get(dag_id, (self.what,))
-        report(partial(_overdue, message, datasets, Run(dag_id, run_id), session), message, dag_id)
-
     # --- what is known
 
     def _found(self, context: "Context", dag_id: str, run_id: str, session: str | None) -> _Found:
@@ -176,7 +150,7 @@ class Alert(BaseNotifier):
         ]
         found = {_group(task_id): self._asked(partial(_failures, dag_id, run_id, task_id)) for task_id in reports}
         notes = {task: self._asked(partial(_note, dag_id, run_id, *task), UNREAD) for task in failed}
-        subject, reason = f"{self.what} {session or run_id}", str(context.get("reason") or "deadline")
+        subject, reason = f"{self.what} {session or run_id}", str(context.get("reason"))
         url = run_url(dag_id, run_id)
 
         def part(groups: "set[str]") -> FailedRun:
@@ -193,7 +167,6 @@ class Alert(BaseNotifier):
             whole=part(concerned | set(found)),
             parts={group: part({group}) for group in sorted(concerned)},
             tasks=Counter(task_id for task_id, _ in states),
-            waiting=[_shown(*task) for task, state in states.items() if state == "deferred"],
         )
 
     def _asked[T](self, question: Callable[[], T | None], otherwise: T | None = None) -> T | None:
@@ -204,23 +177,9 @@ class Alert(BaseNotifier):
             return otherwise
 
 
-def _overdue(
-    message: "Message", datasets: "Sequence[str]", run: "Run", session: str | None, lake: "Lake", config: "Config"
-) -> "list[Report]":
-    from bellwether.incidents.found import in_a_session, of_overdue_run
-    from bellwether.monitoring.health import standing
-
-    filed = in_a_session(_as_session(session), _clock.now().date()) if session else None
-    if filed is None:
-        log.info("no session, no incident", day=session)
-        return []
-    lacking = [dataset for dataset in datasets if standing(lake, config, dataset, filed).why]
-    return of_overdue_run(config, message, lacking, session=filed, run=run)
-
-
 def _session(context: "Context", run_id: str) -> str | None:
     run: Any = context.get("dag_run")
-    known = run if isinstance(run, Mapping) else vars(run) if run is not None else {}
+    known = vars(run) if run is not None else {}
     if key := known.get("partition_key"):
         return str(key)
     if moment := known.get("partition_date"):

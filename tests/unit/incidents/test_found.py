@@ -13,12 +13,11 @@ from bellwether.incidents.found import (
     in_a_session,
     of_failed_run,
     of_look_back,
-    of_overdue_run,
     severity_of,
 )
 from bellwether.incidents.incident import Incident, Run, opened
 from bellwether.lake import Coverage, Lake
-from bellwether.monitoring.alerts import Cause, FailedRun, Failures, blame_of, compose, compose_overdue
+from bellwether.monitoring.alerts import Cause, FailedRun, Failures, blame_of, compose
 from bellwether.monitoring.health import Health, Problem, Standing
 from tests.builders import publish_bars
 from tests.incidents import SESSION, found
@@ -144,15 +143,6 @@ def test_a_day_without_a_session_has_no_incident_and_a_half_day_has() -> None:
     assert in_a_session(half_day, half_day) == half_day
     # What belongs to no session is filed under the last.
     assert in_a_session(None, thanksgiving) == date(2025, 11, 26)
-
-
-def test_a_run_that_waits_for_the_vendor_at_its_deadline_is_the_vendors() -> None:
-    waits = compose_overdue(f"equities {SESSION}", ["ingest[0]", "ingest[1]"], URL)
-    [report] = of_overdue_run(CONFIG, waits, ["equities"], session=SESSION, run=RUN)
-    assert (report.blame, report.subject) == (Blame.VENDOR_LATE, f"equities {SESSION}: overdue")
-    assert "- NotPublishedYet (ingest[0], ingest[1]): " in report.body or "the vendor asked to wait" in report.body
-    [report] = of_overdue_run(CONFIG, compose_overdue("x", [], URL), ["equities"], session=SESSION, run=RUN)
-    assert (report.blame, report.severity) == (Blame.OURS, "error")
 
 
 def health(*announced: date) -> Health:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -47,6 +48,46 @@ def test_rows_that_are_new_gone_and_otherwise_are_those_of_two_dictionaries(
     assert [old[place] for place in found.changed_before] == changed
     arrived = {key: row for key, row in after.items() if before.get(key) != row}
     assert found.arrived.equals(table(arrived))
+
+
+@pytest.mark.parametrize("is_sorted", [True, False])
+@pytest.mark.parametrize("kept", [0.02, 0.9, 0.999, 1.0])
+def test_rows_that_come_and_go_among_many_are_found_in_whatever_order_they_are(kept: float, is_sorted: bool) -> None:
+    rng = np.random.default_rng(3)
+    keys = [(f"T{ticker}", minute) for ticker in range(7) for minute in range(390)]
+
+    def drawn() -> list[tuple[str, int]]:
+        chosen = [key for key, is_kept in zip(keys, rng.random(len(keys)) < kept, strict=True) if is_kept]
+        return chosen if is_sorted else [chosen[place] for place in rng.permutation(len(chosen))]
+
+    def tabled(rows: list[tuple[str, int]], values: dict[tuple[str, int], float]) -> pa.Table:
+        price = [values[row] for row in rows]
+        columns = {
+            "ticker": [ticker for ticker, _ in rows],
+            "ts": [START + timedelta(minutes=minute) for _, minute in rows],
+            "transactions": [1] * len(rows),
+        }
+        return pa.table(
+            [pa.array(columns.get(name, price), EQUITIES.field(name).type) for name in EQUITIES.names], schema=EQUITIES
+        )
+
+    old, new = drawn(), drawn()
+    then = dict.fromkeys(keys, 1.0)
+    now = {key: 2.0 if rng.random() < 0.1 else 1.0 for key in keys}
+    found = difference(tabled(old, then), tabled(new, now), "equities")
+    assert {new[place] for place in found.added} == set(new) - set(old)
+    assert {old[place] for place in found.removed} == set(old) - set(new)
+    changed = [new[place] for place in found.changed_after]
+    assert changed == [key for key in new if key in set(old) and now[key] == 2.0]
+    assert [old[place] for place in found.changed_before] == changed
+
+
+def test_beside_nothing_all_is_new_or_gone() -> None:
+    some, nothing = bars("SPY"), EQUITIES.empty_table()
+    for none in (nothing, pa.table([pa.chunked_array([], field.type) for field in EQUITIES], schema=EQUITIES)):
+        assert list(difference(none, some, "equities").added) == [0, 1, 2, 3, 4]
+        assert list(difference(some, none, "equities").removed) == [0, 1, 2, 3, 4]
+        assert difference(none, none, "equities").rows == 0
 
 
 def test_a_difference_of_bars_is_told_in_basis_points_and_volume() -> None:
