@@ -5,6 +5,8 @@ the daily look back open them. `sweep` does what must not keep them waiting:
 
 - notes which incidents are over: the dataset is published whole since, or the runs that met it are green. It does not
   matter who mended it: a cleared run, a backfill, `ops_recover`, an approval of drift, the command line;
+- notes which sessions should be published by now and are not, by the exchange's calendar: their run waits, hangs, or
+  was never created. Paused DAGs are nobody's concern;
 - tells of that, and of what was held back: by quiet hours, or since many incidents came at once;
 - tries again with sinks that did not take a message;
 - publishes the dataset `incidents` of the sessions concerned.

@@ -16,7 +16,7 @@ from bellwether.consolidate.build import consolidate, plan_gold
 from bellwether.lake import Coverage, Lake, TickerCoverage
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.publish import Submission, publish
-from bellwether.schemas import EQUITIES
+from bellwether.schemas import EQUITIES, INDICES
 from bellwether.sources import rows
 from bellwether.sources.endpoints import TICKERS, Endpoint
 from bellwether.sources.listing import Listing
@@ -90,6 +90,14 @@ def publish_bars(lake: Lake, tickers: Sequence[str], session: date = SESSION, se
     tables = [bars(ticker, session, seed=seed) for ticker in tickers]
     layout = FileLayout(SinkSettings(), "snappy")
     return publish(lake, submission(*tables, session=session, stage_id=f"s{seed}"), layout).manifest.revision
+
+
+def publish_indices(lake: Lake, session: date) -> None:
+    """Publish bars of the VIX."""
+    levels = bars("I:VIX", session).select(INDICES.names[:-1])
+    table = levels.append_column("is_stale", pa.repeat(False, len(levels))).cast(INDICES)
+    made = submission(table, session=session, dataset="indices", table=table)
+    publish(lake, made, FileLayout(SinkSettings(), "snappy"))
 
 
 def publish_gold_of(lake: Lake, session: date, config: Config) -> None:

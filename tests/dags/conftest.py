@@ -106,8 +106,7 @@ def run_session(airflow_database: None) -> Callable[..., Any]:
             date = self.timetable.resolve_partition_date(key)
             return create_dagrun(self, **{**arguments, "partition_key": key, "partition_date": date})
 
-        # `dag.test()` looks in the database for deadlines that only a DAG processor writes there (Airflow 3.3.2).
-        with patch.object(SerializedDAG, "create_dagrun", create), patch.object(dag, "deadline", None):
+        with patch.object(SerializedDAG, "create_dagrun", create):
             return dag.test(logical_date=None, run_conf=conf)
 
     return run

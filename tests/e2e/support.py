@@ -18,24 +18,20 @@ from bellwether_airflow.notifiers.reporting import SWEEPER
 
 PRODUCER = "equities_daily"
 CONSUMER = "session_consolidate"
-KILLED_DAG, STALLED_DAG, LATE_DAG = "killed", "stalled", "late"
+KILLED_DAG, STALLED_DAG = "killed", "stalled"
 STALLED_SESSION = date(2025, 7, 8)
 UNIVERSE = ("AAPL", "MSFT", "QQQ", "SPY")
 KEY = "local-key"
 
-# A task that dies as one does that the kernel kills, and has no retry left; one that records and hears nothing; and
-# one that waits for a pool nobody made, in a run that is due and has a deadline.
+# A task that dies as one does that the kernel kills, and has no retry left; and one that records and hears nothing.
 _TROUBLED = """
 import os
 import signal
 from datetime import UTC, date, datetime, timedelta
 
-import pendulum
-from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, task
+from airflow.sdk import DAG, task
 from bellwether.config import Config
-from bellwether.due import DUE
 from bellwether_airflow.notifiers.alert import Alert, note_failure
-from bellwether_airflow.timetables import SessionTimetable
 
 with DAG("killed", on_failure_callback=Alert("killed"), default_args={"on_failure_callback": note_failure}):
 
@@ -60,19 +56,6 @@ with DAG("stalled"):
         warn_of_stall("equities", date(2025, 7, 8), beat, Config.load(), "session_stream")
 
     hears_nothing()
-
-with DAG(
-    "late",
-    schedule=SessionTimetable(DUE["indices"]),
-    start_date=pendulum.datetime(2025, 1, 1),
-    catchup=False,
-    deadline=DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=timedelta(seconds=1),
-        callback=AsyncCallback(Alert, kwargs={"what": "indices"}),
-    ),
-):
-    task(lambda: None, task_id="waits", pool="nobodys")()
 """
 
 

@@ -148,24 +148,30 @@ def judge(root: Path, session: date) -> tuple[dict[str, int], dict[str, int], di
     tuple of dict
         The broken invariants; how many broadcasts are in files and how many in gaps; the gaps by cause.
     """
-    lake = Lake.open(root)
+    lake, asked = Lake.open(root), whole_session(DATASET, session)
+    # As fast as it goes, the clock is in the next session before the recorder has gone; compaction leaves that out.
+    until_ms = to_ms(asked.until)
     try:
-        recorded = Counter(row for _, table in Batches(lake, DATASET, session).read() for row in _rows(table))
+        rows = (row for _, table in Batches(lake, DATASET, session).read() for row in _rows(table))
+        recorded = Counter(row for row in rows if row[1] < until_ms)
         compacted = _rows(compact(lake, DATASET, session).table)
     except Exception:  # noqa: BLE001 - whatever keeps a file from being read
         return {"batches torn": 1}, {}, {}
     gaps = GapLog(lake, DATASET, session, "soak").read()
-    sent = _sent(session)
+    told = _told(session)
+    sent = {each: due for each, due in told.items() if due <= asked.until}
     lacking = {each: due for each, due in sent.items() if each not in recorded}
     lost = [each for each, due in lacking.items() if not any(_hides(gap, each[0], due) for gap in gaps)]
     excused = {each[:2] for each in lacking}
-    final = {each[:2]: each for each, _ in sorted(sent.items(), key=lambda item: item[1])}
+    final = {
+        each[:2]: each for each, _ in sorted(told.items(), key=lambda item: item[1]) if each in sent or each in recorded
+    }
     wrong = [row for row in compacted if row != final[row[:2]] and row[:2] not in excused]
     found: Found = Counter(
         {
             "rows lost": len(lost) + len(wrong) + len(final.keys() - excused - {row[:2] for row in compacted}),
             "rows doubled": recorded.total() - len(recorded) + len(compacted) - len({row[:2] for row in compacted}),
-            "rows never sent": len(recorded.keys() - sent.keys()),
+            "rows never sent": len(recorded.keys() - told.keys()),
             "gaps unsound": sum(not _is_sound(gap, session) for gap in gaps),
             "orphans left": len(list(root.rglob(".*"))),
         }
@@ -196,16 +202,15 @@ def _values(bars: Bars) -> list[list[float]]:
     return [getattr(bars, name).tolist() for name in _VALUES]
 
 
-def _sent(session: date) -> dict[Broadcast, datetime]:
-    """Return what was broadcast of a session, and when it was due."""
-    asked, script = whole_session(DATASET, session), FEED.script
-    start_ms, until_ms = to_ms(asked.start), to_ms(asked.until)
+def _told(session: date) -> dict[Broadcast, datetime]:
+    """Return what is broadcast of a session, and when it is due."""
+    script, start_ms = FEED.script, to_ms(whole_session(DATASET, session).start)
     sent: dict[Broadcast, datetime] = {}
     for ticker in UNIVERSE:
         told = broadcasts(market(SEEDS[0]).bars(ticker, session), ticker, session, script.seed, script.late_share)
         columns = (told.due_ms.tolist(), told.start_ms.tolist(), *_values(told.bars))
         for due_ms, start, *values in zip(*columns, strict=True):
-            if start_ms < due_ms <= until_ms:
+            if start_ms < due_ms:
                 sent[ticker, start, *values] = from_ms(due_ms)
     return sent
 
