@@ -96,7 +96,7 @@ def publish_indices(lake: Lake, session: date) -> None:
     """Publish bars of the VIX."""
     levels = bars("I:VIX", session).select(INDICES.names[:-1])
     table = levels.append_column("is_stale", pa.repeat(False, len(levels))).cast(INDICES)
-    made = submission(table, session=session, dataset="indices", table=table)
+    made = submission(session=session, dataset="indices", table=table, coverage=complete(table))
     publish(lake, made, FileLayout(SinkSettings(), "snappy"))
 
 

@@ -58,7 +58,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(operated: Producers, sink: Sink, mailbox: Mailbox) -> Story:
-    publish_indices(operated.lake, SESSION)
+    publish_indices(Lake.open(operated.lake_root, simulated=True), SESSION)
     slots(operated, 0)
     for dag_id in (KILLED_DAG, STALLED_DAG, LATE):
         operated.api.wait_for_dags([dag_id])
@@ -171,7 +171,8 @@ def test_a_dead_sink_is_logged_and_no_log_holds_its_address(story: Story, failed
 
 def slots(operated: Producers, count: int) -> None:
     """Set how many sessions of indices may be published at once."""
-    operated.api.request("PATCH", "pools/publish_indices", {"slots": count}, query={"update_mask": "slots"})
+    pool = {"pool": "publish_indices", "slots": count, "description": "", "include_deferred": False}
+    operated.api.request("PATCH", "pools/publish_indices", pool, query={"update_mask": "slots"})
 
 
 def listen_again(lake: Lake) -> None:
