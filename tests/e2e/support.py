@@ -156,6 +156,13 @@ class Producers:
         """Return the tickers the simulator was asked for, of one session, in order."""
         return [request.ticker for request in self.simulator.requests if request.session == session]
 
+    @tenacity.retry(
+        # Airflow answers 500 as long as a run that an event started is queued, and so has no start.
+        retry=tenacity.retry_if_exception(lambda error: getattr(error, "status", None) == 500),
+        stop=tenacity.stop_after_delay(120),
+        wait=tenacity.wait_fixed(0.5),
+        reraise=True,
+    )
     def events(self, asset: str, key: str | None = None) -> list[Event]:
         """Return the events of an asset, oldest first; with a key only those of that session."""
         query = {"name_pattern": asset, "order_by": "timestamp", "limit": 100}
@@ -172,7 +179,6 @@ class Producers:
         """Wait until every announcement made so far has been dealt with."""
 
         def is_settled() -> bool:
-            # First: while one of its runs is queued, and so has no start, Airflow answers 500 to who asks for an event.
             is_quiet = all(run.is_over for run in self.api.runs(CONSUMER))
             return is_quiet and all(event.is_dealt_with for event in self.events("session_ready"))
 
