@@ -30,7 +30,14 @@ _SHARED = {
         "unit/ingest/test_news",
         "unit/ingest/test_reference",
     ),
-    "operated": ("e2e/test_doctor", "e2e/test_incidents", "e2e/test_operator", "e2e/test_recover", "e2e/test_waits"),
+    "operated": (
+        "e2e/test_doctor",
+        "e2e/test_incidents",
+        "e2e/test_operator",
+        "e2e/test_recover",
+        "e2e/test_restate",
+        "e2e/test_waits",
+    ),
     "browser": ("e2e/test_trigger_dialog", "e2e/test_ui_healing"),
 }
 

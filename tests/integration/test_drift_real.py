@@ -135,3 +135,29 @@ def test_each_change_lands_in_its_place_and_approvals_replay_the_kept_answers(
     assert main(["replay-raw", "equities", *WEEK, "--lake", lake.root, "--check"]) == 0
     assert main(["replay-raw", "equities", *WEEK, "--lake", lake.root]) == 0
     assert "6 sessions, 0 rebuilt, 0 problems" in capsys.readouterr().err
+
+
+def test_years_later_both_wait_in_quarantine_until_they_are_released(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("BELLWETHER__LATE")  # the windows that the project has
+    monkeypatch.setenv("BELLWETHER__SOURCES__EQUITIES__UNIVERSE", json.dumps(["SPY"]))
+    lake_option, day = ["--lake", str(tmp_path / "lake")], ["--start", str(LATE), "--end", str(LATE)]
+    first, second = (Revision(archive, is_second=is_second) for is_second in (False, True))
+    for revision, options in ((first, []), (second, ["--force"])):
+        with running(SimulatorConfig(market=revision)) as simulator:
+            main(["backfill", "equities", *day, *options, *lake_option, "--url", simulator.url])
+    lake = Lake.open(tmp_path / "lake")
+    assert holds(lake, first, LATE)
+    stands = {(manifest.revision, manifest.rows) for _, manifest in publications(lake, "equities", LATE)}
+    assert len(stands) == 1
+    manifest = lake.manifest("equities", LATE)
+    assert manifest is not None
+    assert (manifest.quarantined_rows, manifest.warnings["late_rows"]) == (4, 4)
+    capsys.readouterr()
+    assert main(["quarantine", "list", "--json", *lake_option]) == 0
+    waiting = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["broke"], row["state"]) for row in waiting] == [(["late"], "open")] * 4
+    released = ["quarantine", "release", *(row["row"] for row in waiting), "--reason", "the tape has them"]
+    assert main([*released, *lake_option]) == 0
+    assert holds(lake, second, LATE)
