@@ -18,8 +18,8 @@ from tests.windows import NEVER_LATE
 
 BUDGET_S = {"unit": 60, "dags": 120, "integration": 240, "e2e": 480}
 # The same tests were seen to take two and a half times as long on one machine of CI as on another, coverage included;
-# what takes four times its budget is no slow machine any more.
-CI_TOLERANCE = 4
+# what takes three times its budget is no slow machine any more.
+CI_TOLERANCE = 3
 
 # What takes seconds to make, and who shares it: Great Expectations, compiled kernels, an Airflow, one with a browser.
 _SHARED = {
