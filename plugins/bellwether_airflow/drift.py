@@ -8,13 +8,12 @@ whoever decided, `show` and `decide` are skipped, and `settle` finishes what the
 """
 
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import pendulum
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DagRunTriggerException
 
 from bellwether.config import Config
 from bellwether.logging import get_logger
@@ -168,15 +167,19 @@ def report(settled: dict[str, Any]) -> None:
         raise AirflowFailException(msg)
 
 
-def ask_about(waiting: Any) -> None:  # noqa: ANN401 - a task's output
-    """Have somebody decide about each change that waits, once; `waiting` comes to their ids."""
-    TriggerDagRunOperator.partial(
-        task_id="ask",
+@task(map_index_template="{{ task.op_kwargs['change'] }}")
+def ask(change: str) -> NoReturn:
+    """Have somebody decide about a change; once, so skip where there is a run about it already."""
+    # What `TriggerDagRunOperator` comes to: importing that costs every parse as much as all DAG files together.
+    raise DagRunTriggerException(
         trigger_dag_id=DAG_ID,
+        dag_run_id=f"drift__{change}",
+        conf={"change": change},
+        reset_dag_run=False,
         skip_when_already_exists=True,
-        map_index_template="{{ task.conf['change'] }}",
-    ).expand_kwargs(waiting.map(_run_about))
-
-
-def _run_about(change_id: str) -> dict[str, Any]:
-    return {"trigger_run_id": f"drift__{change_id}", "conf": {"change": change_id}}
+        wait_for_completion=False,
+        allowed_states=[],
+        failed_states=[],
+        poke_interval=0,
+        deferrable=False,
+    )

@@ -19,7 +19,7 @@ from bellwether.due import LOOKED_AT, LOOKED_BACK
 from bellwether.logging import get_logger
 from bellwether_airflow import connections
 from bellwether_airflow.announcing import announce
-from bellwether_airflow.drift import MOST_ASKED, ask_about
+from bellwether_airflow.drift import MOST_ASKED, ask
 from bellwether_airflow.incidents import report_look_back
 from bellwether_airflow.measuring import gauge_problems
 from bellwether_airflow.notifiers.alert import Alert
@@ -64,7 +64,7 @@ def health_check(dag_id: str, doc_md: str) -> DAG:
     ) as dag:
         missed: Any = look()
         announce(missed)
-        ask_about(drift())
+        ask.expand(change=drift())
         performance()
     return dag
 

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from bellwether.config.features import IndicatorSettings
 from bellwether.consolidate.align import as_of, join_minutes
-from bellwether.consolidate.feature_settings import IndicatorSettings
 from bellwether.consolidate.grid import MINUTE_MS, MinuteGrid, rows_on_grid, session_grid, trades_on_grid
 from bellwether.consolidate.indicator_kernels import COLUMNS
 from bellwether.consolidate.indicators import indicators

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from bellwether.config.features import FeatureSettings
 from bellwether.config.model import Model
-from bellwether.consolidate.feature_settings import FeatureSettings
 
 type RestatedDataset = Literal["equities", "options", "indices"]
 """What has minute bars of the vendor's."""

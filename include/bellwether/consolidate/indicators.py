@@ -8,7 +8,7 @@ session. What is known at a minute's end never depends on what comes later.
 import numpy as np
 import pyarrow as pa
 
-from bellwether.consolidate.feature_settings import Indicator, IndicatorSettings
+from bellwether.config.features import Indicator, IndicatorSettings
 from bellwether.consolidate.grid import Floats, MinuteGrid, Trades
 from bellwether.consolidate.indicator_kernels import COLUMNS, indicator_grid
 from bellwether.consolidate.reference_indicators import reference_grid

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.calendar import NEW_YORK, get_calendar
-from bellwether.consolidate.feature_settings import NewsSettings
+from bellwether.config.features import NewsSettings
 from bellwether.consolidate.grid import MINUTE_MS, Integers, MinuteGrid
 
 

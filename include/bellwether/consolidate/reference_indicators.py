@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bellwether.calendar import NEW_YORK
-from bellwether.consolidate.feature_settings import IndicatorSettings
+from bellwether.config.features import IndicatorSettings
 from bellwether.consolidate.grid import Floats, MinuteGrid, Trades
 from bellwether.consolidate.indicator_kernels import COLUMNS
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.calendar import get_calendar
-from bellwether.consolidate.feature_settings import NewsSettings
+from bellwether.config.features import NewsSettings
 from bellwether.consolidate.grid import MINUTE_MS
 from bellwether.consolidate.news_features import known_ms
 from bellwether.schemas import EQUITIES, NEWS

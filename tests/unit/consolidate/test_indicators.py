@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 import bellwether
-from bellwether.consolidate.feature_settings import IndicatorSettings
+from bellwether.config.features import IndicatorSettings
 from bellwether.consolidate.grid import MinuteGrid, Trades, session_grid
 from bellwether.consolidate.indicator_kernels import COLUMNS
 from bellwether.consolidate.indicators import columns_of, indicators

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bellwether.consolidate.feature_settings import MomentumSettings
+from bellwether.config.features import MomentumSettings
 from bellwether.consolidate.grid import MinuteGrid, Trades, session_grid
 from bellwether.consolidate.momentum import momentum
 from tests.unit.consolidate.market import DAY, HALF_DAY, REAL_DAY, placed, real_bars, walked

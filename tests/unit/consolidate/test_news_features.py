@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from bellwether.calendar import get_calendar
-from bellwether.consolidate.feature_settings import NewsSettings
+from bellwether.config.features import NewsSettings
 from bellwether.consolidate.grid import session_grid
 from bellwether.consolidate.news_features import NewsFeatures, known_ms, news_features
 from bellwether.schemas import NEWS

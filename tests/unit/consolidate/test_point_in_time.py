@@ -6,8 +6,8 @@ import pyarrow.compute as pc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bellwether.config.features import IndicatorSettings, NewsSettings
 from bellwether.consolidate.align import closes_as_of
-from bellwether.consolidate.feature_settings import IndicatorSettings, NewsSettings
 from bellwether.consolidate.grid import MINUTE_MS, session_grid
 from bellwether.consolidate.indicators import indicators
 from bellwether.consolidate.momentum import momentum

@@ -1,22 +1,17 @@
-"""What `settings.yaml` may say of the features of a minute.
-
-Read with the configuration, so this room imports nothing heavy.
-"""
+"""What `settings.yaml` may say of the features of a minute."""
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from bellwether.config.model import Model
 
 Indicator = Literal["sma", "ema", "rsi", "macd", "bollinger", "atr", "vwap", "obv", "adx", "stochastic"]
 Bars = Annotated[int, Field(ge=2, le=1000)]
 Minutes = Annotated[int, Field(ge=1, le=10_000)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class IndicatorSettings(_Settings):
+class IndicatorSettings(Model):
     """Which technical indicators, and their lengths in bars: minutes in which the ticker traded.
 
     Attributes
@@ -59,13 +54,13 @@ class IndicatorSettings(_Settings):
         return self
 
 
-class MomentumSettings(_Settings):
+class MomentumSettings(Model):
     """Over how many minutes log returns are taken, one item of the list for each."""
 
     windows_min: tuple[Minutes, ...] = Field(default=(1, 5, 15, 30, 60), min_length=1)
 
 
-class NewsSettings(_Settings):
+class NewsSettings(Model):
     """What is computed of news.
 
     Attributes
@@ -81,14 +76,14 @@ class NewsSettings(_Settings):
     backfill_latency_s: int = Field(default=60, ge=0, le=86_400)
 
 
-class AlignSettings(_Settings):
+class AlignSettings(Model):
     """How old what is carried to a minute may be, in seconds at its end; older is null."""
 
     vix_max_age_s: int = Field(default=900, ge=0)
     spot_max_age_s: int = Field(default=300, ge=0)
 
 
-class FeatureSettings(_Settings):
+class FeatureSettings(Model):
     """The features of a minute.
 
     Attributes
