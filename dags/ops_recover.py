@@ -20,8 +20,8 @@ sessions again that need it, through backfills and clears of their own DAGs.
 **Rows in quarantine** (*Action* `release` or `discard`): the dry run lists those that wait, of the datasets and
 sessions given, and says which could not be released. Name them by id, or leave *Rows in quarantine* empty for all that
 are listed; a *Reason* is needed. `settle` writes the decision down and publishes what is released, without a request; a
-row that is still invalid is refused, and then nothing changes. Sessions whose gold has to follow are announced
-(`docs/quarantine.md`).
+row that is still invalid is refused, and then nothing changes. Sessions whose gold has to follow are announced.
+`all_settled` fails where something came in between, and names what was left out (`docs/quarantine.md`).
 
 A session that is `revised` is announced to consolidation, which builds its gold anew.
 

@@ -1,6 +1,7 @@
 """Deciding about rows in quarantine from the form of `ops_recover`: a preview, the decision, and gold that follows.
 
     settle -> inputs_ready -> announce
+           -> all_settled
 
 A dry run ends with the preview, which is the plan's page.
 """
@@ -12,6 +13,7 @@ from airflow.sdk import Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from bellwether.config import Config
+from bellwether.errors import QuarantineError
 from bellwether.logging import get_logger
 from bellwether.recovery.request import Mode, Request
 from bellwether_airflow import connections
@@ -25,6 +27,7 @@ log = get_logger(__name__)
 
 RECOVER: Final = "recover"
 _RELEASE, _DISCARD = "release", "discard"
+_LEFT_OUT: Final = "left_out"
 
 
 def form() -> dict[str, Param]:
@@ -66,6 +69,7 @@ def decide_after(planned: Any) -> None:  # noqa: ANN401 - a task's output
     planned >> settled
     ready: Any = inputs_ready(settled)
     announce(ready)
+    settled >> all_settled()
 
 
 @task
@@ -88,7 +92,21 @@ def settle() -> list[tuple[str, str]]:
         run_id=context["run_id"],
     )
     log.info("settled", by=by, decisions=settled.decisions, published=[str(each) for each in settled.published])
+    context["ti"].xcom_push(key=_LEFT_OUT, value=list(settled.left_out))
     return [(dataset, session.isoformat()) for dataset, session in settled.touched]
+
+
+@task
+def all_settled() -> None:
+    """Fail where something came in between and rows were left out; the sessions of the others are announced.
+
+    Raises
+    ------
+    QuarantineError
+        It names them.
+    """
+    if left_out := get_current_context()["ti"].xcom_pull(task_ids="settle", key=_LEFT_OUT):
+        raise QuarantineError("; ".join(left_out))
 
 
 @task.short_circuit
@@ -107,7 +125,7 @@ def _judged(params: Any) -> "Judged":  # noqa: ANN401 - Airflow's mapping of the
 
     lake = connections.lake()
     action = Action.RELEASED if params["action"] == _RELEASE else Action.DISCARDED
-    return judge(lake, action, chosen(lake, _selection(params, lake.clock.now())))
+    return judge(lake, action, chosen(lake, _selection(params, lake.clock.now()), action))
 
 
 def _selection(params: Any, now: datetime) -> "Selection":  # noqa: ANN401 - Airflow's mapping of the form

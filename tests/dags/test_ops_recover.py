@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from bellwether.airflow_api import ApiError, Backfill, Run
 from bellwether.errors import NotRecovered
 from bellwether.lake import Lake, read
 from bellwether.producers import DAG_OF
+from bellwether.quarantine import release
 from bellwether.quarantine.standing import Row, Selection, State, find
 from bellwether.recovery.work import Errand, Work
 from bellwether.simulator.faults import Fault
@@ -277,7 +279,7 @@ def test_a_dry_run_shows_the_rows_in_quarantine_and_what_could_not_be_released(
 ) -> None:
     run = recover(action="release", start=KEY, end=KEY)
     assert states(run) == {"plan": "success"} | dict.fromkeys(
-        ("recover", "settle", "inputs_ready", "announce"), "skipped"
+        ("recover", "settle", "inputs_ready", "announce", "all_settled"), "skipped"
     )
     page = page_of(run)
     assert all(row.row_id in page for row in conflict)
@@ -293,7 +295,7 @@ def test_a_release_is_published_without_a_request_and_announces_its_session(
     before = events().count(("session_ready", KEY))
     run = recover(action="release", rows=[chosen.row_id], reason="the tape has it", dry_run=False)
     assert states(run) == {"recover": "skipped"} | dict.fromkeys(
-        ("plan", "settle", "inputs_ready", "announce"), "success"
+        ("plan", "settle", "inputs_ready", "announce", "all_settled"), "success"
     )
     assert simulator.requests == []
     assert events().count(("session_ready", KEY)) == before + 1
@@ -304,6 +306,18 @@ def test_a_release_is_published_without_a_request_and_announces_its_session(
     }
     [told] = read("quarantine_audit", SESSION, SESSION, root=lake_root).to_pylist()
     assert (told["reason"], told["decided_by"]) == ("the tape has it", "dag_test")
+
+
+def test_what_somebody_decided_otherwise_meanwhile_fails_the_run_after_the_others_are_announced(
+    conflict: list[Row], recover: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = release.settle
+    left_out = ("equities.2025-07-02.0123456789ab was discarded by bob",)
+    monkeypatch.setattr(release, "settle", lambda *args, **named: replace(settle(*args, **named), left_out=left_out))
+    before = events().count(("session_ready", KEY))
+    run = recover(action="release", rows=[conflict[0].row_id], reason="the tape has it", dry_run=False)
+    assert (run.state, states(run)["announce"], states(run)["all_settled"]) == ("failed", "success", "failed")
+    assert events().count(("session_ready", KEY)) == before + 1
 
 
 def test_what_cannot_be_released_fails_the_run_and_changes_nothing(

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
-    """Run the command; 0 when done, 1 when a dry run or `show` says that a row could not be released.
+    """Run the command; 0 when done, 1 when a dry run or `show` says that a row could not be released, 2 if not all was.
 
     Raises
     ------
@@ -68,15 +68,15 @@ def run(args: argparse.Namespace, config: Config) -> int:
         return 0
     if args.what == "show":
         return _show(lake, console, args)
-    judged = judge(lake, _ACTIONS[args.what], chosen(lake, _selection(args)))
+    action = _ACTIONS[args.what]
+    judged = judge(lake, action, chosen(lake, _selection(args), action))
     if args.dry_run:
         _say_judged(console, judged, as_json_object=args.json)
         return 1 if judged.refused else 0
     lake = Lake.open(where.root, options=where.options, simulated=lake.simulated)  # proves that it can be written
-    _say_settled(
-        console, settle(lake, config, judged, by=user(), why=args.reason, run_id=_RUN_ID), as_json_object=args.json
-    )
-    return 0
+    settled = settle(lake, config, judged, by=user(), why=args.reason, run_id=_RUN_ID)
+    _say_settled(console, settled, as_json_object=args.json)
+    return 2 if settled.left_out else 0
 
 
 def _selection(args: argparse.Namespace) -> Selection:
@@ -158,12 +158,16 @@ def _say_settled(console: Console, settled: Settled, *, as_json_object: bool) ->
                 "rows": [row.row_id for row in (*judged.to_decide, *judged.decided)],
                 "decisions": settled.decisions,
                 "published": published,
+                "left_out": settled.left_out,
             }
         )
         return
     _say_before(console, judged.decided)
     decisions = shown(settled.decisions) or "none"
-    console.print(f"{len(judged.to_decide)} rows {judged.action.value}; decisions: {decisions}", soft_wrap=True)
+    for what in settled.left_out:
+        console.print(what, style="red", soft_wrap=True)
+    done = f"{len(judged.to_decide)} rows {judged.action.value}" if not settled.left_out else "not all was done"
+    console.print(f"{done}; decisions: {decisions}", soft_wrap=True)
     if judged.action is Action.RELEASED:
         console.print(f"published anew: {shown(published) or 'none'}", soft_wrap=True)
     if published:
@@ -172,4 +176,5 @@ def _say_settled(console: Console, settled: Settled, *, as_json_object: bool) ->
 
 def _say_before(console: Console, rows: Sequence[Row]) -> None:
     for row in rows[:_MOST_SHOWN]:
-        console.print(f"{row.row_id}: already {row.decision}", soft_wrap=True)
+        since = "; a newer answer took its place, or is published with it" if row.state is State.SETTLED else ""
+        console.print(f"{row.row_id}: already {row.decision}{since}", soft_wrap=True)

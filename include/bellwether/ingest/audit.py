@@ -17,7 +17,7 @@ from bellwether.news.versions import merge_versions
 from bellwether.quality.gate import check_batch
 from bellwether.quality.reasons import WarningName
 from bellwether.quarantine.decisions import read_log
-from bellwether.quarantine.respect import added_beside, with_released
+from bellwether.quarantine.respect import with_released
 from bellwether.schemas import FORMS
 from bellwether.sources.source import Source
 from bellwether.streaming.compact import compact
@@ -40,21 +40,21 @@ def audit_session(lake: Lake, config: Config, dataset: str, session: date) -> di
     if FORMS[dataset].keeps_versions:
         return _audit_versions(lake, source, manifest, hours, reader)
     recorded, problems = of_manifest(lake, source, manifest)
-    beside = added_beside(lake, dataset, session, manifest.coverage)
     for ticker, [stored] in recorded.answers.items():
         known = manifest.coverage[ticker]
-        if why := _why_unproven(source, reader, stored, known, hours, let_pass=beside[ticker]):
+        if why := _why_unproven(source, reader, stored, known, hours):
             problems[ticker] = why
     return dict(sorted(problems.items()))
 
 
 def _why_unproven(
-    source: Source, reader: Reader, stored: StoredAnswer, known: TickerCoverage, hours: SessionHours, *, let_pass: int
+    source: Source, reader: Reader, stored: StoredAnswer, known: TickerCoverage, hours: SessionHours
 ) -> str:
     """Return why an answer does not prove what is published of its subject; empty where it does.
 
-    Up to `let_pass` rows are of other answers: people released them.
+    Some rows may be of other answers, perhaps in the place of its own: people released them.
     """
+    beside = len(known.released.beside) if known.released else 0
     claimed = known.rows + known.quarantined_rows + known.duplicates_dropped
     is_known = True
     reader.drain()  # of the one before
@@ -68,7 +68,7 @@ def _why_unproven(
         return "" if is_held_back else why_unreadable(stored, error)
     if known.state is Coverage.QUARANTINED and why_held(reader.drain()):
         return ""  # nothing is published of it, and raw is kept until somebody decides
-    if is_known != (known.state is not Coverage.UNKNOWN_TICKER) or not claimed - let_pass <= found <= claimed:
+    if is_known != (known.state is not Coverage.UNKNOWN_TICKER) or not claimed - beside <= found <= claimed:
         return f"published as {known.state.value} of {claimed} rows, but the raw answer has {found}"
     return ""
 
@@ -89,7 +89,7 @@ def _audit_versions(
         report = check_batch(found, hours, source.dataset)
         merged = merge_versions(merged, report.table.filter(report.reasons.is_null()).cast(schema))
     log = read_log(lake, source.dataset, manifest.session)
-    merged = merge_versions(schema.empty_table(), with_released(log, merged, manifest.coverage)[0])
+    merged = merge_versions(schema.empty_table(), with_released(log, merged, manifest.coverage, manifest.coverage)[0])
     late = manifest.warnings.get(WarningName.LATE_ROWS.value, 0)
     if not problems and merged.num_rows not in range(manifest.rows, manifest.rows + late + 1):
         problems[WHOLE] = f"published are {manifest.rows} rows, but the raw answers come to {merged.num_rows}"

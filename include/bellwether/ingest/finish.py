@@ -1,6 +1,6 @@
 """From staged batches to a published partition: validate once for the whole session, then publish."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -14,6 +14,7 @@ from bellwether.drift.judging import Held, compare
 from bellwether.drift.report import publish_drift
 from bellwether.errors import LakeError, NothingProven, QualityError
 from bellwether.faultpoints import reach
+from bellwether.ingest.evidence import remembered
 from bellwether.ingest.fetch import rows_by_subject
 from bellwether.ingest.haul import summed
 from bellwether.ingest.plan import Batch
@@ -28,7 +29,7 @@ from bellwether.quality.gate import check_batch
 from bellwether.quality.late import window
 from bellwether.quality.prepare import staged_schema
 from bellwether.quality.validate import validate_session
-from bellwether.quarantine.decisions import read_log
+from bellwether.quarantine.decisions import Log, read_log
 from bellwether.quarantine.kept import keep
 from bellwether.quarantine.respect import let_pass, with_released
 from bellwether.schemas import FORMS
@@ -77,8 +78,9 @@ def validate_stage(lake: Lake, config: Config, batches: Sequence[Batch]) -> Vali
     held = compare(lake, config, plan.dataset, plan.session, record, verdict)
     if held.is_seen:
         publish_drift(lake, config, [plan.session], run_id=plan.stage_id)
-    if verdict.passed and not held.why:
-        good, refused = let_pass(lake, plan.dataset, plan.session, held.good, held.quarantined)
+    if verdict.passed and not held.why and held.quarantined.num_rows:
+        decisions = read_log(lake, plan.dataset, plan.session)
+        good, refused = let_pass(decisions, held.good, held.quarantined, _in_force(lake, decisions))
         held = replace(held, good=good, quarantined=refused)
     if held.quarantined.num_rows:
         key = keep(lake, plan.dataset, plan.session, plan.stage_id, held.quarantined, record.coverage)
@@ -141,6 +143,13 @@ def publish_stage(
     if FORMS[dataset].keeps_versions:
         table, coverage = _with_first_sights(lake, dataset, session, table, coverage)
     hours = get_calendar().hours(session)
+
+    def released(
+        rows: pa.Table, known: dict[str, TickerCoverage], before: Mapping[str, TickerCoverage]
+    ) -> tuple[pa.Table, dict[str, TickerCoverage]]:
+        decisions = read_log(lake, dataset, session)
+        return with_released(decisions, rows, known, before or _in_force(lake, decisions))
+
     submission = Submission(
         dataset=dataset,
         session=session,
@@ -157,13 +166,22 @@ def publish_stage(
         universe=stored_universe(lake, dataset, session),
         window=window(config.settings.late, dataset, session),
         accept_late=accept_late,
-        released=lambda rows, known: with_released(read_log(lake, dataset, session), rows, known),
+        released=released,
     )
     try:
         return publish(lake, submission, FileLayout(config.sinks.of(dataset), config.settings.lake.compression))
     except NothingProven:
         record_failures(lake, dataset, session, record.coverage)
         raise
+
+
+def _in_force(lake: Lake, decisions: Log) -> Mapping[str, TickerCoverage]:
+    """Return by what is published, or was of a partition that is lost, which of the released rows are in."""
+    if not decisions.entries:
+        return {}
+    dataset, session = decisions.dataset, decisions.session
+    known = lake.manifest(dataset, session) or remembered(lake, dataset, session)
+    return known.coverage if known else {}
 
 
 def _with_first_sights(

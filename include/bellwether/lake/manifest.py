@@ -51,6 +51,24 @@ _BLOCKING = frozenset(
 )
 
 
+class Releases(msgspec.Struct, frozen=True):
+    """What became of the refused rows of one ticker that people released.
+
+    Attributes
+    ----------
+    regarded
+        The number of the last decision that was taken into account.
+    rows
+        Digests of released rows that stand among the published ones.
+    beside
+        Those among them that another answer is the proof of than the one that is published.
+    """
+
+    regarded: int
+    rows: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
+
+
 class TickerCoverage(msgspec.Struct, frozen=True):
     """Coverage of one ticker in one session.
 
@@ -70,6 +88,8 @@ class TickerCoverage(msgspec.Struct, frozen=True):
         When the vendor was asked; an older answer never displaces a newer one. Of equal answers in a row, the first.
     reason
         Why, for every state but `complete`.
+    released
+        What people released of its refused rows; None where nobody did.
     """
 
     state: Coverage
@@ -79,6 +99,7 @@ class TickerCoverage(msgspec.Struct, frozen=True):
     stage_id: str = ""
     fetched_utc: datetime | None = None
     reason: str = ""
+    released: Releases | None = None
 
 
 class Universe(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ Correctness rests on that comparison, not on Airflow's pools.
 """
 
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -59,7 +59,9 @@ log = get_logger(__name__)
 type _Accepted = tuple[pa.Table, dict[str, TickerCoverage]]
 
 
-def _nothing_released(rows: pa.Table, coverage: dict[str, TickerCoverage]) -> _Accepted:
+def _nothing_released(
+    rows: pa.Table, coverage: dict[str, TickerCoverage], _before: Mapping[str, TickerCoverage]
+) -> _Accepted:
     return rows, coverage
 
 
@@ -87,8 +89,8 @@ class Submission:
     accept_late
         Take answers whenever they came: somebody asked for just these, or releases them.
     released
-        Returns rows and coverage with what people let pass of refused rows; called anew in each round, so that a
-        release meanwhile is not lost.
+        Returns rows and coverage with what people let pass of refused rows, given the coverage in force; called anew
+        in each round, so that a release meanwhile is not lost.
     """
 
     dataset: str
@@ -106,7 +108,9 @@ class Submission:
     universe: Universe | None = None
     window: Window = OPEN
     accept_late: bool = False
-    released: Callable[[pa.Table, dict[str, TickerCoverage]], _Accepted] = _nothing_released
+    released: Callable[[pa.Table, dict[str, TickerCoverage], Mapping[str, TickerCoverage]], _Accepted] = (
+        _nothing_released
+    )
 
 
 @dataclass(frozen=True)
@@ -152,9 +156,10 @@ def publish(lake: Lake, submission: Submission, layout: FileLayout) -> Publicati
     for _ in range(MOST_ROUNDS):
         current = lake.partition(submission.dataset, submission.session)
         # After the partition: whoever releases a row in between makes the swap fail.
-        rows, coverage = submission.released(submission.table, submission.coverage)
+        before = current.manifest.coverage if current else {}
+        rows, coverage = submission.released(submission.table, submission.coverage, before)
         decided = replace(submission, table=rows, coverage=coverage)
-        refused = _refused(decided, current.manifest.coverage if current else {})
+        refused = _refused(decided, before)
         late = _late(lake, decided, current, refused)
         counts = _keep(lake, decided, late, current.manifest.warnings if current else {})
         table, manifest = _merge(lake, _in_time(decided, late), current, refused, counts)
@@ -330,7 +335,7 @@ def _merge(
 def _after_merging(known: TickerCoverage, before: TickerCoverage, merged: pa.Table) -> TickerCoverage:
     """Return what is known of the one subject of a dataset: its newest answer that had rows speaks for all of them."""
     newest = max(known, before, key=lambda each: (each.rows > 0, each.fetched_utc is not None, each.fetched_utc))
-    return structs.replace(newest, rows=merged.num_rows)
+    return structs.replace(newest, rows=merged.num_rows, released=known.released)
 
 
 def _split(table: pa.Table, form: Form, subjects: Collection[str]) -> tuple[pa.Table, pa.Table]:

@@ -103,6 +103,11 @@ class Log:
         return {row.digest: entry for entry in self.entries for row in entry.decision.rows}
 
     @cached_property
+    def rows(self) -> Mapping[str, DecidedRow]:
+        """Each row as it was decided about last, by its digest."""
+        return {row.digest: row for entry in self.entries for row in entry.decision.rows}
+
+    @cached_property
     def released(self) -> "Released":
         """The rows that people let pass: of one key the one released last."""
         found: dict[str, tuple[Entry, int]] = {}
@@ -118,6 +123,7 @@ class Log:
         return Released(
             pa.concat_tables([schema.empty_table(), *tables]).combine_chunks(),
             tuple(entry.decision.rows[place] for entry, place in chosen),
+            tuple(entry.number for entry, _ in chosen),
         )
 
 
@@ -131,10 +137,13 @@ class Released:
         With their values, in the quarantine schema.
     rows
         In the order of the table.
+    numbers
+        Of the decisions, in the same order.
     """
 
     table: pa.Table
     rows: tuple[DecidedRow, ...]
+    numbers: tuple[int, ...]
 
 
 def read_log(lake: Lake, dataset: str, session: date) -> Log:

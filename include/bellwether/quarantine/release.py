@@ -1,11 +1,12 @@
 """Deciding about refused rows: judged first, then written down, then put in force; killed anywhere, done again whole.
 
 A release makes a revision of the partition as any publication does. Who decides about a row that somebody else has
-decided about meanwhile is told what was decided, and changes nothing.
+decided about meanwhile, or that a newer answer overtook, is told so, and changes nothing of its session. Of several
+sessions each stands for itself.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -30,16 +31,18 @@ from bellwether.quality.prepare import REASON_COLUMN, quarantine_schema
 from bellwether.quarantine.audit import publish_audit
 from bellwether.quarantine.decisions import Action, DecidedRow, Decision, Log, append, read_log
 from bellwether.quarantine.respect import with_released
-from bellwether.quarantine.standing import Row, Selection, State, find
+from bellwether.quarantine.standing import Row, Selection, State, find, standing
 from bellwether.quarantine.validity import as_table, why_invalid
 from bellwether.schemas import FORMS, SCHEMA_VERSION
 
 log = get_logger(__name__)
 
 _MOST_NAMED = 20
-_DONE = {Action.RELEASED: frozenset({State.RELEASED, State.UNFINISHED}), Action.DISCARDED: frozenset({State.DISCARDED})}
-# A discarded row may still be released; there is no way back from a release but a newer answer.
-_DECIDABLE = {Action.RELEASED: frozenset({State.OPEN, State.DISCARDED}), Action.DISCARDED: frozenset({State.OPEN})}
+# A discarded row may still be released; from a release a newer answer leads back, or that of another row of the key.
+_DECIDABLE = {
+    Action.RELEASED: frozenset({State.OPEN, State.DISCARDED, State.REPLACED}),
+    Action.DISCARDED: frozenset({State.OPEN, State.REPLACED}),
+}
 
 
 @dataclass(frozen=True)
@@ -77,19 +80,23 @@ class Settled:
     published
         The sessions whose partition it changed, with the dataset.
     touched
-        All sessions it was about, with the dataset.
+        All sessions it was about, with the dataset; but those left out.
+    left_out
+        What was not done, though it was judged possible, and why: something came in between.
     """
 
     judged: Judged
     decisions: tuple[str, ...]
     published: tuple[tuple[str, date], ...]
     touched: tuple[tuple[str, date], ...]
+    left_out: tuple[str, ...]
 
 
-def chosen(lake: Lake, selection: Selection) -> list[Row]:
+def chosen(lake: Lake, selection: Selection, action: Action) -> list[Row]:
     """Return the rows to decide about.
 
-    Those named, however they stand; else those selected that are open, or whose release is not finished.
+    Those named, however they stand; else those selected that are open, or were decided so before: by that a decision
+    that was cut off is finished by whoever makes it again.
 
     Raises
     ------
@@ -101,7 +108,7 @@ def chosen(lake: Lake, selection: Selection) -> list[Row]:
         raise QuarantineError(msg)
     found = find(lake, selection)
     if not selection.rows:
-        found = [row for row in found if row.state in (State.OPEN, State.UNFINISHED)]
+        found = [row for row in found if row.state is State.OPEN or _is_decided(row, action)]
     if not found:
         msg = "no row in quarantine that waits for somebody is meant by that"
         raise QuarantineError(msg)
@@ -116,10 +123,10 @@ def judge(lake: Lake, action: Action, rows: Sequence[Row]) -> Judged:
     LakeError
         A partition, or a record of drift, is damaged.
     """
-    to_decide = tuple(row for row in rows if row.state in _DECIDABLE[action])
-    decided = tuple(row for row in rows if row.state in _DONE[action])
-    possible = _DECIDABLE[action] | _DONE[action]
-    refused = {row.row_id: _why_not(row) for row in rows if row.state not in possible}
+    decided = tuple(row for row in rows if _is_decided(row, action))
+    others = [row for row in rows if not _is_decided(row, action)]
+    to_decide = tuple(row for row in others if row.state in _DECIDABLE[action])
+    refused = {row.row_id: _why_not(row) for row in others if row.state not in _DECIDABLE[action]}
     if action is Action.RELEASED:
         for (dataset, session), each in _by_session(to_decide):
             invalid = why_invalid(lake, dataset, session, each)
@@ -140,7 +147,7 @@ def settle(lake: Lake, config: Config, judged: Judged, *, by: str, why: str, run
     Raises
     ------
     QuarantineError
-        A row cannot be decided about like that, or somebody decided otherwise meanwhile; no reason is given.
+        A row cannot be decided about like that, no reason is given, or of all sessions something came in between.
     LakeError
         The storage refused; what was decided by then is finished by doing the same again.
     """
@@ -148,14 +155,20 @@ def settle(lake: Lake, config: Config, judged: Judged, *, by: str, why: str, run
         msg = "say why: whoever meets the rows later will want to know"
         raise QuarantineError(msg)
     if judged.refused:
-        msg = f"{len(judged.refused)} rows cannot be {judged.action.value}, so nothing was changed: {_shown(judged)}"
+        refused = _shown(judged.refused)
+        msg = f"{len(judged.refused)} rows cannot be {judged.action.value}, so nothing was changed: {refused}"
         raise QuarantineError(msg)
     names: list[str] = []
     published: list[tuple[str, date]] = []
     touched: list[tuple[str, date]] = []
+    left_out: list[str] = []
     for (dataset, session), rows in _by_session((*judged.to_decide, *judged.decided)):
         reach("release.judged", session)
-        names += _write_down(lake, judged.action, dataset, session, rows, by=by, why=why.strip())
+        try:
+            names += _write_down(lake, judged.action, dataset, session, rows, by=by, why=why.strip())
+        except QuarantineError as error:
+            left_out.append(f"{error}; nothing was changed of {dataset} {session}")
+            continue
         reach("release.decided", session)
         touched.append((dataset, session))
         if judged.action is Action.RELEASED and put_released(lake, config, dataset, session, run_id=run_id):
@@ -163,7 +176,11 @@ def settle(lake: Lake, config: Config, judged: Judged, *, by: str, why: str, run
         reach("release.published", session)
         publish_audit(lake, config, session, run_id=run_id)
         reach("release.told", session)
-    return Settled(judged, tuple(names), tuple(published), tuple(touched))
+        if judged.action is Action.RELEASED:
+            left_out += _not_published(lake, dataset, session, [row for row in rows if row.state is not State.SETTLED])
+    if left_out and not touched:
+        raise QuarantineError("; ".join(left_out))
+    return Settled(judged, tuple(names), tuple(published), tuple(touched), tuple(left_out))
 
 
 def put_released(lake: Lake, config: Config, dataset: str, session: date, *, run_id: str) -> bool:
@@ -198,7 +215,7 @@ def _with_released(
 ) -> tuple[pa.Table, Manifest]:
     before = current.manifest
     form = FORMS[before.dataset]
-    table, coverage = with_released(decisions, current.table.cast(form.schema), before.coverage)
+    table, coverage = with_released(decisions, current.table.cast(form.schema), before.coverage, before.coverage)
     if form.keeps_versions:
         table = merge_versions(form.schema.empty_table(), table)
     table = table.sort_by([(name, "ascending") for name in form.key]).combine_chunks()
@@ -229,18 +246,18 @@ def _write_down(
     Raises
     ------
     QuarantineError
-        Somebody decided otherwise about one of the rows since it was looked at.
+        Somebody decided otherwise about one of the rows since it was looked at, or it cannot be decided about any more.
     """
-    seen = {row.digest: row.decision.number if row.decision else 0 for row in rows}
+    seen = {row.digest: _number(row) for row in rows}
+    meant = Selection(rows=tuple(row.row_id for row in rows))
     for _ in range(MOST_ROUNDS):
+        # First the decisions, then how the rows stand by now: whoever decides in between takes the next number.
         decisions = read_log(lake, dataset, session)
-        entries = {row.digest: decisions.in_force.get(row.digest) for row in rows}
-        left = [row for row in rows if (e := entries[row.digest]) is None or e.decision.action is not action]
-        for row in left:
-            entry = entries[row.digest]
-            if entry is not None and entry.number != seen[row.digest]:
-                msg = f"{row.row_id} was {entry}; nothing was changed"
-                raise QuarantineError(msg)
+        again = judge(lake, action, find(lake, meant))
+        left = again.to_decide
+        others = {row.row_id: f"was {row.decision}" for row in left if _number(row) != seen[row.digest]}
+        if refused := again.refused | others:
+            raise QuarantineError(_shown(refused))
         if not left:
             return []
         decided = tuple(DecidedRow(row.digest, row.key, row.subject, row.origin, row.seen_utc) for row in left)
@@ -254,15 +271,32 @@ def _write_down(
     raise LakeError(msg)
 
 
+def _not_published(lake: Lake, dataset: str, session: date, rows: Sequence[Row]) -> list[str]:
+    """Return which of some released rows are not published after all: a newer answer came in at the same instant."""
+    meant = Selection(rows=tuple(row.row_id for row in rows))
+    stand = standing(lake, dataset, session, meant) if rows else []
+    return [f"{row.row_id} is not published: it is {row.state}" for row in stand if row.state is not State.RELEASED]
+
+
+def _is_decided(row: Row, action: Action) -> bool:
+    """Return whether that was decided about a row before, and still holds."""
+    holds = row.state not in (State.OPEN, State.REPLACED)
+    return holds and row.decision is not None and row.decision.decision.action is action
+
+
+def _number(row: Row) -> int:
+    return row.decision.number if row.decision else 0
+
+
 def _why_not(row: Row) -> str:
-    if row.decision is not None:
-        return f"{row.decision}"
-    return "nobody has to decide: a newer answer took its place, or a replay published it"
+    if row.state is State.SETTLED:
+        return "nobody has to decide: a newer answer took its place, or is published with it"
+    return f"{row.decision}"
 
 
-def _shown(judged: Judged) -> str:
-    lines = [f"{row_id}: {why}" for row_id, why in sorted(judged.refused.items())[:_MOST_NAMED]]
-    more = len(judged.refused) - _MOST_NAMED
+def _shown(refused: Mapping[str, str]) -> str:
+    lines = [f"{row_id}: {why}" for row_id, why in sorted(refused.items())[:_MOST_NAMED]]
+    more = len(refused) - _MOST_NAMED
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
 
 

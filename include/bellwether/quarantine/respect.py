@@ -1,20 +1,21 @@
 """What people decided about refused rows, for whoever captures, replays or verifies the session afterwards.
 
 A released row stays in: it is taken out of the refused ones of the same values, and stands among the rows of its
-subject unless a newer answer has a valid row of its key. A discarded one stays out, as a refused row does.
+subject until a newer answer has a valid row of its key. A discarded one stays out, as a refused row does. Which
+released rows are in, and which decisions were taken into account, the manifest says: not clocks.
 """
 
-from collections import Counter
 from collections.abc import Mapping
-from datetime import date
+from itertools import compress
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import structs
 
-from bellwether.lake import Coverage, Lake, TickerCoverage
+from bellwether.lake import Coverage, TickerCoverage
+from bellwether.lake.manifest import Releases
 from bellwether.quality.prepare import REASON_COLUMN, schema_of
-from bellwether.quarantine.decisions import DecidedRow, Log, Released, read_log
+from bellwether.quarantine.decisions import DecidedRow, Log, Released
 from bellwether.quarantine.identity import digests, joined, key_in
 from bellwether.schemas import FORMS
 from bellwether.tickers import WHOLE
@@ -23,7 +24,7 @@ _READ = frozenset({Coverage.COMPLETE, Coverage.PARTIAL, Coverage.EMPTY})
 
 
 def let_pass(
-    lake: Lake, dataset: str, session: date, good: pa.Table, quarantined: pa.Table
+    log: Log, good: pa.Table, quarantined: pa.Table, before: Mapping[str, TickerCoverage]
 ) -> tuple[pa.Table, pa.Table]:
     """Return good and refused rows with those among the good that people let pass.
 
@@ -31,11 +32,15 @@ def let_pass(
     ----------
     good, quarantined
         As the suite split a session; the first in the dataset's schema, the second in its quarantine schema.
+    before
+        What is in force.
     """
-    if not quarantined.num_rows or not (log := read_log(lake, dataset, session)).entries:
+    if not quarantined.num_rows or not log.entries:
         return good, quarantined
-    released = {row.digest for row in log.released.rows}
-    is_released = pa.array([digest in released for digest in digests(quarantined, dataset, session)], pa.bool_())
+    dataset = log.dataset
+    numbered = zip(log.released.rows, log.released.numbers, strict=True)
+    released = {row.digest for row, number in numbered if _is_in(row, number, dataset, before.get(_subject(row)))}
+    is_released = pa.array([digest in released for digest in digests(quarantined, dataset, log.session)], pa.bool_())
     passing = quarantined.filter(is_released)
     if not passing.num_rows:
         return good, quarantined
@@ -45,9 +50,12 @@ def let_pass(
 
 
 def with_released(
-    log: Log, rows: pa.Table, coverage: Mapping[str, TickerCoverage]
+    log: Log, rows: pa.Table, coverage: Mapping[str, TickerCoverage], before: Mapping[str, TickerCoverage]
 ) -> tuple[pa.Table, dict[str, TickerCoverage]]:
     """Return the rows of some subjects with what people let pass, and what is known of the subjects then.
+
+    A released row comes in once, by the first publication after its decision, and stays as long as it is published:
+    what a newer answer replaced does not come back when a later one lacks it.
 
     Parameters
     ----------
@@ -55,41 +63,78 @@ def with_released(
         All of these subjects, in the dataset's schema, in any order.
     coverage
         Of these subjects, by whom; a row released of another is passed over.
+    before
+        What is in force, whose `released` says which rows are in.
     """
     dataset, found = log.dataset, dict(coverage)
-    due = _due(log.released, coverage)
-    if not due.rows:
+    if not log.entries:
         return rows, found
+    due = _due(log.released, coverage)
     others, rows = _split(rows, dataset, {_subject(row) for row in due.rows})
     has = {key: place for place, key in enumerate(joined(rows, key_in(dataset)).to_pylist())}
-    known = digests(rows, dataset, log.session)
+    digest_at = digests(rows, dataset, log.session)
     gone: set[int] = set()
     coming: list[int] = []
-    for number, (row, key) in enumerate(zip(due.rows, joined(due.table, key_in(dataset)).to_pylist(), strict=True)):
+    became = {subject: _Became(before.get(subject)) for subject in coverage}
+    keys = joined(due.table, key_in(dataset)).to_pylist()
+    for number, (row, key, entry) in enumerate(zip(due.rows, keys, due.numbers, strict=True)):
         place, subject = has.get(key), _subject(row)
-        if place is not None and (known[place] == row.digest or not _speaks_for(row, coverage[subject])):
-            continue
-        gone.update([] if place is None else [place])
-        coming.append(number)
-        found[subject] = _after_release(found[subject], row, is_added=place is None)
+        known, was = found[subject], before.get(subject)
+        stands = place is not None and digest_at[place] == row.digest
+        is_beside = stands and was is not None and row.digest in _beside(was) and was.fetched_utc == known.fetched_utc
+        speaks = place is None or _speaks_for(row, known)
+        if not stands and speaks and _is_in(row, entry, dataset, was):
+            replaced = None if place is None else digest_at[place]
+            gone.update([] if place is None else [place])
+            coming.append(number)
+            stands, is_beside = True, known.fetched_utc not in row.seen_utc
+            found[subject] = _after_release(known, was, replaced, is_beside=is_beside)
+        became[subject].note(row.digest, entry, stands=stands, is_beside=is_beside)
     stays = pa.array([place not in gone for place in range(rows.num_rows)], pa.bool_())
     added = due.table.take(pa.array(coming, pa.int64())).drop_columns([REASON_COLUMN])
-    schema = schema_of(dataset)
-    return pa.concat_tables([each.cast(schema) for each in (others, rows.filter(stays), added)]), found
+    tables = [each.cast(schema_of(dataset)) for each in (others, rows.filter(stays), added)]
+    told = {subject: structs.replace(known, released=became[subject].told) for subject, known in found.items()}
+    return pa.concat_tables(tables), told
 
 
-def added_beside(lake: Lake, dataset: str, session: date, coverage: Mapping[str, TickerCoverage]) -> Counter[str]:
-    """Return of how many rows of each subject another answer is the proof than the one that is published."""
-    log = read_log(lake, dataset, session)
-    due = _due(log.released, coverage)
-    return Counter(_subject(row) for row in due.rows if coverage[_subject(row)].fetched_utc not in row.seen_utc)
+class _Became:
+    """What became of the rows that were released of a subject."""
+
+    def __init__(self, before: TickerCoverage | None) -> None:
+        self._regarded = before.released.regarded if before is not None and before.released is not None else 0
+        self._rows: list[str] = []
+        self._beside: list[str] = []
+
+    def note(self, digest: str, entry: int, *, stands: bool, is_beside: bool) -> None:
+        """Take a row into account, by the number of its decision."""
+        self._regarded = max(self._regarded, entry)
+        self._rows += [digest] * stands
+        self._beside += [digest] * is_beside
+
+    @property
+    def told(self) -> Releases | None:
+        """For the manifest."""
+        if not self._regarded:
+            return None
+        return Releases(self._regarded, frozenset(self._rows), frozenset(self._beside))
+
+
+def _is_in(row: DecidedRow, entry: int, dataset: str, before: TickerCoverage | None) -> bool:
+    """Return whether a released row is published now, or is to be since it was decided about."""
+    if before is not None and before.released is not None and entry <= before.released.regarded:
+        return row.digest in before.released.rows
+    # A newer answer may have come between the last look at what is published and the decision.
+    replaces = before is not None and before.state.is_proven and not FORMS[dataset].keeps_versions
+    return before is None or not replaces or _speaks_for(row, before)
 
 
 def _due(released: Released, coverage: Mapping[str, TickerCoverage]) -> Released:
     """Return those of subjects that are told of and whose answer was read, or held back with the row in it."""
     is_due = [_is_due(row, coverage.get(_subject(row))) for row in released.rows]
-    rows = tuple(row for row, due in zip(released.rows, is_due, strict=True) if due)
-    return Released(released.table.filter(pa.array(is_due, pa.bool_())), rows)
+    rows = tuple(compress(released.rows, is_due))
+    return Released(
+        released.table.filter(pa.array(is_due, pa.bool_())), rows, tuple(compress(released.numbers, is_due))
+    )
 
 
 def _is_due(row: DecidedRow, known: TickerCoverage | None) -> bool:
@@ -117,13 +162,22 @@ def _speaks_for(row: DecidedRow, known: TickerCoverage) -> bool:
     return row.origin.fetched_utc is None or known.fetched_utc is None or row.origin.fetched_utc >= known.fetched_utc
 
 
-def _after_release(known: TickerCoverage, row: DecidedRow, *, is_added: bool) -> TickerCoverage:
-    is_counted = known.fetched_utc in row.seen_utc and known.quarantined_rows > 0
-    left = known.quarantined_rows - is_counted
+def _beside(known: TickerCoverage) -> frozenset[str]:
+    return known.released.beside if known.released is not None else frozenset()
+
+
+def _after_release(
+    known: TickerCoverage, before: TickerCoverage | None, replaced: str | None, *, is_beside: bool
+) -> TickerCoverage:
+    """Return what is known of a subject once a released row is in, in place of another, if of any, by its digest."""
+    left = known.quarantined_rows - (known.quarantined_rows > 0 and not is_beside)
+    if not is_beside and before is not None and before.released is not None:
+        # Of two rows of an answer that contradict each other the one that was let pass is a refused one again.
+        left += replaced in before.released.rows - before.released.beside
     return structs.replace(
         known,
         state=Coverage.PARTIAL if left else Coverage.COMPLETE,
-        rows=known.rows + is_added,
+        rows=known.rows + (replaced is None),
         quarantined_rows=left,
         reason=f"{left} rows in quarantine" if left else "",
     )

@@ -25,13 +25,14 @@ class State(StrEnum):
     """How a refused row stands.
 
     `open`: it waits for somebody. `settled`: nobody has to decide, since a newer answer took the place of the one it
-    came in, or a replay published it. `unfinished`: it was released and is not published yet; releasing it again
-    finishes that.
+    came in, or is published with it. `unfinished`: it was released and is not published yet; releasing it again
+    finishes that. `replaced`: it was released, and then another row of its key.
     """
 
     OPEN = "open"
     RELEASED = "released"
     UNFINISHED = "unfinished"
+    REPLACED = "replaced"
     DISCARDED = "discarded"
     SETTLED = "settled"
 
@@ -167,9 +168,7 @@ def standing(lake: Lake, dataset: str, session: date, selection: Selection = Sel
         return []
     log, manifest = read_log(lake, dataset, session), lake.manifest(dataset, session)
     published = _published_among(lake, dataset, session, [row.subject for row in kept])
-    # Of two released rows of one key the last one stands.
-    due = frozenset(row.digest for row in log.released.rows)
-    rows = [_judged(row, log, manifest, published=published, due=due) for row in kept]
+    rows = [_judged(row, log, manifest, published=published) for row in kept]
     return sorted(rows, key=lambda row: (row.key, row.row_id))
 
 
@@ -235,15 +234,34 @@ def _published_among(lake: Lake, dataset: str, session: date, subjects: Collecti
     return frozenset(digests(table, dataset, session))
 
 
-def _judged(row: Row, log: Log, manifest: Manifest | None, *, published: Collection[str], due: Collection[str]) -> Row:
+def _judged(row: Row, log: Log, manifest: Manifest | None, *, published: Collection[str]) -> Row:
     entry = log.in_force.get(row.digest)
-    is_over = row.digest in published or (manifest is not None and _is_overtaken(row, manifest))
+    stands = row.digest in published
+    is_over = stands or (manifest is not None and _is_overtaken(row, manifest))
+    return replace(row, state=_state(row, entry, log, manifest, stands=stands, is_over=is_over), decision=entry)
+
+
+def _state(row: Row, entry: Entry | None, log: Log, manifest: Manifest | None, *, stands: bool, is_over: bool) -> State:
+    was_released = entry is not None and entry.decision.action is Action.RELEASED
+    if was_released and stands:
+        return State.RELEASED
+    if is_over:
+        return State.SETTLED
     if entry is None:
-        return replace(row, state=State.SETTLED if is_over else State.OPEN)
-    if entry.decision.action is Action.DISCARDED:
-        return replace(row, state=State.DISCARDED, decision=entry)
-    is_unfinished = row.digest in due and not is_over
-    return replace(row, state=State.UNFINISHED if is_unfinished else State.RELEASED, decision=entry)
+        return State.OPEN
+    if not was_released:
+        return State.DISCARDED
+    if entry.number > _regarded(row, manifest):
+        return State.UNFINISHED
+    # Whoever chose another row of its key had seen no later answer than this.
+    has_come_again = _is_newer(row.origin, log.rows[row.digest].origin)
+    return State.OPEN if has_come_again else State.REPLACED
+
+
+def _regarded(row: Row, manifest: Manifest | None) -> int:
+    """Return the number of the last release of rows of its subject that what is published takes into account."""
+    known = manifest.coverage.get(row.subject) if manifest and row.subject is not None else None
+    return known.released.regarded if known and known.released else 0
 
 
 def _is_overtaken(row: Row, manifest: Manifest) -> bool:

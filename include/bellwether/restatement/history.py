@@ -59,6 +59,8 @@ def restatements(lake: Lake, config: Config, dataset: str, session: date) -> Ite
 def is_tolerated(lake: Lake, config: Config, dataset: str, session: date, recorded: str, standing: str) -> bool:
     """Return whether all that changed a session since a revision are restatements, and together less than matters.
 
+    A restatement that put somebody's release in force is none: the row is in by a person's decision.
+
     Parameters
     ----------
     recorded, standing
@@ -74,12 +76,19 @@ def is_tolerated(lake: Lake, config: Config, dataset: str, session: date, record
             if manifest.revision != standing:
                 return False  # published anew a moment ago: whoever did so looks again
             first = key
-        elif newer.revision != manifest.revision and sessions_later(newer.run_id) is None:
+        elif newer.revision != manifest.revision and (
+            sessions_later(newer.run_id) is None or _releases(newer) != _releases(manifest)
+        ):
             return False
         if manifest.revision == recorded and first is not None:
             return not exceeds(_compare(lake, dataset, key, first), tolerance)
         newer = manifest
     return False
+
+
+def _releases(manifest: Manifest) -> dict[str, int]:
+    """Return up to which decision a publication takes releases into account, by ticker."""
+    return {ticker: known.released.regarded for ticker, known in manifest.coverage.items() if known.released}
 
 
 def exceeds(found: BarDifference, tolerance: RestatementTolerance) -> bool:

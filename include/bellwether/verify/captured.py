@@ -21,7 +21,7 @@ from bellwether.news.versions import merge_versions
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import REASON_COLUMN
 from bellwether.quality.reasons import RowReason
-from bellwether.quarantine.decisions import read_log
+from bellwether.quarantine.decisions import Log, read_log
 from bellwether.quarantine.identity import digests
 from bellwether.quarantine.respect import let_pass, with_released
 from bellwether.quarantine.standing import State as Standing
@@ -48,8 +48,10 @@ def rebuild(lake: Lake, config: Config, manifest: Manifest) -> pa.Table:
     reader = Reader(contracts_in_force(lake, config), goes_on=True)
     log = read_log(lake, dataset, session)
     if form.keeps_versions:
-        rows = _without(_held(lake, dataset, session), _all_versions(lake, source, manifest, hours, reader), manifest)
-        return merge_versions(form.schema.empty_table(), with_released(log, rows, manifest.coverage)[0])
+        versions = _all_versions(lake, source, manifest, log, hours, reader)
+        rows = _without(_held(lake, dataset, session), versions, manifest)
+        rows = with_released(log, rows, manifest.coverage, manifest.coverage)[0]
+        return merge_versions(form.schema.empty_table(), rows)
     recorded, lacking = of_manifest(lake, source, manifest)
     if lacking:
         msg = f"the raw responses about {shown(sorted(lacking))} are gone"
@@ -57,8 +59,9 @@ def rebuild(lake: Lake, config: Config, manifest: Manifest) -> pa.Table:
     haul = Haul(source, hours)
     for subject, [stored] in recorded.answers.items():
         _take(source, haul, reader, subject, stored)
-    good = _without(_held(lake, dataset, session), _good(lake, haul.table, dataset, session, hours), manifest)
-    good, _ = with_released(log, good, {subject: manifest.coverage[subject] for subject in recorded.answers})
+    good = _without(_held(lake, dataset, session), _good(log, haul.table, manifest, hours), manifest)
+    coverage = {subject: manifest.coverage[subject] for subject in recorded.answers}
+    good, _ = with_released(log, good, coverage, coverage)
     return good.sort_by([(name, "ascending") for name in form.key]).combine_chunks()
 
 
@@ -89,16 +92,18 @@ def _take(source: Source, haul: Haul, reader: Reader, subject: str, stored: Stor
         raise Unverifiable(msg) from error
 
 
-def _good(lake: Lake, rows: pa.Table, dataset: str, session: date, hours: SessionHours) -> pa.Table:
-    schema = FORMS[dataset].schema
-    report = check_batch(rows, hours, dataset)
+def _good(log: Log, rows: pa.Table, manifest: Manifest, hours: SessionHours) -> pa.Table:
+    schema = FORMS[manifest.dataset].schema
+    report = check_batch(rows, hours, manifest.dataset)
     is_good = report.reasons.is_null()
     good = report.table.filter(is_good).cast(schema)
     refused = report.table.append_column(REASON_COLUMN, report.reasons).filter(report.reasons.is_valid())
-    return let_pass(lake, dataset, session, good, refused)[0]
+    return let_pass(log, good, refused, manifest.coverage)[0]
 
 
-def _all_versions(lake: Lake, source: Source, manifest: Manifest, hours: SessionHours, reader: Reader) -> pa.Table:
+def _all_versions(
+    lake: Lake, source: Source, manifest: Manifest, log: Log, hours: SessionHours, reader: Reader
+) -> pa.Table:
     rounds, lacking = one_by_one(lake, source, manifest.session, manifest, recorded_only=True)
     if lacking:
         raise Unverifiable("; ".join(lacking.values()))
@@ -106,5 +111,5 @@ def _all_versions(lake: Lake, source: Source, manifest: Manifest, hours: Session
     for subject, [stored] in (item for each in rounds for item in each.answers.items()):
         haul = Haul(source, hours)
         _take(source, haul, reader, subject, stored)
-        merged = merge_versions(merged, _good(lake, haul.table, source.dataset, manifest.session, hours))
+        merged = merge_versions(merged, _good(log, haul.table, manifest, hours))
     return merged

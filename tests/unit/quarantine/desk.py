@@ -15,7 +15,7 @@ from bellwether.lake import Lake, Manifest, paths, read
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import REASON_COLUMN, quarantine_schema, schema_of
 from bellwether.quality.validate import Verdict
-from bellwether.quarantine.decisions import Action
+from bellwether.quarantine.decisions import Action, Entry, read_log
 from bellwether.quarantine.release import Settled, chosen, judge, settle
 from bellwether.quarantine.standing import Row, Selection, State, find
 from tests.builders import SESSION, bars
@@ -50,18 +50,29 @@ def upside_down(table: pa.Table, minute: int = 1) -> pa.Table:
 class Desk:
     """A lake, its vendor, and what people do."""
 
-    def __init__(self, lake: Lake, config: Config, vendor: FakeVendor) -> None:
-        self.lake, self.config, self.vendor = lake, config, vendor
+    def __init__(self, lake: Lake, config: Config, vendor: FakeVendor, session: date = SESSION) -> None:
+        self.lake, self.config, self.vendor, self.session = lake, config, vendor, session
+
+    def on(self, session: date) -> "Desk":
+        """Return the desk of another session, captured, with rows that contradict each other, too."""
+        vendor = FakeVendor()
+        vendor.tables = {ticker: bars(ticker, session) for ticker in ("AAPL", "MSFT", "QQQ", "SPY")}
+        vendor.tables["SPY"] = with_close(vendor.tables["SPY"], 100.0, 101.0)
+        desk = Desk(self.lake, self.config, vendor, session)
+        desk.capture()
+        return desk
 
     def staged(self, stage_id: str = "s1", **options: Any) -> list[Batch]:
-        batches = plan_session(self.lake, self.config, self.vendor, "equities", SESSION, stage_id=stage_id, **options)
+        batches = plan_session(
+            self.lake, self.config, self.vendor, "equities", self.session, stage_id=stage_id, **options
+        )
         for batch in batches:
             fetch_batch(self.lake, self.vendor, self.config, batch)
         validate_stage(self.lake, self.config, batches)
         return batches
 
     def publish(self, stage_id: str = "s1") -> Manifest:
-        done = publish_stage(self.lake, self.config, "equities", SESSION, stage_id=stage_id, run_id="run")
+        done = publish_stage(self.lake, self.config, "equities", self.session, stage_id=stage_id, run_id="run")
         return done.manifest
 
     def capture(self, stage_id: str = "s1", **options: Any) -> Manifest:
@@ -70,7 +81,7 @@ class Desk:
 
     @property
     def manifest(self) -> Manifest:
-        found = self.lake.manifest("equities", SESSION)
+        found = self.lake.manifest("equities", self.session)
         assert found is not None
         return found
 
@@ -79,7 +90,7 @@ class Desk:
 
     def decide(self, action: Action, rows: Iterable[Row], by: str = "ann") -> Settled:
         named = Selection(rows=tuple(row.row_id for row in rows))
-        judged = judge(self.lake, action, chosen(self.lake, named))
+        judged = judge(self.lake, action, chosen(self.lake, named, action))
         return settle(self.lake, self.config, judged, by=by, why="looked at it", run_id="r")
 
     def release(self, *rows: Row, by: str = "ann") -> Settled:
@@ -89,7 +100,10 @@ class Desk:
         return self.decide(Action.DISCARDED, rows, by)
 
     def published(self, ticker: str = "SPY") -> pa.Table:
-        return read("equities", SESSION, SESSION, tickers=[ticker], root=self.lake.root)
+        return read("equities", self.session, self.session, tickers=[ticker], root=self.lake.root)
+
+    def decisions(self) -> tuple[Entry, ...]:
+        return read_log(self.lake, "equities", self.session).entries
 
     def audit(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = read("quarantine_audit", SESSION, SESSION, root=self.lake.root).to_pylist()

@@ -2,8 +2,10 @@
 
 import pytest
 
+from bellwether.ingest.finish import publish_stage
 from bellwether.quarantine.standing import Row, State
-from tests.builders import bars
+from bellwether.verify.session import verify
+from tests.builders import SESSION, bars
 from tests.unit.quarantine.desk import Desk, with_close
 
 
@@ -39,3 +41,15 @@ def test_a_discarded_one_does_not_come_back_with_the_same_answer(desk: Desk, lat
     desk.capture("s3", force=True)
     assert desk.manifest.revision == before
     assert [row.state for row in desk.rows() if row.reasons == ("late",)] == [State.DISCARDED]
+
+
+def test_a_discarded_one_that_is_accepted_with_its_answer_is_settled_and_proven(desk: Desk, late: Row) -> None:
+    desk.discard(late)
+    desk.staged("s3", force=True, tickers=["QQQ"])
+    publish_stage(
+        desk.lake, desk.config, "equities", SESSION, stage_id="s3", run_id="run", accept_loss=True, accept_late=True
+    )
+    assert desk.published("QQQ")["close"][0].as_py() == 77.0
+    assert [row.state for row in desk.rows() if row.reasons == ("late",)] == [State.SETTLED]
+    [outcome] = verify(desk.lake, desk.config, SESSION)
+    assert outcome.state == "equal", outcome.why

@@ -1,10 +1,12 @@
 """What restated a session, read from its revisions; and whether gold is to be built anew for it."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from msgspec import structs
 
 from bellwether.config import Config, SinkSettings
 from bellwether.config.settings import RestatementTolerance
@@ -13,6 +15,7 @@ from bellwether.consolidate.readiness import readiness
 from bellwether.lake import Coverage, Lake, read
 from bellwether.lake.gold import GoldSubmission, publish_gold
 from bellwether.lake.layout import FileLayout
+from bellwether.lake.manifest import Releases
 from bellwether.lake.publish import publish
 from bellwether.recovery.ledger import read_gold
 from bellwether.restatement.history import exceeds, is_tolerated, restatements
@@ -158,3 +161,15 @@ def test_what_anybody_else_publishes_is_announced_however_little_it_changes(lake
     assert not is_tolerated(lake, config, "indices", SESSION, recorded, standing)
     assert not is_tolerated(lake, config, "equities", SESSION, recorded, "another since")
     assert not is_tolerated(lake, config, "equities", SESSION, "pruned long ago", standing)
+
+
+def test_a_release_that_a_restatement_puts_in_force_is_announced_however_little_it_changes(
+    lake: Lake, config: Config
+) -> None:
+    say(lake, bars("SPY"), "run")
+    build_gold(lake, config)
+    with_a_release = submission(moved(0.1), session=SESSION, stage_id=ONE_LATER, run_id=ONE_LATER)
+    known = with_a_release.coverage["SPY"]
+    decided = {"SPY": structs.replace(known, released=Releases(1, frozenset({"a digest"})))}
+    publish(lake, replace(with_a_release, coverage=decided), LAYOUT)
+    assert readiness(lake, config, SESSION).announce
