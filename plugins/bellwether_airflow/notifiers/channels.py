@@ -1,7 +1,7 @@
 """Where messages go: to the entries of the Connection `alerts`, each of them on its own, all of them within seconds.
 
-Nothing here may raise, and nobody waits longer than `delivery.timeout_s` of alerts.yaml: once for the route, once for the
-others. An address holds secrets: of a sink only its place in the list and its scheme are ever logged.
+Nothing here may raise, and nobody waits longer than `delivery.timeout_s` of alerts.yaml: once for the route, once for
+the others. An address holds secrets: of a sink only its place in the list and its scheme are ever logged.
 """
 
 import json
