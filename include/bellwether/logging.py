@@ -18,7 +18,7 @@ _SECRETS: set[str] = set()
 _MASK = "***"
 _QUOTED = 200
 # `<!channel>` and `@everyone` would call a whole team.
-_MARKUP = str.maketrans({"<": "(", ">": ")", "@": "(at)"})
+_MARKUP = str.maketrans({"<": "(", ">": ")", "[": "(", "]": ")", "@": "(at)", "`": "'"})
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -6,7 +6,9 @@ It is the one place that notes healing, by what stands in the lake and in Airflo
 """
 
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -59,7 +61,8 @@ def incidents_dag(dag_id: str, doc_md: str) -> DAG:
 def sweep() -> dict[str, Any]:
     """Note what healed and what is overdue, tell it, try again what was not delivered; return how much of each."""
     from bellwether.incidents.board import tell
-    from bellwether.incidents.healing import heal
+    from bellwether.incidents.healing import heal, heal_own
+    from bellwether.incidents.incident import Run
     from bellwether.incidents.ledger import at_work, report
     from bellwether.incidents.outbox import deliver_again
     from bellwether.incidents.overdue import overdue
@@ -68,11 +71,15 @@ def sweep() -> dict[str, Any]:
     context = get_current_context()
     lake, config = connections.lake(), Config.load()
     healed = heal(lake, config, _is_green)
-    late = [report(lake, each) for each in overdue(lake, config, at_work(lake), is_awaited=_is_awaited, url_of=dag_url)]
-    concerned = {each.last.session for each in at_work(lake)}
     messages = tell(lake, config.alerts, deliver, is_sweep=True)
     delivered = deliver_again(lake, config.alerts.delivery, deliver)
+    # What stands in the lake may be unreadable: what had to be told has been by then.
+    is_awaited = partial(_is_awaited, Path(context["dag"].fileloc).parent)
+    late = [report(lake, each) for each in overdue(lake, config, at_work(lake), is_awaited=is_awaited, url_of=dag_url)]
+    concerned = {each.last.session for each in (*at_work(lake), *healed)}
+    messages += tell(lake, config.alerts, deliver, is_sweep=True) if late else []
     publish_incidents(lake, config, concerned, run_id=context["run_id"])
+    heal_own(lake, Run(context["dag"].dag_id, context["run_id"]))
     return {
         "healed": [each.incident_id for each in healed],
         "overdue": [each.incident_id for each in late],
@@ -109,13 +116,17 @@ def _is_green(run: "Run") -> bool:
     return bool(count)
 
 
-def _is_awaited(dag_id: str) -> bool:
+def _is_awaited(dags: Path, dag_id: str) -> bool:
+    """Whether a DAG is there, a file of its name in the folder `dags`, and not paused."""
     from airflow.sdk.exceptions import AirflowRuntimeError  # noqa: PLC0415
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance  # noqa: PLC0415
 
+    # Of a DAG whose file was taken out Airflow answers as if it were there.
+    if not (dags / f"{dag_id}.py").is_file():
+        return False
     try:
         return not RuntimeTaskInstance.get_dag(dag_id).is_paused
     except AirflowRuntimeError as error:
-        if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:  # who needs it not has taken it out
+        if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:  # not parsed yet
             return False
         raise

@@ -216,6 +216,13 @@ def test_severities_have_routes_and_the_others_hear_where_a_route_is_dead(
         assert sink.messages[-1]["title"] == "error again"
         assert channels.deliver(Message("retried", "body", "error", frozenset()), delivery.refused).is_lost
         assert sink.messages[-1]["title"] == "error again"
+        # Where neither the route nor the others took it, both are asked again.
+        sink.status = 500
+        nobody = channels.deliver(Message("nobody", "body", "error", frozenset()))
+        assert nobody.refused == ("2 (json)", "1 (json)")
+        sink.status = 200
+        late = channels.deliver(Message("nobody, late", "body", "error", frozenset()), nobody.refused)
+        assert (late.refused, sink.messages[-1]["title"]) == (("2 (json)",), "nobody, late")
 
 
 @pytest.fixture

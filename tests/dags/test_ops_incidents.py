@@ -25,10 +25,11 @@ from bellwether_airflow import incidents
 from bellwether_airflow.notifiers import reporting
 from tests.builders import publish_bars
 from tests.dags.support import KEY, SESSION, UNIVERSE
-from tests.incidents import found
+from tests.incidents import TurnedClock, found
 
 Run = Callable[..., Any]
 NEXT = date(2025, 7, 2)
+DAGS = Path(__file__).parents[2] / "dags"
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_a_session_that_no_run_was_made_for_is_opened_by_the_look_back_and_heale
 def test_what_no_run_publishes_is_overdue_unless_its_dag_is_paused_and_is_told_once(
     dags: dict[str, Any], airflow_database: None, lake_root: Path, told: list[str]
 ) -> None:
-    publish_bars(Lake.open(lake_root, simulated=True), UNIVERSE)
+    publish_bars(Lake.open(lake_root, simulated=True, clock=TurnedClock()), UNIVERSE)
     assert swept(dags)["overdue"] == []  # it is paused
     last = get_calendar().last_due(SystemClock().now(), OVERDUE["equities"])
     incident = f"equities.{last}.ours"
@@ -107,15 +108,17 @@ def test_what_no_run_publishes_is_overdue_unless_its_dag_is_paused_and_is_told_o
 
 
 @pytest.mark.parametrize("status", [HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE])
-def test_a_dag_that_was_taken_out_is_not_awaited_and_whether_it_is_has_to_be_known(
+def test_a_dag_that_is_not_there_is_not_awaited_and_whether_it_is_has_to_be_known(
     monkeypatch: pytest.MonkeyPatch, status: HTTPStatus
 ) -> None:
     def refuse(dag_id: str) -> None:  # as a task hears it from its supervisor
         raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": status.value}))
 
     monkeypatch.setattr(RuntimeTaskInstance, "get_dag", refuse)
+    # Airflow remembers a DAG whose file is gone, and knows nothing of one that is not parsed yet.
+    assert not incidents._is_awaited(DAGS, "taken_out")
     if status is HTTPStatus.NOT_FOUND:
-        assert not incidents._is_awaited("equities_daily")
+        assert not incidents._is_awaited(DAGS, "equities_daily")
     else:
         with pytest.raises(AirflowRuntimeError):
-            incidents._is_awaited("equities_daily")
+            incidents._is_awaited(DAGS, "equities_daily")

@@ -6,14 +6,14 @@ last. A dead sink stands beside those that hear.
 """
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bellwether.airflow_api import ApiError, Run
-from bellwether.clock import SystemClock
+from bellwether.clock import SimulatedClock, SystemClock
 from bellwether.incidents.ledger import at_work
 from bellwether.lake import Lake, read
 from bellwether.simulator.faults import Fault
@@ -58,7 +58,9 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(operated: Producers, sink: Sink, mailbox: Mailbox) -> Story:
-    publish_indices(Lake.open(operated.lake_root, simulated=True), SESSION)
+    # Long ago, so that the last session was awaited when it was due.
+    then = SimulatedClock(datetime(2025, 7, 8, tzinfo=UTC), speed=0)
+    publish_indices(Lake.open(operated.lake_root, simulated=True, clock=then), SESSION)
     slots(operated, 0)
     for dag_id in (KILLED_DAG, STALLED_DAG, LATE):
         operated.api.wait_for_dags([dag_id])

@@ -77,10 +77,11 @@ def tell(lake: Lake, settings: Alerts, send: Send, *, is_sweep: bool = False, mo
         say = log.info if message.is_healing else log.error
         say(f"ALERT {message.subject}\n{message.body}", severity=message.severity)
         delivery = send(message, ())
-        for incident, news in telling.news:
-            _finish(lake, incident, partial(incidents.told, as_told=incident, news=news, now=lake.clock.now()))
+        # First: who dies in between tells twice, and not the sinks that refused it never.
         if delivery.refused:
             keep(lake, settings.delivery, message, delivery)
+        for incident, news in telling.news:
+            _finish(lake, incident, partial(incidents.told, as_told=incident, news=news, now=lake.clock.now()))
     _release(lake, [incident.incident_id for telling in decision.tellings for incident, _ in telling.news])
     return [telling.message for telling in decision.tellings]
 

@@ -13,6 +13,7 @@ from bellwether.errors import Blame, NotBroadcast, NothingProven, SnapshotMissed
 from bellwether.incidents.incident import Incident, Report, Run, Watch
 from bellwether.ingest.sources import CAPTURED
 from bellwether.lake import Coverage, Lake
+from bellwether.logging import tame
 from bellwether.monitoring.alerts import STALLED, FailedRun, Message, blame_of, causes_of
 from bellwether.monitoring.health import Health, Problem
 from bellwether.schemas import LIVE
@@ -138,7 +139,7 @@ def of_look_back(
         is_gold = dataset == RECORDER and (each.session in lacking or each.session in announced)
         if not is_gold and (dataset, each.session) not in told and _is_ours_to_tell(lake, health, dataset, each):
             new.setdefault((dataset, each.session), each)
-    lines = [f"- {dataset} {session}: {each.state}: {each.why}" for (dataset, session), each in new.items()]
+    lines = [f"- {dataset} {session}: {each.state}: {tame(each.why)}" for (dataset, session), each in new.items()]
     body = "\n\n".join(
         [
             f"Looking back on the sessions until {health.session}:",

@@ -8,15 +8,16 @@ from functools import partial
 
 from bellwether.config import Config
 from bellwether.consolidate.inputs import RECORDER
+from bellwether.due import LOOKED_BACK
 from bellwether.errors import Blame
 from bellwether.incidents import incident as incidents
 from bellwether.incidents.found import dataset_of
 from bellwether.incidents.incident import Incident, Run, Watch
 from bellwether.incidents.ledger import at_work, change
 from bellwether.ingest.sources import CAPTURED
-from bellwether.lake import Lake
+from bellwether.lake import Coverage, Lake
 from bellwether.logging import get_logger
-from bellwether.monitoring.health import Health, Problem, standing
+from bellwether.monitoring.health import Health, Problem, Standing, sessions_until, standing
 from bellwether.monitoring.workers import Worker, workers
 from bellwether.schemas import LIVE
 from bellwether.streaming.live import live
@@ -52,6 +53,8 @@ def heal(lake: Lake, config: Config, is_green: Callable[[Run], bool]) -> list[In
 def heal_what_is_gone(lake: Lake, health: Health, problems: Sequence[Problem]) -> None:
     """Note which incidents that only a look back can see are over: it looked at their sessions, and found nothing.
 
+    So are those of sessions that no evening looks at any more.
+
     Raises
     ------
     LakeError
@@ -59,12 +62,27 @@ def heal_what_is_gone(lake: Lake, health: Health, problems: Sequence[Problem]) -
     """
     seen = {(dataset_of(each), each.session) for each in problems}
     looked_at = {each.session for each in health.standings}
+    reach = sessions_until(health.session, LOOKED_BACK)[0]
     for each in at_work(lake):
         last = each.last
         is_gone = last.session in looked_at and (last.dataset, last.session) not in seen
+        is_gone |= last.session < reach
         if last.watch is Watch.LOOK and each.healed_utc is None and is_gone:
             by = f"whatever it was: the look back on {health.session} does not find it any more"
             change(lake, each.incident_id, partial(_healed, seen=each, by=by, lake=lake))
+
+
+def heal_own(lake: Lake, run: Run) -> None:
+    """Note that failures of earlier runs of the sweep are over, since this one came to its end.
+
+    Raises
+    ------
+    LakeError
+        The lake refused.
+    """
+    for each in at_work(lake):
+        if each.healed_utc is None and each.runs and {met.dag_id for met in each.runs} == {run.dag_id}:
+            change(lake, each.incident_id, partial(_healed, seen=each, by=f"run {run.run_id}", lake=lake))
 
 
 def healed_by(
@@ -81,12 +99,18 @@ def healed_by(
                 return f"the recorder {each.writer}"
     if last.dataset in (*CAPTURED, RECORDER, *LIVE):
         found = standing(lake, config, last.dataset, last.session)
-        is_newer = found.manifest is not None and found.manifest.published_utc > incident.updated_utc
-        if found.manifest is not None and not found.why and (is_newer or last.watch is Watch.STANDING):
-            return f"run {found.manifest.run_id}"
-    if incident.runs and all(is_green(run) for run in incident.runs):
-        return f"run {incident.runs[-1].run_id}"
-    return ""
+        if by := _published_by(found, incident):
+            return by
+        if found.why and found.state is not Coverage.NOT_ENTITLED:  # a run that somebody marked as well mends nothing
+            return ""
+    return f"run {incident.runs[-1].run_id}" if incident.runs and all(map(is_green, incident.runs)) else ""
+
+
+def _published_by(found: Standing, incident: Incident) -> str:
+    if found.manifest is None or found.why:
+        return ""
+    is_newer = found.manifest.published_utc > incident.updated_utc
+    return f"run {found.manifest.run_id}" if is_newer or incident.last.watch is Watch.STANDING else ""
 
 
 def _healed(incident: Incident, seen: Incident, by: str, lake: Lake) -> Incident:

@@ -32,13 +32,15 @@ class Undelivered(msgspec.Struct, frozen=True, kw_only=True):
     causes: tuple[str, ...]
     is_healing: bool
     refused: tuple[str, ...]
+    kept_utc: datetime
     attempts: int
     next_utc: datetime
 
     @property
     def message(self) -> Message:
-        """The message."""
-        return Message(self.subject, self.body, self.severity, frozenset(self.causes), is_healing=self.is_healing)
+        """The message, which says since when it waits: another about the same may have come first."""
+        body = f"Of {self.kept_utc:%Y-%m-%d %H:%M} UTC; it could not be delivered before.\n\n{self.body}"
+        return Message(self.subject, body, self.severity, frozenset(self.causes), is_healing=self.is_healing)
 
 
 def keep(lake: Lake, settings: DeliverySettings, message: Message, delivery: Delivery) -> None:
@@ -51,6 +53,7 @@ def keep(lake: Lake, settings: DeliverySettings, message: Message, delivery: Del
         causes=tuple(sorted(message.causes)),
         is_healing=message.is_healing,
         refused=delivery.refused,
+        kept_utc=now,
         attempts=1,
         next_utc=now + _delay(settings, 1),
     )

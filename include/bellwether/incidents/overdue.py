@@ -1,20 +1,26 @@
-"""What should be published by now and is not, whatever its run does: waits, hangs, or was never created.
+"""What should be published by now and is not, whatever its run does: hangs, or was never created.
 
 By the calendar and what stands in the lake, not by a deadline of the run: what was never created has none.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from bellwether.calendar import get_calendar
 from bellwether.config import Config
 from bellwether.due import DUE, OVERDUE
 from bellwether.incidents import found
 from bellwether.incidents.incident import Incident, Report, Watch
-from bellwether.lake import Coverage, Lake
+from bellwether.lake import Lake
+from bellwether.logging import tame
 from bellwether.monitoring import alerts
 from bellwether.monitoring.health import Problem, Standing, standing
+from bellwether.monitoring.judging import standstill
+from bellwether.monitoring.performance import known_tries
+from bellwether.monitoring.tries import DEFERRED
 from bellwether.producers import DATASETS_OF
+
+_LOOKED_AT = 5
 
 
 def overdue(
@@ -25,10 +31,10 @@ def overdue(
     is_awaited: Callable[[str], bool],
     url_of: Callable[[str], str],
 ) -> list[Report]:
-    """Return the reports on the last session of each dataset that should be over, where it is not published whole.
+    """Return the reports on the last session of each dataset that should be over, where nothing of it is published.
 
-    Of a dataset of which no earlier session stands nothing is said: nobody has begun. Nor where an open incident tells
-    of it already, or the plan does not include it.
+    Nothing is said of a dataset that nobody captured yet when the session was due, of what an open incident tells
+    already, and of what waits because the vendor asked it to.
 
     Parameters
     ----------
@@ -45,30 +51,44 @@ def overdue(
         The lake cannot be read.
     """
     told = {(each.last.dataset, each.last.session) for each in known if each.healed_utc is None}
-    reports = []
+    reports: list[Report] = []
     for dag_id, datasets in DATASETS_OF.items():
-        lacking: dict[date, list[Standing]] = {}
-        for dataset in datasets:
-            session = get_calendar().last_due(lake.clock.now(), OVERDUE[dataset])
-            if (dataset, session) not in told and _has_begun(lake, dataset, session):
-                stands = standing(lake, config, dataset, session)
-                if stands.why and stands.state is not Coverage.NOT_ENTITLED:
-                    lacking.setdefault(session, []).append(stands)
+        session = get_calendar().last_due(lake.clock.now(), OVERDUE[datasets[0]])
+        lacking = [
+            standing(lake, config, dataset, session)
+            for dataset in datasets
+            if (dataset, session) not in told and _is_owed(lake, config, dataset, session)
+        ]
         if lacking and is_awaited(dag_id):
-            for session, standings in lacking.items():
-                reports += _reports(config, dag_id, session, standings, url_of(dag_id))
+            reports += _reports(config, dag_id, session, lacking, url_of(dag_id))
     return reports
 
 
-def _has_begun(lake: Lake, dataset: str, session: date) -> bool:
-    published = lake.sessions(dataset)
-    return bool(published) and published[0] < session
+def _is_owed(lake: Lake, config: Config, dataset: str, session: date) -> bool:
+    if lake.manifest(dataset, session) is not None or not _was_captured(lake, dataset, session):
+        return False
+    now, settings = lake.clock.now(), config.settings.monitoring.performance
+    longest = timedelta(seconds=config.retry_policy.longest_wait_s)
+    return not any(
+        record.identity.dataset == dataset
+        and record.state == DEFERRED
+        and not standstill(record, settings, now, longest)
+        for record in known_tries(lake, session)
+    )
+
+
+def _was_captured(lake: Lake, dataset: str, session: date) -> bool:
+    """Whether sessions were captured when this one was due; who began since has all of it to come."""
+    due = DUE[dataset](get_calendar().hours(session))
+    before = [each for each in lake.sessions(dataset) if each < session][-_LOOKED_AT:]
+    published = [manifest for each in before if (manifest := lake.manifest(dataset, each))]
+    return any(manifest.published_utc <= due for manifest in published)
 
 
 def _reports(config: Config, dag_id: str, session: date, standings: list[Standing], url: str) -> list[Report]:
     """Return the reports on what one DAG should have published of a session, to be told together."""
     names = ", ".join(each.dataset for each in standings)
-    lines = [f"- {each.dataset}: {each.state.value}: {each.why}" for each in standings]
+    lines = [f"- {each.dataset}: {each.state.value}: {tame(each.why)}" for each in standings]
     due, until = DUE[standings[0].dataset], OVERDUE[standings[0].dataset]
     hours = get_calendar().hours(session)
     body = "\n\n".join(

@@ -21,6 +21,7 @@ USERNAME = "admin"
 # A foreign AIRFLOW__ variable could point this instance at somebody's database. Connections and variables may pass.
 _DROPPED = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG", "PYTHONDONTWRITEBYTECODE")
 _LOOPBACK = "127.0.0.1,localhost"
+_DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 
 class Secrets(msgspec.Struct, frozen=True):
@@ -95,6 +96,16 @@ def own_api(port: int, kept: Secrets) -> dict[str, str]:
     return {"AIRFLOW_CONN_AIRFLOW_API": json.dumps(connection)}
 
 
+def api_servers_own(home: Path) -> dict[str, str]:
+    """Return what of the environment is different for the api-server.
+
+    Its event loop writes the log of actions itself (`log_action`), and waits for the database until whoever locked it
+    is done: another request of the same server, which needs the event loop to end. Both wait until the first gives up,
+    and is asked again. Tasks give an answer 5 s, and themselves up after some.
+    """
+    return {_DATABASE: _database(home, patience_s=3)}
+
+
 def airflow_environment(
     *, home: Path, port: int, dag_bundles: Mapping[str, Path], kept: Secrets, inherited: Mapping[str, str]
 ) -> dict[str, str]:
@@ -148,7 +159,7 @@ def airflow_environment(
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         # By default whoever finds the database locked for 5 s gives up, and a component that starts ends by that.
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=30",
+        _DATABASE: _database(home, patience_s=30),
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
         # With the default of 3 an api-server that is away for a minute ends every task; 10 bear about three minutes.
         "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "10",
@@ -159,6 +170,10 @@ def airflow_environment(
         "NO_PROXY": _LOOPBACK,
         "no_proxy": _LOOPBACK,
     }
+
+
+def _database(home: Path, patience_s: int) -> str:
+    return f"sqlite:///{home}/airflow.db?timeout={patience_s}"
 
 
 def _passwords(home: Path) -> Path:

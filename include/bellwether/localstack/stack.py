@@ -26,6 +26,7 @@ from bellwether.localstack.environment import (
     USERNAME,
     Vendor,
     airflow_environment,
+    api_servers_own,
     connections,
     load_secrets,
     own_api,
@@ -185,7 +186,9 @@ class LocalStack:
         environment |= connections(self._vendor, self._lake)
         for name, options in _COMPONENTS.items():
             command = [_script("airflow"), name, *options]
-            self._add(spawn(name, command, env=environment, cwd=project_root(), log=self._log(name)))
+            own = api_servers_own(self.home) if name == "api-server" else {}
+            own = {variable: value for variable, value in own.items() if variable not in self._env}
+            self._add(spawn(name, command, env=environment | own, cwd=project_root(), log=self._log(name)))
         self.api = AirflowApi(self.state.url, USERNAME, kept.password)
         self._wait_until_healthy()
         pools = project_root() / "config" / "pools.json"

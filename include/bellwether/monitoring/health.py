@@ -169,6 +169,8 @@ def _captured(lake: Lake, config: Config, dataset: str, session: date) -> Standi
     known = session_coverage(lake, dataset, session, owed_universe(lake, config, dataset, session))
     unproven = [ticker for ticker in known.lacking if ticker != WHOLE]
     reasons = sorted({known.tickers[ticker].reason for ticker in known.lacking} - {""})
+    if not known.lacking:  # whom it concerns is not known either
+        reasons = ["never fetched" if known.is_due else "the session is not due"]
     why = "" if known.is_complete else "; ".join([*([shown(unproven)] if unproven else []), *reasons[:1]])
     return Standing(
         session,

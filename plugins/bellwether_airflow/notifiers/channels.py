@@ -1,7 +1,7 @@
 """Where messages go: to the entries of the Connection `alerts`, each of them on its own, all of them within seconds.
 
-Nothing here may raise, and nobody waits longer than `delivery.timeout_s` of alerts.yaml. An address holds secrets: of
-a sink only its place in the list and its scheme are ever logged.
+Nothing here may raise, and nobody waits longer than `delivery.timeout_s` of alerts.yaml: once for the route, once for
+the others. An address holds secrets: of a sink only its place in the list and its scheme are ever logged.
 """
 
 import json
@@ -92,7 +92,7 @@ def deliver(message: "Message", only: tuple[str, ...] = ()) -> "Delivery":
     for logger in _TALKATIVE:
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     route = [sink for sink in sinks if sink.hears(getattr(settings.routes, message.severity))]
-    asked = [sink for sink in route if sink.name in only] or route
+    asked = [sink for sink in sinks if sink.name in only] or route
     problems = _send_to(asked, message, settings.delivery.timeout_s)
     others = [sink for sink in sinks if sink not in route]
     if asked and len(problems) == len(asked) and others and not only:

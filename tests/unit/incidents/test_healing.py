@@ -8,7 +8,7 @@ import pytest
 from bellwether.config import Config
 from bellwether.errors import Blame
 from bellwether.incidents.found import of_look_back
-from bellwether.incidents.healing import heal, heal_what_is_gone, healed_by
+from bellwether.incidents.healing import heal, heal_own, heal_what_is_gone, healed_by
 from bellwether.incidents.incident import Run, Watch
 from bellwether.incidents.ledger import at_work, report
 from bellwether.incidents.table import publish_incidents
@@ -65,6 +65,25 @@ def test_runs_that_turned_green_heal_when_all_have(lake: Lake, config: Config) -
     assert healed.healed_by == "run manual__2"
 
 
+def test_a_run_that_somebody_marked_as_well_heals_nothing_while_the_session_lacks_it(
+    lake: Lake, config: Config
+) -> None:
+    run = Run("equities_daily", "a")
+    report(lake, found(run=run))
+    report(lake, found("recovery", run=run))
+    [recovered] = heal(lake, config, lambda _: True)
+    assert recovered.last.dataset == "recovery"
+    publish_bars(lake, ["AAPL", "SPY"])
+    assert [each.last.dataset for each in heal(lake, config, lambda _: True)] == ["equities"]
+
+
+def test_the_sweep_that_comes_to_its_end_heals_failures_of_earlier_ones_alone(lake: Lake) -> None:
+    report(lake, found("incidents", blame=Blame.OURS, run=Run("ops_incidents", "a")))
+    report(lake, found("health", blame=Blame.OURS, run=Run("ops_health", "a")))
+    heal_own(lake, Run("ops_incidents", "b"))
+    assert {each.last.dataset: each.healed_by for each in at_work(lake)} == {"incidents": "run b", "health": ""}
+
+
 def test_what_only_a_look_back_sees_is_over_when_the_next_one_does_not_find_it(
     lake: Lake, config: Config, clock: TurnedClock, people: People
 ) -> None:
@@ -80,6 +99,17 @@ def test_what_only_a_look_back_sees_is_over_when_the_next_one_does_not_find_it(
     heal_what_is_gone(lake, health, [])
     assert [each.state for each in at_work(lake)] == ["healed"]
     assert people.sweep() == [f"health {SESSION}: healed"]
+
+
+def test_what_the_look_back_does_not_reach_any_more_is_over(lake: Lake, config: Config) -> None:
+    burst = Problem(SESSION, "equities", "error burst", "20 errors")
+    [found_so] = of_look_back(lake, look_back(lake, config, SESSION, 1), [burst], (), dag_id="ops_health")
+    report(lake, found_so)
+    for other in (date(2025, 6, 30), date(2025, 7, 2)):
+        heal_what_is_gone(lake, look_back(lake, config, other, 1), [])
+    assert [each.state for each in at_work(lake)] == ["open"]
+    heal_what_is_gone(lake, look_back(lake, config, date(2025, 8, 1), 2), [])
+    assert [each.state for each in at_work(lake)] == ["healed"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from bellwether.localstack.environment import (
     Secrets,
     Vendor,
     airflow_environment,
+    api_servers_own,
     connections,
     load_secrets,
     own_api,
@@ -39,6 +40,12 @@ def test_settings_of_another_airflow_do_not_get_through() -> None:
     assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "sqlite:////home/stack/airflow.db?timeout=30"
     assert "AIRFLOW_CONFIG" not in found
     assert "AIRFLOW__CELERY__BROKER_URL" not in found
+
+
+def test_an_api_server_that_waits_for_itself_gives_up_before_tasks_do() -> None:
+    assert api_servers_own(Path("/home/stack")) == {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////home/stack/airflow.db?timeout=3"
+    }
 
 
 def test_connections_and_everything_else_get_through() -> None:

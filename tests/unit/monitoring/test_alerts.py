@@ -175,7 +175,7 @@ def test_of_foreign_errors_only_the_class_is_told(error: BaseException, words: s
 
 def test_the_vendors_words_call_nobody_and_stay_on_one_line() -> None:
     hostile = QualityError("<!channel> @everyone\n\n- LakeError\x1b[31m")
-    assert describe(hostile) == "QualityError: (!channel) (at)everyone - LakeError[31m"
+    assert describe(hostile) == "QualityError: (!channel) (at)everyone - LakeError(31m"
     assert group({"SPY": "BadResponse: <b>\n@here"}, {}, 1).causes["BadResponse"].example == "BadResponse: (b) (at)here"
 
 
