@@ -15,8 +15,8 @@ from bellwether.ingest.sources import source_of
 from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.news.versions import merge_versions
 from bellwether.quality.gate import check_batch
-from bellwether.quality.reasons import WarningName
 from bellwether.quarantine.decisions import read_log
+from bellwether.quarantine.held import without_held
 from bellwether.quarantine.respect import with_released
 from bellwether.schemas import FORMS
 from bellwether.sources.source import Source
@@ -89,8 +89,8 @@ def _audit_versions(
         report = check_batch(found, hours, source.dataset)
         merged = merge_versions(merged, report.table.filter(report.reasons.is_null()).cast(schema))
     log = read_log(lake, source.dataset, manifest.session)
+    merged = without_held(lake, source.dataset, manifest.session, merged)
     merged = merge_versions(schema.empty_table(), with_released(log, merged, manifest.coverage, manifest.coverage)[0])
-    late = manifest.warnings.get(WarningName.LATE_ROWS.value, 0)
-    if not problems and merged.num_rows not in range(manifest.rows, manifest.rows + late + 1):
+    if not problems and merged.num_rows != manifest.rows:
         problems[WHOLE] = f"published are {manifest.rows} rows, but the raw answers come to {merged.num_rows}"
     return problems

@@ -78,13 +78,14 @@ def validate_stage(lake: Lake, config: Config, batches: Sequence[Batch]) -> Vali
     held = compare(lake, config, plan.dataset, plan.session, record, verdict)
     if held.is_seen:
         publish_drift(lake, config, [plan.session], run_id=plan.stage_id)
-    if verdict.passed and not held.why and held.quarantined.num_rows:
-        decisions = read_log(lake, plan.dataset, plan.session)
-        good, refused = let_pass(decisions, held.good, held.quarantined, _in_force(lake, decisions))
-        held = replace(held, good=good, quarantined=refused)
     if held.quarantined.num_rows:
+        # With those that people let pass: whether a newer answer overtook a row is told by the newest it came in.
         key = keep(lake, plan.dataset, plan.session, plan.stage_id, held.quarantined, record.coverage)
         log.warning("quarantined", rows=held.quarantined.num_rows, file=lake.storage.url(key))
+        if verdict.passed and not held.why:
+            decisions = read_log(lake, plan.dataset, plan.session)
+            good, refused = let_pass(decisions, held.good, held.quarantined, _in_force(lake, decisions))
+            held = replace(held, good=good, quarantined=refused)
     if not verdict.passed:
         reason = f"quality: {'; '.join(verdict.failures)}"
         failed = TickerCoverage(Coverage.FAILED, stage_id=plan.stage_id, reason=reason)

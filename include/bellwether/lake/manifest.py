@@ -85,7 +85,8 @@ class TickerCoverage(msgspec.Struct, frozen=True):
     stage_id
         The stage this was learnt in, hence the folder of the raw responses that prove it.
     fetched_utc
-        When the vendor was asked; an older answer never displaces a newer one. Of equal answers in a row, the first.
+        When the vendor was asked; an older answer never displaces a newer one. Of equal answers in a row the first,
+        or the last where rows of it were refused.
     reason
         Why, for every state but `complete`.
     released

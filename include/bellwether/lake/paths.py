@@ -78,9 +78,9 @@ def quarantine(dataset: str, session: date, stage_id: str) -> PurePosixPath:
     return _in_zone("quarantine", dataset, session) / f"{stage_id}.parquet"
 
 
-def late(dataset: str, session: date, stage_id: str) -> PurePosixPath:
-    """Return the file of the rows of one run's answers that came too late to revise what was published."""
-    return quarantine(dataset, session, f"{stage_id}~late")
+def late(dataset: str, session: date, name: str) -> PurePosixPath:
+    """Return a file of rows that came too late to revise what was published."""
+    return quarantine(dataset, session, f"{name}~late")
 
 
 def quarantines(dataset: str) -> PurePosixPath:

@@ -20,7 +20,6 @@ from bellwether.faultpoints import LATE_KEPT, reach
 from bellwether.lake import paths
 from bellwether.lake.history import shorten
 from bellwether.lake.lake import Lake, Published
-from bellwether.lake.late import keep_late, waiting
 from bellwether.lake.layout import FileLayout
 from bellwether.lake.manifest import METADATA_KEY, Coverage, Manifest, TickerCoverage, Universe, encode
 from bellwether.lake.revisions import revision_of
@@ -37,8 +36,8 @@ from bellwether.quality.late import (
     late_answers,
     quarantined,
 )
-from bellwether.quality.prepare import quarantine_schema
 from bellwether.quality.reasons import WarningName
+from bellwether.quarantine.kept import keep_late, late_rows
 from bellwether.schemas import FORMS, SCHEMA_VERSION, Form
 from bellwether.tickers import WHOLE
 from bellwether.universe.spec import shown
@@ -188,12 +187,15 @@ def _refused(submission: Submission, before: dict[str, TickerCoverage]) -> dict[
     reasons = {
         ticker: _why_refused(known, before[ticker], submission.accept_loss, keeps_versions)
         for ticker, known in submission.coverage.items()
-        if ticker in before and before[ticker].state.is_proven
+        if ticker in before
     }
     return {ticker: reason for ticker, reason in reasons.items() if reason}
 
 
 def _why_refused(known: TickerCoverage, published: TickerCoverage, accept_loss: bool, keeps_versions: bool) -> str:
+    if not published.state.is_proven:
+        is_older = known.fetched_utc and published.fetched_utc and known.fetched_utc < published.fetched_utc
+        return f"{known.reason}; a newer answer is {published.state}" if is_older and not known.state.is_proven else ""
     if not known.state.is_proven:
         return f"{known.reason}; the {published.rows} published rows are kept"
     if keeps_versions and known.state is not Coverage.NOT_ENTITLED:
@@ -211,12 +213,11 @@ def _why_refused(known: TickerCoverage, published: TickerCoverage, accept_loss: 
     return ""
 
 
-def _late(lake: Lake, submission: Submission, current: Published | None, refused: Collection[str]) -> Late:
-    """Return what of a submission came too late to revise what is published."""
+def _late(lake: Lake, submission: Submission, current: Published | None, refused: Collection[str]) -> Late | None:
+    """Return what of a submission came too late to revise what is published; None where none of its answers did."""
     dataset, window = submission.dataset, submission.window
-    nothing = Late(quarantine_schema(dataset).empty_table())
     if current is None or submission.accept_late or window == OPEN:
-        return nothing
+        return None
     before = {t: known for t, known in current.manifest.coverage.items() if known.state in _ANSWERED}
     answers = {t: known for t, known in submission.coverage.items() if t in before and t not in refused}
     # What is read once more by other rules is no later than it was.
@@ -226,11 +227,12 @@ def _late(lake: Lake, submission: Submission, current: Published | None, refused
         if newer:
             is_late = is_late_version(published, arriving, window.of_a_row)
         else:
-            is_late = is_new_version(arriving, published, among=waiting(lake, dataset, submission.session))
-        return Late(quarantined(arriving.filter(is_late), dataset))
+            is_late = is_new_version(arriving, published, among=late_rows(lake, dataset, submission.session))
+        late = Late(quarantined(arriving.filter(is_late), dataset))
+        return late or None
     until = window.until_utc
     subjects = [ticker for ticker, fetched_utc in newer.items() if until and fetched_utc and fetched_utc > until]
-    return late_answers(published, arriving, dataset, subjects) if subjects else nothing
+    return late_answers(published, arriving, dataset, subjects) if subjects else None
 
 
 def _is_newer(known: TickerCoverage, before: TickerCoverage) -> bool:
@@ -240,30 +242,30 @@ def _is_newer(known: TickerCoverage, before: TickerCoverage) -> bool:
     return known.fetched_utc > before.fetched_utc or (is_another and known.fetched_utc == before.fetched_utc)
 
 
-def _in_time(submission: Submission, late: Late) -> Submission:
+def _in_time(submission: Submission, late: Late | None) -> Submission:
     """Return a submission without what came too late."""
+    if not late:
+        return submission
     coverage = {ticker: known for ticker, known in submission.coverage.items() if ticker not in late.subjects}
     table = submission.table
-    if FORMS[submission.dataset].keeps_versions and late:
+    if FORMS[submission.dataset].keeps_versions:
         table = table.filter(pc.invert(is_version_of(table, late.rows)))
     return replace(submission, coverage=coverage, table=table)
 
 
-def _keep(lake: Lake, submission: Submission, late: Late, before: dict[str, int]) -> dict[str, int]:
-    """Put what came too late into quarantine; return the warnings of all that waits there, and of what was removed.
+def _keep(lake: Lake, submission: Submission, late: Late | None, before: dict[str, int]) -> dict[str, int]:
+    """Put what came too late into quarantine; return the warnings of all that ever did, and of what was removed.
 
     It is there before the manifest that counts it is in force, and written again, the same, by whoever publishes again.
     """
-    if not late and not any(before.get(name) for name in _LATE):
-        return {}
-    tickers_by_stage: dict[str, list[str]] = {}
-    for ticker in late.subjects or {WHOLE} & submission.coverage.keys():
-        tickers_by_stage.setdefault(submission.coverage[ticker].stage_id, []).append(ticker)
-    form = FORMS[submission.dataset]
-    stages = {stage_id: _split(late.rows, form, tickers)[1] for stage_id, tickers in tickers_by_stage.items()}
-    count = keep_late(lake, submission.dataset, submission.session, stages)
-    reach(LATE_KEPT, submission.session)
-    removals = late.removals if late else before.get(WarningName.LATE_REMOVALS.value, 0)
+    counts = {name: before[name] for name in _LATE if name in before}
+    if late is None or not (late or counts):
+        return counts
+    count = before.get(WarningName.LATE_ROWS.value, 0)
+    if late.rows.num_rows:
+        answers = {t: submission.coverage[t] for t in late.subjects or {WHOLE} & submission.coverage.keys()}
+        count = keep_late(lake, submission.dataset, submission.session, late.rows, answers)
+        reach(LATE_KEPT, submission.session)
     if late:
         log.warning(
             "came too late to revise what is published, which stays; docs/late-data.md tells how to accept it",
@@ -273,7 +275,7 @@ def _keep(lake: Lake, submission: Submission, late: Late, before: dict[str, int]
             rows_removed=late.removals,
             tickers=shown(sorted(late.subjects)),
         )
-    return {WarningName.LATE_ROWS.value: count, WarningName.LATE_REMOVALS.value: removals}
+    return {WarningName.LATE_ROWS.value: count, WarningName.LATE_REMOVALS.value: late.removals}
 
 
 def _merge(
@@ -349,8 +351,11 @@ def _split(table: pa.Table, form: Form, subjects: Collection[str]) -> tuple[pa.T
 
 def _says_the_same(current: Manifest, merged: Manifest) -> bool:
     def claim(manifest: Manifest) -> tuple[object, ...]:
+        # Refused rows are decided about by the answer they came in, so that the newest has to be named.
         coverage = {
-            ticker: structs.replace(known, stage_id="", fetched_utc=None, reason="")
+            ticker: structs.replace(known, reason="")
+            if known.quarantined_rows
+            else structs.replace(known, stage_id="", fetched_utc=None, reason="")
             for ticker, known in manifest.coverage.items()
         }
         universe = manifest.universe and (manifest.universe.required, manifest.universe.best_effort)

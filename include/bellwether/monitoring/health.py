@@ -28,7 +28,7 @@ from bellwether.monitoring.costs import Performance, look_at_performance
 from bellwether.monitoring.judging import is_empty_for_once
 from bellwether.monitoring.workers import Worker
 from bellwether.operational_schemas import HEALTH
-from bellwether.quality.reasons import WarningName
+from bellwether.quarantine.held import late_waiting
 from bellwether.schemas import LIVE
 from bellwether.streaming.assignment import STREAMS
 from bellwether.streaming.closing import in_words, is_recorded, overdue
@@ -59,6 +59,8 @@ class Standing:
         What is published.
     is_announced
         Whether it is gold that is to be built anew from inputs that stand.
+    late_rows
+        How many rows wait for somebody since they came too late.
     """
 
     session: date
@@ -68,6 +70,7 @@ class Standing:
     why: str
     manifest: Manifest | None
     is_announced: bool = False
+    late_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,15 @@ def _captured(lake: Lake, config: Config, dataset: str, session: date) -> Standi
     if not known.lacking:  # whom it concerns is not known either
         reasons = ["never fetched" if known.is_due else "the session is not due"]
     why = "" if known.is_complete else "; ".join([*([shown(unproven)] if unproven else []), *reasons[:1]])
-    return Standing(session, dataset, config.source(dataset).required, known.state, why, known.manifest)
+    return Standing(
+        session,
+        dataset,
+        config.source(dataset).required,
+        known.state,
+        why,
+        known.manifest,
+        late_rows=late_waiting(lake, known.manifest),
+    )
 
 
 def _gold(lake: Lake, config: Config, session: date) -> Standing:
@@ -187,7 +198,8 @@ def _stream(lake: Lake, dataset: str, session: date) -> Standing:
     if manifest is None:
         return Standing(session, dataset, False, Coverage.MISSING if gaps else Coverage.NOT_YET_DUE, why, None)
     is_open = bool(gaps) or manifest.warnings.get("gaps", 0) > 0
-    return Standing(session, dataset, False, Coverage.PARTIAL if is_open else Coverage.COMPLETE, why, manifest)
+    state = Coverage.PARTIAL if is_open else Coverage.COMPLETE
+    return Standing(session, dataset, False, state, why, manifest, late_rows=late_waiting(lake, manifest))
 
 
 def problems(health: Health, at_work: Sequence[Worker]) -> list[Problem]:
@@ -245,11 +257,7 @@ def as_markdown(health: Health, at_work: Sequence[Worker]) -> str:
     first, gold = health.standings[0].session, health.of(RECORDER)
     late = shown(f"{each.dataset} {each.session}" for each in health.standings if each.dataset in LIVE and each.why)
     announced = shown(session.isoformat() for session in health.to_announce) or "none"
-    too_late = shown(
-        f"{each.dataset} {each.session} ({count})"
-        for each in health.standings
-        if each.manifest is not None and (count := each.manifest.warnings.get(WarningName.LATE_ROWS.value, 0))
-    )
+    too_late = shown(f"{each.dataset} {each.session} ({each.late_rows})" for each in health.standings if each.late_rows)
     lines = [
         f"### Sessions {first} to {health.session}, looked at on {health.looked_utc:%Y-%m-%d %H:%M} UTC",
         "",

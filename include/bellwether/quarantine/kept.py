@@ -1,19 +1,31 @@
-"""The files of refused rows: one for each run of a session that had any, and what it knew of them."""
+"""The files of refused rows: one for each run of a session that had any, and what it knew of them.
 
+Rows that came too late stand in files of their own, each named by what it holds and never replaced: a row stays as old
+as the answer it came in, and a row that comes again stands in the newer answer's file, too.
+"""
+
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import PurePosixPath
+from typing import Final
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bellwether.errors import LakeError
 from bellwether.lake import Lake, TickerCoverage, paths
 from bellwether.lake.manifest import METADATA_KEY, encode
+from bellwether.lake.revisions import revision_of
+from bellwether.lake.storage import Entry
 from bellwether.quality.prepare import quarantine_schema
+from bellwether.quarantine.identity import values_in
 from bellwether.schemas import FORMS
 from bellwether.tickers import WHOLE
+
+_NAME_DIGITS: Final = 16
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -90,6 +102,54 @@ def keep(
     return key
 
 
+def keep_late(lake: Lake, dataset: str, session: date, table: pa.Table, coverage: Mapping[str, TickerCoverage]) -> int:
+    """Write down rows of answers that came too late; return how many different ones the session has in all.
+
+    Doing it again, by whoever publishes or replays the answers once more, changes nothing.
+
+    Parameters
+    ----------
+    table
+        With the quarantine's schema.
+    coverage
+        Of those whose answers came too late, what they proved.
+
+    Raises
+    ------
+    LakeError
+        The storage refused, or a file that stands there is damaged.
+    """
+    subject = FORMS[dataset].subject
+    stages: dict[str, dict[str, Origin]] = {}
+    for each, known in sorted(coverage.items()):
+        stages.setdefault(known.stage_id, {})[each] = Origin(known.stage_id, known.fetched_utc)
+    stand = _late_tables(lake, dataset, session)
+    for stage_id, answers in stages.items():
+        rows = table
+        if subject is not None:
+            rows = table.filter(pc.is_in(table[subject], value_set=pa.array(answers.keys(), pa.string())))
+        told = hashlib.sha256(msgspec.json.encode(answers) + revision_of(rows).encode()).hexdigest()
+        key = paths.late(dataset, session, f"{stage_id}~{told[:_NAME_DIGITS]}")
+        if rows.num_rows and key not in stand:
+            record = KeptRecord(lake.clock.now(), answers)
+            lake.write_parquet(key, rows.replace_schema_metadata({METADATA_KEY: encode(record)}))
+    if not stand:
+        return len(table)
+    every = pa.concat_tables([table, *stand.values()])
+    return len(every.group_by(list(values_in(dataset)), use_threads=False).aggregate([]))
+
+
+def late_rows(lake: Lake, dataset: str, session: date) -> pa.Table:
+    """Return all rows of a session that ever came too late, with the quarantine's schema; each as often as it came.
+
+    Raises
+    ------
+    LakeError
+        A file is damaged; the message names it.
+    """
+    return pa.concat_tables([quarantine_schema(dataset).empty_table(), *_late_tables(lake, dataset, session).values()])
+
+
 def kept_sessions(lake: Lake, dataset: str) -> list[date]:
     """Return the sessions of which rows of a dataset were ever refused, ascending."""
     found = {name.removeprefix("session=") for name in _folders(lake, paths.quarantines(dataset))}
@@ -104,23 +164,8 @@ def read_kept(lake: Lake, dataset: str, session: date) -> list[KeptFile]:
     LakeError
         One is damaged; the message names it.
     """
-    folder = paths.quarantines(dataset) / paths.session_folder(session)
-    found = []
-    for entry in lake.storage.list(folder):
-        if entry.key.suffix != ".parquet":
-            continue
-        try:
-            table = lake.read_parquet(entry.key)
-            if table is None:  # deleted meanwhile: the same rows stand in another
-                continue
-            written = (table.schema.metadata or {}).get(METADATA_KEY)
-            record = msgspec.json.decode(written, type=KeptRecord) if written else KeptRecord(entry.modified_utc, {})
-            rows = table.replace_schema_metadata(None).cast(quarantine_schema(dataset))
-        except (pa.ArrowException, OSError, ValueError, msgspec.MsgspecError) as error:
-            msg = f"{lake.storage.url(entry.key)} is damaged ({error}); restore it, or delete it to forget its rows"
-            raise LakeError(msg) from error
-        found.append(KeptFile(rows, record, entry.key.stem.partition("~")[0]))  # what came late stands beside
-    return sorted(found, key=lambda each: (each.record.quarantined_utc, each.stage_id))
+    files = [_read(lake, dataset, entry) for entry in _files(lake, dataset, session)]
+    return sorted(filter(None, files), key=lambda each: (each.record.quarantined_utc, each.stage_id))
 
 
 def subjects_of(table: pa.Table, dataset: str) -> list[str | None]:
@@ -130,6 +175,36 @@ def subjects_of(table: pa.Table, dataset: str) -> list[str | None]:
         return [WHOLE] * table.num_rows
     found: list[str | None] = table[subject].to_pylist()
     return found
+
+
+def _files(lake: Lake, dataset: str, session: date) -> Iterator[Entry]:
+    folder = paths.quarantines(dataset) / paths.session_folder(session)
+    return (entry for entry in lake.storage.list(folder) if entry.key.suffix == ".parquet")
+
+
+def _late_tables(lake: Lake, dataset: str, session: date) -> dict[PurePosixPath, pa.Table]:
+    ending = paths.late(dataset, session, "").name
+    files = {
+        entry.key: _read(lake, dataset, entry)
+        for entry in _files(lake, dataset, session)
+        if entry.key.name.endswith(ending)
+    }
+    return {key: file.table for key, file in files.items() if file is not None}
+
+
+def _read(lake: Lake, dataset: str, entry: Entry) -> KeptFile | None:
+    """Return a file, read; None where it was deleted meanwhile: the same rows stand in another."""
+    try:
+        table = lake.read_parquet(entry.key)
+        if table is None:
+            return None
+        written = (table.schema.metadata or {}).get(METADATA_KEY)
+        record = msgspec.json.decode(written, type=KeptRecord) if written else KeptRecord(entry.modified_utc, {})
+        rows = table.replace_schema_metadata(None).cast(quarantine_schema(dataset))
+    except (pa.ArrowException, OSError, ValueError, msgspec.MsgspecError) as error:
+        msg = f"{lake.storage.url(entry.key)} is damaged ({error}); restore it, or delete it to forget its rows"
+        raise LakeError(msg) from error
+    return KeptFile(rows, record, entry.key.stem.partition("~")[0])
 
 
 def _folders(lake: Lake, folder: PurePosixPath) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bellwether.errors import QuarantineError
-from bellwether.lake import Lake, Manifest, TickerCoverage
+from bellwether.lake import Coverage, Lake, Manifest, TickerCoverage
 from bellwether.quality.prepare import REASON_COLUMN
 from bellwether.quality.reasons import RowReason
 from bellwether.quarantine.decisions import Action, Entry, Log, read_log
@@ -173,8 +173,9 @@ def standing(lake: Lake, dataset: str, session: date, selection: Selection = Sel
 
 
 def _once_each(files: Sequence[KeptFile], dataset: str, session: date) -> list[Row]:
-    """Return each row as the newest file has it, not judged yet."""
+    """Return each row as the newest file has it, and a version as it was first seen; not judged yet."""
     found: dict[str, Row] = {}
+    keeps_versions = FORMS[dataset].keeps_versions
     for file in files:
         table = file.table
         has_ticker = "ticker" in table.column_names
@@ -188,7 +189,9 @@ def _once_each(files: Sequence[KeptFile], dataset: str, session: date) -> list[R
             strict=True,
         )
         for place, (digest, subject, key, reason, ticker) in enumerate(described):
-            origin, before = file.origin(subject), found.get(digest)
+            origin, before, rows, at = file.origin(subject), found.get(digest), table, place
+            if before is not None and keeps_versions and _first_seen(before.rows, before.place) < _first_seen(rows, at):
+                rows, at = before.rows, before.place
             seen_utc = {origin.fetched_utc, *(before.seen_utc if before else ())}
             if before is not None and _is_newer(before.origin, origin):
                 origin = before.origin
@@ -206,10 +209,15 @@ def _once_each(files: Sequence[KeptFile], dataset: str, session: date) -> list[R
                 quarantined_utc=file.record.quarantined_utc,
                 decision=None,
                 ticker=ticker,
-                rows=table,
-                place=place,
+                rows=rows,
+                place=at,
             )
     return list(found.values())
+
+
+def _first_seen(rows: pa.Table, place: int) -> datetime:
+    first_seen_utc: datetime = rows["first_seen_utc"][place].as_py()
+    return first_seen_utc
 
 
 def _is_newer(one: Origin, other: Origin) -> bool:
@@ -253,8 +261,9 @@ def _state(row: Row, entry: Entry | None, log: Log, manifest: Manifest | None, *
         return State.DISCARDED
     if entry.number > _regarded(row, manifest):
         return State.UNFINISHED
-    # Whoever chose another row of its key had seen no later answer than this.
-    has_come_again = _is_newer(row.origin, log.rows[row.digest].origin)
+    # What came again since, the people have not seen who let another row of its key pass.
+    fetched_utc, seen_utc = row.origin.fetched_utc, log.seen_utc.get(row.key)
+    has_come_again = fetched_utc is not None and seen_utc is not None and fetched_utc > seen_utc
     return State.OPEN if has_come_again else State.REPLACED
 
 
@@ -265,13 +274,18 @@ def _regarded(row: Row, manifest: Manifest | None) -> int:
 
 
 def _is_overtaken(row: Row, manifest: Manifest) -> bool:
-    """Return whether what is published of its subject comes of a newer answer, or of all rows of the same one."""
+    """Return whether what is known of its subject comes of a newer answer, or of all rows of the same one."""
+    is_late = RowReason.LATE in row.reasons
+    if is_late and FORMS[row.dataset].keeps_versions:
+        return False  # no version takes another's place
     known = manifest.coverage.get(row.subject) if row.subject is not None else _oldest(manifest)
     fetched_utc = row.origin.fetched_utc
-    if known is None or not known.state.is_proven or known.fetched_utc is None or fetched_utc is None:
+    if known is None or known.fetched_utc is None or fetched_utc is None:
+        return False
+    if not known.state.is_proven and known.state is not Coverage.QUARANTINED:
         return False
     # What is published beside a late row is proven by the answer it came in, too.
-    is_whole = known.quarantined_rows == 0 and RowReason.LATE not in row.reasons
+    is_whole = known.state.is_proven and known.quarantined_rows == 0 and not is_late
     return known.fetched_utc > fetched_utc or (known.fetched_utc == fetched_utc and is_whole)
 
 

@@ -21,6 +21,7 @@ from bellwether.quality.prepare import column_of, schema_of, staged_schema
 from bellwether.quality.reasons import RowReason
 from bellwether.quarantine.identity import digests
 from bellwether.quarantine.standing import Row
+from bellwether.schemas import FORMS
 
 _HELD: Final = f"{Drifted.__name__}: "
 _TELLING: Final = frozenset({Coverage.COMPLETE, Coverage.PARTIAL, Coverage.EMPTY, Coverage.QUARANTINED})
@@ -68,7 +69,12 @@ def as_table(dataset: str, rows: Sequence[Row]) -> pa.Table:
 
 def _broken(dataset: str, session: date, rows: Sequence[Row]) -> dict[str, str]:
     """Return the rules that rows break, by digest."""
-    report = check_batch(as_table(dataset, rows), get_calendar().hours(session), dataset)
+    table = as_table(dataset, rows)
+    if FORMS[dataset].keeps_versions:  # each is another version, whatever number it had in its answer
+        place = table.schema.get_field_index("version")
+        numbers = pa.array(range(1, len(table) + 1), table.schema.field(place).type)
+        table = table.set_column(place, table.schema.field(place), numbers)
+    report = check_batch(table, get_calendar().hours(session), dataset)
     judged = digests(report.table, dataset, session)
     found = {
         digest: f"still invalid: {reason}"

@@ -11,7 +11,7 @@ from bellwether.lake.gold import GoldSubmission
 from bellwether.lake.operational import operational, publish_operational
 from bellwether.lake.publish import Publication
 from bellwether.operational_schemas import RESTATEMENTS
-from bellwether.quality.reasons import WarningName
+from bellwether.quarantine.held import late_waiting
 from bellwether.restatement.history import Restatement, restatements
 
 DATASET = "restatements"
@@ -98,7 +98,6 @@ def _cells(newest: Restatement | None) -> str:
 def _says(lake: Lake, dataset: str, session: date, state: str, newest: Restatement | None) -> str:
     if state != "success":
         return f"its run is {state}, and tells why"
-    manifest = lake.manifest(dataset, session)
-    late = manifest.warnings.get(WarningName.LATE_ROWS.value, 0) if manifest else 0
+    late = late_waiting(lake, lake.manifest(dataset, session))
     said = ["as it was" if newest is None else "over tolerance: announced" if newest.is_over else "within tolerance"]
     return "; ".join(said + ([f"{late} rows too late, in quarantine"] if late else []))

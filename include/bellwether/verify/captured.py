@@ -4,8 +4,6 @@ The gate judges the rows as it did when they came; its verdicts are those of the
 before, the comparison of values, is not asked again: it decided whether the rows were published, not what they say.
 """
 
-from datetime import date
-
 import pyarrow as pa
 
 from bellwether.calendar import SessionHours, get_calendar
@@ -20,12 +18,9 @@ from bellwether.lake import Lake, Manifest
 from bellwether.news.versions import merge_versions
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import REASON_COLUMN
-from bellwether.quality.reasons import RowReason
 from bellwether.quarantine.decisions import Log, read_log
-from bellwether.quarantine.identity import digests
+from bellwether.quarantine.held import without_held
 from bellwether.quarantine.respect import let_pass, with_released
-from bellwether.quarantine.standing import State as Standing
-from bellwether.quarantine.standing import standing
 from bellwether.schemas import FORMS
 from bellwether.sources.source import Source
 from bellwether.streaming.compact import compact
@@ -48,8 +43,7 @@ def rebuild(lake: Lake, config: Config, manifest: Manifest) -> pa.Table:
     reader = Reader(contracts_in_force(lake, config), goes_on=True)
     log = read_log(lake, dataset, session)
     if form.keeps_versions:
-        versions = _all_versions(lake, source, manifest, log, hours, reader)
-        rows = _without(_held(lake, dataset, session), versions, manifest)
+        rows = without_held(lake, dataset, session, _all_versions(lake, source, manifest, log, hours, reader))
         rows = with_released(log, rows, manifest.coverage, manifest.coverage)[0]
         return merge_versions(form.schema.empty_table(), rows)
     recorded, lacking = of_manifest(lake, source, manifest)
@@ -59,27 +53,10 @@ def rebuild(lake: Lake, config: Config, manifest: Manifest) -> pa.Table:
     haul = Haul(source, hours)
     for subject, [stored] in recorded.answers.items():
         _take(source, haul, reader, subject, stored)
-    good = _without(_held(lake, dataset, session), _good(log, haul.table, manifest, hours), manifest)
+    good = without_held(lake, dataset, session, _good(log, haul.table, manifest, hours))
     coverage = {subject: manifest.coverage[subject] for subject in recorded.answers}
     good, _ = with_released(log, good, coverage, coverage)
     return good.sort_by([(name, "ascending") for name in form.key]).combine_chunks()
-
-
-def _held(lake: Lake, dataset: str, session: date) -> frozenset[str]:
-    """Return the digests of valid rows that stay out for when they came, or beside what."""
-    return frozenset(
-        row.digest
-        for row in standing(lake, dataset, session)
-        if row.state in {Standing.OPEN, Standing.DISCARDED}
-        and any(reason == RowReason.LATE or reason not in RowReason for reason in row.reasons)
-    )
-
-
-def _without(held: frozenset[str], rows: pa.Table, manifest: Manifest) -> pa.Table:
-    if not held:
-        return rows
-    found = digests(rows, manifest.dataset, manifest.session)
-    return rows.filter(pa.array([digest not in held for digest in found], pa.bool_()))
 
 
 def _take(source: Source, haul: Haul, reader: Reader, subject: str, stored: StoredAnswer) -> None:

@@ -11,6 +11,7 @@ from bellwether.ingest.finish import publish_stage
 from bellwether.ingest.replay import Replayed, replay_session
 from bellwether.lake import Lake, paths, read
 from bellwether.quality.validate import Verdict
+from bellwether.quarantine.kept import late_rows
 from bellwether.schemas import EQUITIES
 from tests.builders import SESSION, bars
 from tests.unit.ingest.conftest import FakeVendor
@@ -47,7 +48,7 @@ def test_fetched_again_too_late_it_stays_as_it_was_and_no_ticker_failed(
     publication = finish(lake, config, capture(lake, config, vendor, stage_id="s2", force=True))
     assert (published(lake), publication.refused) == (before, {})
     assert publication.manifest.warnings["late_rows"] == 5
-    assert lake.read_parquet(paths.late("equities", SESSION, "s2")).num_rows == 5
+    assert late_rows(lake, "equities", SESSION).num_rows == 5
     assert audit_session(lake, config, "equities", SESSION) == {}
     accepted = publish_stage(lake, config, "equities", SESSION, stage_id="s2", run_id="run", accept_late=True)
     assert accepted.changed
@@ -67,9 +68,7 @@ def test_replayed_what_was_in_time_is_in_time_and_what_was_late_is_late_again(
     again = lake.manifest("equities", SESSION)
     assert (published(lake), again.revision) == (before, manifest.revision)
     assert again.warnings["late_rows"] == 5
-    assert [entry.key.name for entry in lake.storage.list(paths.late("equities", SESSION, "s2").parent)] == [
-        "s2~late.parquet"
-    ]
+    assert late_rows(lake, "equities", SESSION).num_rows == 5, "they stand there once"
 
 
 def test_an_answer_that_is_read_once_more_by_other_rules_is_no_later_than_it_was(

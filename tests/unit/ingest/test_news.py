@@ -9,7 +9,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from msgspec import structs
 
 from bellwether.calendar import SessionHours
 from bellwether.config import Config
@@ -23,10 +25,16 @@ from bellwether.ingest.plan import plan_session
 from bellwether.ingest.replay import replay_session
 from bellwether.lake import Coverage, Lake, Manifest, paths, read
 from bellwether.lake.coverage import session_coverage
-from bellwether.lake.publish import Publication
+from bellwether.lake.layout import FileLayout
+from bellwether.lake.publish import Publication, put_in_force
+from bellwether.lake.revisions import revision_of
 from bellwether.news import sentiment
 from bellwether.quality.gate import check_batch
 from bellwether.quality.validate import Verdict
+from bellwether.quarantine.decisions import Action
+from bellwether.quarantine.kept import late_rows
+from bellwether.quarantine.release import judge, settle
+from bellwether.quarantine.standing import Selection, State, find
 from bellwether.schemas import NEWS
 from bellwether.sources.endpoints import NEWS as ENDPOINT
 from bellwether.sources.listing import Listing, ListingChain
@@ -35,6 +43,8 @@ from bellwether.streaming.batches import Writer
 from bellwether.streaming.feedtime import FeedTime, to_ms
 from bellwether.streaming.news import NewsPoller
 from bellwether.tickers import WHOLE
+from bellwether.verify.outcome import State as Verified
+from bellwether.verify.session import verify
 from tests.unit.news.articles import Fixed
 from tests.unit.sources.test_news import article
 from tests.unit.streaming.feeds import Hand
@@ -177,12 +187,57 @@ def test_a_version_that_comes_a_day_after_its_article_is_late_beside_what_is_pub
     publication = runs.publish()
     assert [row[0] for row in runs.rows() if row[2] == 1] == ["a2", "a1", "a2", "a3"]
     assert publication.manifest.warnings["late_rows"] == 1
-    [row] = runs.lake.read_parquet(paths.late("news", DAY, "s2")).to_pylist()
+    [row] = late_rows(runs.lake, "news", DAY).to_pylist()
     assert (row["article_id"], row["title"], row["reason"]) == ("a1", "Halverton misses estimates", "late")
     assert not runs.publish("s2").changed
     assert audit_session(runs.lake, runs.config, "news", DAY) == {}
     assert replay_session(runs.lake, runs.config, "news", DAY).problems == {}
     assert runs.manifest.warnings["late_rows"] == 1
+
+
+def test_versions_that_came_too_late_wait_however_many_answers_follow_and_however_often_they_come(runs: Runs) -> None:
+    late = runs.config.settings.model_copy(update={"late": LateSettings()})
+    runs.config = runs.config.model_copy(update={"settings": late})
+    before = runs.publish().manifest.revision
+    first, second = "Halverton misses estimates", "Halverton misses estimates by far"
+    for title, counted in ((first, 1), (first, 1), (second, 2), (first, 2)):
+        runs.vendor.articles[0]["title"] = title
+        assert runs.publish().manifest.warnings["late_rows"] == counted
+    standing = find(runs.lake, Selection(datasets=("news",)))
+    assert {(row.values["title"], row.state) for row in standing} == {(first, State.OPEN), (second, State.OPEN)}
+    assert [len(row.seen_utc) for row in sorted(standing, key=lambda row: row.values["title"])] == [3, 1]
+    assert runs.manifest.revision == before
+    assert audit_session(runs.lake, runs.config, "news", DAY) == {}
+    assert verified(runs) == (Verified.EQUAL, "")
+    judged = judge(runs.lake, Action.RELEASED, standing)
+    assert settle(runs.lake, runs.config, judged, by="ann", why="true", run_id="r").published == (("news", DAY),)
+    assert [title for name, ticker, _, title in runs.rows() if name == "a1"] == [TITLE, first, second]
+    seen = read("news", DAY, DAY, root=runs.lake.root).filter(pc.field("title") == first)["first_seen_utc"]
+    assert seen.to_pylist() == [FIRST_ASKED + timedelta(hours=2)], "when it was seen first, however often it came"
+    assert audit_session(runs.lake, runs.config, "news", DAY) == {}
+    assert verified(runs) == (Verified.EQUAL, "")
+
+
+def verified(runs: Runs) -> tuple[Verified, str]:
+    [outcome] = verify(runs.lake, runs.config, DAY)
+    return outcome.state, outcome.why
+
+
+def test_a_published_version_that_raw_does_not_come_to_is_found_also_beside_late_ones(runs: Runs) -> None:
+    late = runs.config.settings.model_copy(update={"late": LateSettings()})
+    runs.config = runs.config.model_copy(update={"settings": late})
+    runs.publish()
+    runs.vendor.articles[0]["title"] = "Halverton misses estimates"
+    runs.publish()
+    current = runs.lake.partition("news", DAY)
+    assert current is not None
+    table = current.table.slice(1)
+    changed = {"publication_id": "x", "revision": revision_of(table), "rows": table.num_rows}
+    layout = FileLayout(runs.config.sinks.of("news"), "snappy")
+    assert put_in_force(runs.lake, table, structs.replace(current.manifest, **changed), current, layout)
+    assert audit_session(runs.lake, runs.config, "news", DAY) == {
+        WHOLE: "published are 2 rows, but the raw answers come to 3"
+    }
 
 
 def test_an_answer_that_lost_articles_loses_none_that_are_published(runs: Runs) -> None:

@@ -46,6 +46,25 @@ def test_what_a_newer_answer_says_right_waits_for_nobody(desk: Desk) -> None:
     assert {row.state for row in desk.rows()} == {State.SETTLED}
 
 
+def test_of_two_answers_that_were_refused_whole_the_rows_of_the_newer_one_wait_and_can_be_released(desk: Desk) -> None:
+    desk.lake.storage.delete(paths.partition("equities", SESSION))
+    desk.vendor.tables["SPY"] = with_close(bars("SPY", minutes=1), 95.0, 96.0)
+    desk.capture("s2", force=True)
+    desk.vendor.tables["SPY"] = with_close(bars("SPY", minutes=1), 95.0, 97.0)
+    desk.capture("s3", force=True, tickers=["SPY"])
+    rows = {row.values["close"]: row for row in desk.rows() if row.origin.stage_id != "s1"}
+    assert {close: row.state for close, row in rows.items()} == {
+        95.0: State.OPEN,
+        96.0: State.SETTLED,
+        97.0: State.OPEN,
+    }
+    with pytest.raises(QuarantineError, match="a newer answer took its place"):
+        desk.release(rows[96.0])
+    assert desk.release(rows[97.0]).published == (("equities", SESSION),)
+    assert desk.published()["close"].to_pylist() == [97.0]
+    assert [row.values["close"] for row in desk.rows(State.RELEASED)] == [97.0]
+
+
 def test_a_late_row_waits_beside_the_answer_that_stands(desk: Desk) -> None:
     assert desk.came_late().state is State.OPEN
 
