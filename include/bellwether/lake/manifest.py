@@ -86,7 +86,7 @@ class TickerCoverage(msgspec.Struct, frozen=True):
         The stage this was learnt in, hence the folder of the raw responses that prove it.
     fetched_utc
         When the vendor was asked; an older answer never displaces a newer one. Of equal answers in a row the first,
-        or the last where rows of it were refused.
+        or the last where they were refused whole.
     reason
         Why, for every state but `complete`.
     released

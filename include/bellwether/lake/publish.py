@@ -351,10 +351,10 @@ def _split(table: pa.Table, form: Form, subjects: Collection[str]) -> tuple[pa.T
 
 def _says_the_same(current: Manifest, merged: Manifest) -> bool:
     def claim(manifest: Manifest) -> tuple[object, ...]:
-        # Refused rows are decided about by the answer they came in, so that the newest has to be named.
+        # Of an answer that was refused whole only its own rows can be released, so that the newest has to be named.
         coverage = {
             ticker: structs.replace(known, reason="")
-            if known.quarantined_rows
+            if known.state is Coverage.QUARANTINED
             else structs.replace(known, stage_id="", fetched_utc=None, reason="")
             for ticker, known in manifest.coverage.items()
         }
