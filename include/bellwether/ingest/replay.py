@@ -34,6 +34,7 @@ from bellwether.ingest.rawfiles import StoredAnswer
 from bellwether.ingest.sources import source_of
 from bellwether.lake import Lake, TickerCoverage, paths
 from bellwether.lake.stage import BatchRecord, Stage
+from bellwether.quarantine.kept import forget
 from bellwether.schemas import FORMS
 from bellwether.sources.source import Source
 
@@ -186,4 +187,4 @@ class _Job:
         if publication.changed:
             self.changed = True
         else:  # the same rows were put there by the run that published them
-            self._lake.storage.delete(paths.quarantine(self._dataset, self._session, stage.stage_id))
+            forget(self._lake, self._dataset, self._session, stage.stage_id)

@@ -88,6 +88,8 @@ def keep(
 ) -> PurePosixPath:
     """Write down the rows a run was refused; return where.
 
+    A run that is cleared and asks again writes another file: what it was refused before may be published still.
+
     Parameters
     ----------
     coverage
@@ -97,7 +99,7 @@ def keep(
     concerned = coverage if None in subjects else coverage.keys() & subjects
     answers = {each: Origin(coverage[each].stage_id, coverage[each].fetched_utc) for each in sorted(concerned)}
     record = KeptRecord(lake.clock.now(), answers)
-    key = paths.quarantine(dataset, session, stage_id)
+    key = paths.quarantine(dataset, session, f"{stage_id}~{_told(msgspec.json.encode(answers))}")
     lake.write_parquet(key, table.replace_schema_metadata({METADATA_KEY: encode(record)}))
     return key
 
@@ -128,8 +130,8 @@ def keep_late(lake: Lake, dataset: str, session: date, table: pa.Table, coverage
         rows = table
         if subject is not None:
             rows = table.filter(pc.is_in(table[subject], value_set=pa.array(answers.keys(), pa.string())))
-        told = hashlib.sha256(msgspec.json.encode(answers) + revision_of(rows).encode()).hexdigest()
-        key = paths.late(dataset, session, f"{stage_id}~{told[:_NAME_DIGITS]}")
+        told = _told(msgspec.json.encode(answers) + revision_of(rows).encode())
+        key = paths.late(dataset, session, f"{stage_id}~{told}")
         if rows.num_rows and key not in stand:
             record = KeptRecord(lake.clock.now(), answers)
             lake.write_parquet(key, rows.replace_schema_metadata({METADATA_KEY: encode(record)}))
@@ -148,6 +150,13 @@ def late_rows(lake: Lake, dataset: str, session: date) -> pa.Table:
         A file is damaged; the message names it.
     """
     return pa.concat_tables([quarantine_schema(dataset).empty_table(), *_late_tables(lake, dataset, session).values()])
+
+
+def forget(lake: Lake, dataset: str, session: date, stage_id: str) -> None:
+    """Delete what a run wrote down of refused rows, which stand elsewhere, too."""
+    for entry in _files(lake, dataset, session):
+        if _stage_of(entry) == stage_id:
+            lake.storage.delete(entry.key)
 
 
 def kept_sessions(lake: Lake, dataset: str) -> list[date]:
@@ -204,7 +213,16 @@ def _read(lake: Lake, dataset: str, entry: Entry) -> KeptFile | None:
     except (pa.ArrowException, OSError, ValueError, msgspec.MsgspecError) as error:
         msg = f"{lake.storage.url(entry.key)} is damaged ({error}); restore it, or delete it to forget its rows"
         raise LakeError(msg) from error
-    return KeptFile(rows, record, entry.key.stem.partition("~")[0])
+    return KeptFile(rows, record, _stage_of(entry))
+
+
+def _stage_of(entry: Entry) -> str:
+    return entry.key.stem.partition("~")[0]
+
+
+def _told(content: bytes) -> str:
+    """Return by what a file is told from others of its stage."""
+    return hashlib.sha256(content).hexdigest()[:_NAME_DIGITS]
 
 
 def _folders(lake: Lake, folder: PurePosixPath) -> Iterator[str]:

@@ -124,8 +124,10 @@ def _is_in(row: DecidedRow, entry: int, dataset: str, before: TickerCoverage | N
     if before is not None and before.released is not None and entry <= before.released.regarded:
         return row.digest in before.released.rows
     # A newer answer may have come between the last look at what is published and the decision.
-    replaces = before is not None and before.state.is_proven and not FORMS[dataset].keeps_versions
-    return before is None or not replaces or _speaks_for(row, before)
+    if before is None or FORMS[dataset].keeps_versions:
+        return True
+    is_told = before.state.is_proven or before.state is Coverage.QUARANTINED
+    return not is_told or _speaks_for(row, before)
 
 
 def _due(released: Released, coverage: Mapping[str, TickerCoverage]) -> Released:

@@ -15,6 +15,7 @@ from bellwether.lake import Coverage, Lake, paths, read
 from bellwether.lake.coverage import session_coverage
 from bellwether.lake.publish import Publication
 from bellwether.quality.validate import Verdict
+from bellwether.quarantine.kept import read_kept
 from bellwether.schemas import EQUITIES
 from tests.builders import SESSION, bars
 from tests.unit.ingest.conftest import UNIVERSE, FakeVendor, with_universe
@@ -70,7 +71,8 @@ def test_bad_rows_go_to_quarantine_with_their_reason_and_the_rest_is_published(
     spy = manifest.coverage["SPY"]
     assert (spy.state, spy.rows, spy.quarantined_rows) == (Coverage.PARTIAL, 58, 2)
     assert manifest.quarantined_rows == 2
-    quarantined = lake.read_parquet(paths.quarantine("equities", SESSION, "s1"))
+    [kept] = read_kept(lake, "equities", SESSION)
+    quarantined = kept.table
     assert quarantined["ticker"].to_pylist() == ["SPY", "SPY"]
     assert all("high_below_low" in reason for reason in quarantined["reason"].to_pylist())
     assert read("equities", SESSION, SESSION, tickers=["SPY"], root=lake.root).num_rows == 58

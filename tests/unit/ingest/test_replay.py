@@ -23,6 +23,7 @@ from bellwether.lake.coverage import session_coverage
 from bellwether.quality.gate import check_batch
 from bellwether.quality.prepare import column_of
 from bellwether.quality.validate import Verdict
+from bellwether.quarantine.kept import read_kept
 from bellwether.schemas import EQUITIES
 from bellwether.sources.minute_bars import MinuteBars
 from bellwether.sources.raw import RawPage, Request, from_table, to_table
@@ -253,8 +254,8 @@ def test_a_changed_rule_publishes_a_new_revision_of_the_same_answers(
     assert after.revision != before.revision
     assert after.inputs == before.inputs
     assert (after.rows, after.quarantined_rows) == (before.rows - 2, 2)
-    quarantined = lake.read_parquet(paths.quarantine("equities", SESSION, after.stage_id))
-    assert quarantined is not None
+    [kept] = read_kept(lake, "equities", SESSION)
+    quarantined = kept.table
     assert quarantined["reason"].to_pylist() == ["low_volume", "low_volume"]
 
 

@@ -1,9 +1,12 @@
 """Which refused rows wait for somebody, by ids that stay."""
 
+from collections import Counter
+
 import pyarrow as pa
 import pytest
 
 from bellwether.errors import LakeError, QuarantineError
+from bellwether.ingest.finish import validate_stage
 from bellwether.lake import paths
 from bellwether.quarantine.identity import digests, parse_row_id, row_id
 from bellwether.quarantine.standing import Selection, State, find
@@ -77,10 +80,20 @@ def test_a_file_without_a_record_is_as_old_as_it_is(desk: Desk) -> None:
     assert [row.state for row in desk.rows()] == [State.OPEN] * 2
 
 
+def test_what_a_run_is_refused_after_it_was_cleared_stands_beside_what_it_was_refused_before(desk: Desk) -> None:
+    desk.vendor.tables["SPY"] = upside_down(upside_down(upside_down(bars("SPY").slice(0, 3), 0), 1), 2)
+    batches = desk.staged("s1", force=True, tickers=["SPY"])
+    validate_stage(desk.lake, desk.config, batches)  # once more, as a retry does
+    assert len(list(desk.lake.storage.list(paths.quarantines("equities")))) == 2
+    before = desk.manifest
+    assert desk.publish("s1") == before
+    assert Counter(row.reasons[0] for row in desk.rows(State.OPEN)) == {"conflicting_rows": 2, "high_below_low": 3}
+
+
 def test_a_damaged_file_is_named(desk: Desk) -> None:
     [entry] = desk.lake.storage.list(paths.quarantines("equities"))
     desk.lake.storage.write(entry.key, b"PAR1")
-    with pytest.raises(LakeError, match=r"s1.parquet is damaged"):
+    with pytest.raises(LakeError, match=r"s1~[0-9a-f]{16}.parquet is damaged"):
         find(desk.lake, ALL)
 
 
