@@ -37,6 +37,7 @@ from bellwether.quality.late import (
     quarantined,
 )
 from bellwether.quality.reasons import WarningName
+from bellwether.quarantine.identity import digests
 from bellwether.quarantine.kept import keep_late, late_rows
 from bellwether.schemas import FORMS, SCHEMA_VERSION, Form
 from bellwether.tickers import WHOLE
@@ -228,8 +229,12 @@ def _late(lake: Lake, submission: Submission, current: Published | None, refused
             is_late = is_late_version(published, arriving, window.of_a_row)
         else:
             is_late = is_new_version(arriving, published, among=late_rows(lake, dataset, submission.session))
-        late = Late(quarantined(arriving.filter(is_late), dataset))
-        return late or None
+        late = arriving.filter(is_late)
+        released = {digest for known in answers.values() if known.released for digest in known.released.rows}
+        if released:  # whoever let a version pass knew that it had come too late
+            let_pass = [digest in released for digest in digests(late, dataset, submission.session)]
+            late = late.filter(pc.invert(pa.array(let_pass, pa.bool_())))
+        return Late(quarantined(late, dataset)) or None
     until = window.until_utc
     subjects = [ticker for ticker, fetched_utc in newer.items() if until and fetched_utc and fetched_utc > until]
     return late_answers(published, arriving, dataset, subjects) if subjects else None

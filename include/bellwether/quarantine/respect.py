@@ -82,6 +82,8 @@ def with_released(
         known, was = found[subject], before.get(subject)
         stands = place is not None and digest_at[place] == row.digest
         is_beside = stands and was is not None and row.digest in _beside(was) and was.fetched_utc == known.fetched_utc
+        if stands and FORMS[dataset].keeps_versions:
+            coming.append(number)  # whoever merges versions takes it from when it was first seen
         speaks = place is None or _speaks_for(row, known)
         if not stands and speaks and _is_in(row, entry, dataset, was):
             replaced = None if place is None else digest_at[place]

@@ -218,6 +218,32 @@ def test_versions_that_came_too_late_wait_however_many_answers_follow_and_howeve
     assert verified(runs) == (Verified.EQUAL, "")
 
 
+def test_a_late_version_whose_release_died_comes_in_with_the_next_answer(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(BaseException):
+        """Stands for the death of a process."""
+
+    def die(step: str, _session: object) -> None:
+        if step == "release.decided":
+            raise Died
+
+    late = runs.config.settings.model_copy(update={"late": LateSettings()})
+    runs.config = runs.config.model_copy(update={"settings": late})
+    runs.publish()
+    runs.vendor.articles[0]["title"] = title = "Halverton misses estimates"
+    runs.publish()
+    judged = judge(runs.lake, Action.RELEASED, find(runs.lake, Selection(datasets=("news",))))
+    with monkeypatch.context() as patch:
+        patch.setattr("bellwether.quarantine.release.reach", die)
+        with pytest.raises(Died):
+            settle(runs.lake, runs.config, judged, by="ann", why="true", run_id="r")
+    runs.publish()
+    assert ("a1", "SPY", 2, title) in runs.rows()
+    assert [row.state for row in find(runs.lake, Selection(datasets=("news",)))] == [State.RELEASED]
+    assert verified(runs) == (Verified.EQUAL, "")
+
+
 def verified(runs: Runs) -> tuple[Verified, str]:
     [outcome] = verify(runs.lake, runs.config, DAY)
     return outcome.state, outcome.why
