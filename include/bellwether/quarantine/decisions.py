@@ -103,6 +103,11 @@ class Log:
         return {row.digest: entry for entry in self.entries for row in entry.decision.rows}
 
     @cached_property
+    def rows(self) -> Mapping[str, DecidedRow]:
+        """Each row as it was decided about last, by its digest."""
+        return {row.digest: row for entry in self.entries for row in entry.decision.rows}
+
+    @cached_property
     def seen_utc(self) -> Mapping[str, datetime]:
         """When the newest answer was asked for that people saw who decided about rows of a key, by the key in words."""
         found: dict[str, datetime] = {}

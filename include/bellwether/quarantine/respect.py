@@ -81,16 +81,23 @@ def with_released(
         place, subject = has.get(key), _subject(row)
         known, was = found[subject], before.get(subject)
         stands = place is not None and digest_at[place] == row.digest
-        is_beside = stands and was is not None and row.digest in _beside(was) and was.fetched_utc == known.fetched_utc
+        is_same = was is not None and was.fetched_utc == known.fetched_utc
+        is_beside = stands and is_same and row.digest in _beside(was)
         if stands and FORMS[dataset].keeps_versions:
             coming.append(number)  # whoever merges versions takes it from when it was first seen
         speaks = place is None or _speaks_for(row, known)
         if not stands and speaks and _is_in(row, entry, dataset, was):
-            replaced = None if place is None else digest_at[place]
+            replaced = "" if place is None else digest_at[place]
             gone.update([] if place is None else [place])
             coming.append(number)
             stands, is_beside = True, known.fetched_utc not in row.seen_utc
-            found[subject] = _after_release(known, was, replaced, is_beside=is_beside)
+            # Of two rows of an answer that contradict each other the one that was let pass is a refused one again.
+            is_refused = replaced in _within(was) and (
+                not is_beside or known.fetched_utc in log.rows[replaced].seen_utc
+            )
+            found[subject] = _after_release(
+                known, is_counted=not is_beside, is_refused=is_refused, is_added=place is None
+            )
         became[subject].note(row.digest, entry, stands=stands, is_beside=is_beside)
     stays = pa.array([place not in gone for place in range(rows.num_rows)], pa.bool_())
     added = due.table.take(pa.array(coming, pa.int64())).drop_columns([REASON_COLUMN])
@@ -166,22 +173,35 @@ def _speaks_for(row: DecidedRow, known: TickerCoverage) -> bool:
     return row.origin.fetched_utc is None or known.fetched_utc is None or row.origin.fetched_utc >= known.fetched_utc
 
 
-def _beside(known: TickerCoverage) -> frozenset[str]:
-    return known.released.beside if known.released is not None else frozenset()
+def _beside(known: TickerCoverage | None) -> frozenset[str]:
+    """Return the released rows of a subject that another answer is the proof of than the published one."""
+    return known.released.beside if known is not None and known.released is not None else frozenset()
 
 
-def _after_release(
-    known: TickerCoverage, before: TickerCoverage | None, replaced: str | None, *, is_beside: bool
-) -> TickerCoverage:
-    """Return what is known of a subject once a released row is in, in place of another, if of any, by its digest."""
-    left = known.quarantined_rows - (known.quarantined_rows > 0 and not is_beside)
-    if not is_beside and before is not None and before.released is not None:
-        # Of two rows of an answer that contradict each other the one that was let pass is a refused one again.
-        left += replaced in before.released.rows - before.released.beside
+def _within(known: TickerCoverage | None) -> frozenset[str]:
+    """Return the released rows of a subject that the published answer has, too."""
+    return (
+        known.released.rows - known.released.beside if known is not None and known.released is not None else frozenset()
+    )
+
+
+def _after_release(known: TickerCoverage, *, is_counted: bool, is_refused: bool, is_added: bool) -> TickerCoverage:
+    """Return what is known of a subject once a released row is in.
+
+    Parameters
+    ----------
+    is_counted
+        It is one of the refused rows of the answer that is published.
+    is_refused
+        The row in whose place it is becomes one of them.
+    is_added
+        There was none.
+    """
+    left = known.quarantined_rows - (known.quarantined_rows > 0 and is_counted) + is_refused
     return structs.replace(
         known,
         state=Coverage.PARTIAL if left else Coverage.COMPLETE,
-        rows=known.rows + (replaced is None),
+        rows=known.rows + is_added,
         quarantined_rows=left,
         reason=f"{left} rows in quarantine" if left else "",
     )
