@@ -67,6 +67,7 @@ def with_released(
         What is in force, whose `released` says which rows are in.
     """
     dataset, found = log.dataset, dict(coverage)
+    keeps_versions = FORMS[dataset].keeps_versions
     if not log.entries:
         return rows, found
     due = _due(log.released, coverage)
@@ -83,22 +84,20 @@ def with_released(
         stands = place is not None and digest_at[place] == row.digest
         is_same = was is not None and was.fetched_utc == known.fetched_utc
         is_beside = stands and is_same and row.digest in _beside(was)
-        if stands and FORMS[dataset].keeps_versions:
+        if stands and keeps_versions:
             coming.append(number)  # whoever merges versions takes it from when it was first seen
         speaks = place is None or _speaks_for(row, known)
         if not stands and speaks and _is_in(row, entry, dataset, was):
             replaced = "" if place is None else digest_at[place]
             gone.update([] if place is None else [place])
             coming.append(number)
-            stands, is_beside = True, known.fetched_utc not in row.seen_utc
+            stands, is_beside = True, not _came_in(row, known)
             # Of two rows of an answer that contradict each other the one that was let pass is a refused one again.
-            is_refused = replaced in _within(was) and (
-                not is_beside or known.fetched_utc in log.rows[replaced].seen_utc
-            )
-            found[subject] = _after_release(
-                known, is_counted=not is_beside, is_refused=is_refused, is_added=place is None
-            )
-        became[subject].note(row.digest, entry, stands=stands, is_beside=is_beside)
+            is_refused = replaced in _within(was) and (not is_beside or _came_in(log.rows.get(replaced), known))
+            is_added = place is None
+            found[subject] = _after_release(known, is_counted=not is_beside, is_refused=is_refused, is_added=is_added)
+        # Of versions all answers together are the proof.
+        became[subject].note(row.digest, entry, stands=stands, is_beside=is_beside and not keeps_versions)
     stays = pa.array([place not in gone for place in range(rows.num_rows)], pa.bool_())
     added = due.table.take(pa.array(coming, pa.int64())).drop_columns([REASON_COLUMN])
     tables = [each.cast(schema_of(dataset)) for each in (others, rows.filter(stays), added)]
@@ -180,9 +179,14 @@ def _beside(known: TickerCoverage | None) -> frozenset[str]:
 
 def _within(known: TickerCoverage | None) -> frozenset[str]:
     """Return the released rows of a subject that the published answer has, too."""
-    return (
-        known.released.rows - known.released.beside if known is not None and known.released is not None else frozenset()
-    )
+    if known is None or known.released is None:
+        return frozenset()
+    return known.released.rows - known.released.beside
+
+
+def _came_in(row: DecidedRow | None, known: TickerCoverage) -> bool:
+    """Return whether a row is one of those that were refused of the answer that is published."""
+    return row is not None and known.fetched_utc in row.seen_utc
 
 
 def _after_release(known: TickerCoverage, *, is_counted: bool, is_refused: bool, is_added: bool) -> TickerCoverage:

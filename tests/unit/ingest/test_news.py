@@ -244,6 +244,23 @@ def test_a_late_version_whose_release_died_comes_in_with_the_next_answer(
     assert verified(runs) == (Verified.EQUAL, "")
 
 
+def test_a_late_version_that_was_released_stays_through_answers_that_lack_it_and_replays(runs: Runs) -> None:
+    late = runs.config.settings.model_copy(update={"late": LateSettings()})
+    runs.config = runs.config.model_copy(update={"settings": late})
+    runs.publish()
+    runs.vendor.articles[0]["title"] = title = "Halverton misses estimates"
+    runs.publish()
+    judged = judge(runs.lake, Action.RELEASED, find(runs.lake, Selection(datasets=("news",))))
+    runs.vendor.articles[0]["title"] = "Halverton meets estimates"
+    runs.publish()
+    settle(runs.lake, runs.config, judged, by="ann", why="true", run_id="r")
+    runs.vendor.articles[0]["title"] = TITLE
+    runs.publish()
+    assert ("a1", "SPY", 2, title) in runs.rows()
+    assert not replay_session(runs.lake, runs.config, "news", DAY).changed
+    assert verified(runs) == (Verified.EQUAL, "")
+
+
 def verified(runs: Runs) -> tuple[Verified, str]:
     [outcome] = verify(runs.lake, runs.config, DAY)
     return outcome.state, outcome.why

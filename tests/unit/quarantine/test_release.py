@@ -243,6 +243,16 @@ def test_of_two_rows_released_in_turn_the_last_stands_and_the_other_is_in_quaran
     assert not replay_session(desk.lake, desk.config, "equities", SESSION).changed
 
 
+def test_a_row_of_another_answer_that_takes_the_place_of_a_released_one_puts_that_in_quarantine_again(
+    desk: Desk,
+) -> None:
+    desk.release(of_close(desk, 101.0))
+    desk.release(desk.came_late(close=99.0))
+    known = desk.manifest.coverage["SPY"]
+    assert (first_close(desk), known.rows, known.quarantined_rows) == (99.0, 5, 2)
+    assert not replay_session(desk.lake, desk.config, "equities", SESSION).changed
+
+
 def test_a_release_between_validation_and_publication_is_not_lost(desk: Desk) -> None:
     desk.staged("s2", force=True)
     desk.release(of_close(desk, 101.0))
