@@ -192,11 +192,13 @@ def _put_in_force(lake: Lake, config: Config, known: Known) -> int:
         msg = f"{known.change_id} is not decided"
         raise LakeError(msg)
     while True:
+        # Before looking: what somebody else makes of the decision from here on has the number that is proposed.
+        in_force = contracts_in_force(lake, config)[dataset]
         for version in versions(lake).get(dataset, ()):
             approval = read_version(lake, dataset, version).approval
             if approval is not None and approval.change_id == known.change_id:
                 return version
-        proposed = _proposed(contracts_in_force(lake, config)[dataset], known, as_it_is=decision.as_it_is)
+        proposed = _proposed(in_force, known, as_it_is=decision.as_it_is)
         approval = Approval(change_id=known.change_id, by=decision.by, at_utc=decision.at_utc)
         if add_version(lake, dataset, proposed.model_copy(update={"approval": approval})):
             return proposed.version

@@ -16,6 +16,7 @@ from bellwether.calendar import SessionHours, get_calendar
 from bellwether.clock import SimulatedClock
 from bellwether.config import Config, RetryPolicies
 from bellwether.config.sinks import SinkSettings
+from bellwether.drift import approval
 from bellwether.drift.approval import approve, contract_diff, reject
 from bellwether.drift.ledger import Known, contracts_in_force, find, known_changes, versions
 from bellwether.errors import DriftError, NothingProven
@@ -326,6 +327,27 @@ def test_two_people_who_approve_at_once_publish_once(desk: Desk) -> None:
     assert [each.problems for each in freed] == [(), ()]
     assert versions(desk.lake) == {"equities": [2]}
     assert set(desk.states().values()) == {Coverage.COMPLETE}
+
+
+@pytest.mark.parametrize(("step", "call"), [("contracts_in_force", 2), ("versions", 1), ("add_version", 1)])
+def test_whoever_is_overtaken_at_any_step_makes_no_second_version(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str, call: int
+) -> None:
+    desk.vendor.spoilt["SPY"] = each_row(renamed)
+    desk.capture()
+    taken, calls = getattr(approval, step), 0
+
+    def overtaken(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            approve(desk.lake, desk.config, "equities.v.renamed.vol", by="bob")
+        return taken(*arguments)
+
+    monkeypatch.setattr(approval, step, overtaken)
+    assert approve(desk.lake, desk.config, "equities.v.renamed.vol", by="ann").version == 2
+    assert calls > call
+    assert versions(desk.lake) == {"equities": [2]}
 
 
 def test_tickers_that_differ_in_two_ways_wait_for_both(desk: Desk) -> None:
