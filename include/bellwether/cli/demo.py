@@ -20,13 +20,13 @@ from rich.table import Table
 
 from bellwether.airflow_api import ApiError, Run, TaskInstance
 from bellwether.calendar import get_calendar
-from bellwether.cli.demo_stream import compared, replaying, stream
+from bellwether.cli.demo_stream import begun_by_itself, compared, replaying, stream
 from bellwether.cli.excerpt import excerpt
 from bellwether.cli.stack import demo_home, show_address, simulator_arguments
 from bellwether.clock import SystemClock
 from bellwether.config import Config
 from bellwether.consolidate.readiness import readiness
-from bellwether.due import UNTIL, Due
+from bellwether.due import DUE, UNTIL, Due
 from bellwether.errors import BellwetherError
 from bellwether.ingest.universe import owed_universe
 from bellwether.lake import Coverage, Lake, Manifest
@@ -182,6 +182,9 @@ def _backfill(stack: LocalStack, sessions: Sequence[date], console: Console) -> 
     producers = [dag.dag_id for dag in dags if dag.has_tag("producer") and _has_a_past(dag.dag_id)]
     for dag_id in producers:
         api.set_paused(dag_id, paused=False)
+    for dag_id in producers:
+        # A backfill leaves out what has a run by then; two runs of a session would get in each other's way.
+        begun_by_itself(api, dag_id, sessions[-1], DUE[DATASETS_OF[dag_id][0]])
         api.backfill(dag_id, sessions[0], sessions[-1], max_active_runs=_SESSIONS)
     return _watch(stack, producers, sessions, console)
 

@@ -77,14 +77,19 @@ def stream(stack: LocalStack, session: date, console: Console) -> list[Run]:
 
 
 def _begin(api: AirflowApi, dag_id: str, session: date, due: Due) -> Run:
-    """Unpause a DAG, and return its run of a session: that of the newest one begins by itself."""
+    """Unpause a DAG, and return its run of a session."""
     api.set_paused(dag_id, paused=False)
+    return begun_by_itself(api, dag_id, session, due) or api.trigger(dag_id, str(session))
+
+
+def begun_by_itself(api: AirflowApi, dag_id: str, session: date, due: Due) -> Run | None:
+    """Wait for the run that Airflow makes of the newest session, once a DAG is unpaused, and return it."""
     deadline = time.monotonic() + _SCHEDULED_WITHIN_S
     while session == get_calendar().last_due(SystemClock().now(), due) and time.monotonic() < deadline:
         if runs := api.runs(dag_id, str(session)):
             return runs[-1]
         time.sleep(_POLL_S)
-    return api.trigger(dag_id, str(session))
+    return None
 
 
 def compared(lake: Lake, session: date) -> list[str]:

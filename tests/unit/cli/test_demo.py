@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from bellwether.airflow_api import ApiError, Backfill, Dag, Run, TaskInstance
-from bellwether.cli import demo
+from bellwether.cli import demo, demo_stream
 from bellwether.config import Config
 from bellwether.errors import BellwetherError
 from bellwether.lake import Lake
@@ -90,7 +90,10 @@ class FakeApi:
     def task_instances(self, _dag_id: str, run_id: str) -> list[TaskInstance]:
         return tasks(run_id, 7)
 
-    def runs(self, dag_id: str) -> list[Run]:
+    def runs(self, dag_id: str, key: str | None = None) -> list[Run]:
+        if key is not None and self.calls[-1] != f"nothing of {key} yet":  # the scheduler takes a moment
+            self.calls.append(f"nothing of {key} yet")
+            return []
         return [
             Run(dag_id=dag_id, dag_run_id=key, run_type="backfill", state=self.state, partition_key=key, duration=1.0)
             for key in ("2025-11-26", "2025-11-28", "2010-01-04")
@@ -143,6 +146,16 @@ def test_consumers_are_unpaused_first_and_producers_right_before_their_backfill(
         "unpause equities_daily",
         "backfill equities_daily 2025-11-26..2025-11-28 5",
     ]
+
+
+def test_a_backfill_waits_for_the_run_that_airflow_makes_of_the_newest_session_by_itself(
+    run_demo: Callable[..., tuple[int, FakeStack]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bellwether.clock.SystemClock.now", lambda _self: datetime(2025, 12, 1, 12, tzinfo=UTC))
+    monkeypatch.setattr(demo_stream, "_POLL_S", 0.0)
+    code, stack = run_demo(FakeApi(), detach=True)
+    assert code == 0
+    assert stack.api.calls[-2:] == ["nothing of 2025-11-28 yet", "backfill equities_daily 2025-11-26..2025-11-28 5"]
 
 
 def test_detached_demo_is_left_running_also_when_a_run_failed(
