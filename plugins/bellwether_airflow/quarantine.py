@@ -32,6 +32,7 @@ _LEFT_OUT: Final = "left_out"
 
 def form() -> dict[str, Param]:
     """Return what the form asks of rows in quarantine."""
+    # Without null among its types the form lets nobody trigger anything who leaves a text empty.
     return {
         "action": Param(
             RECOVER,
@@ -50,9 +51,14 @@ def form() -> dict[str, Param]:
             description="Their ids, like equities.2025-07-01.9f3c21aa07be; none: all that are open.",
         ),
         "rule": Param(
-            "", type="string", title="Rule", description="Only rows in quarantine for it, as late or high_below_low."
+            None,
+            type=["null", "string"],
+            title="Rule",
+            description="Only rows in quarantine for it, as late or high_below_low.",
         ),
-        "reason": Param("", type="string", title="Reason", description="Why rows are released or discarded."),
+        "reason": Param(
+            None, type=["null", "string"], title="Reason", description="Why rows are released or discarded."
+        ),
     }
 
 
@@ -88,7 +94,7 @@ def settle() -> list[tuple[str, str]]:
         Config.load(),
         _judged(params),
         by=by,
-        why=params["reason"],
+        why=params["reason"] or "",
         run_id=context["run_id"],
     )
     log.info("settled", by=by, decisions=settled.decisions, published=[str(each) for each in settled.published])
@@ -136,7 +142,7 @@ def _selection(params: Any, now: datetime) -> "Selection":  # noqa: ANN401 - Air
     datasets = tuple(params["datasets"])
     asked = Request(datasets, Mode.QUARANTINED, _day(params["start"]), _day(params["end"]), params["last"])
     sessions = [session for dataset in datasets for session in asked.sessions(dataset, now)]
-    return Selection(datasets=datasets, start=min(sessions), end=max(sessions), rule=params["rule"])
+    return Selection(datasets=datasets, start=min(sessions), end=max(sessions), rule=params["rule"] or "")
 
 
 def _day(text: str | None) -> date | None:

@@ -79,3 +79,16 @@ def test_a_key_makes_a_run_of_the_whole_universe_and_tickers_with_fetch_again_on
     # What was fetched again was equal, so nothing was published and nobody told.
     expect(ui.task_rows("Skipped")).to_have_count(2)
     ui.photograph(tmp_path / "run.png")
+
+
+def test_every_form_can_be_sent_as_it_opens_but_the_one_that_must_be_told_a_change(
+    ui: AirflowUi, operated: Producers
+) -> None:
+    locked = []
+    for dag_id in sorted(dag.dag_id for dag in operated.api.dags() if dag.has_tag("bellwether")):
+        trigger = ui.open_trigger_dialog(dag_id).get_by_role("button", name="Trigger")
+        try:
+            expect(trigger).to_be_enabled(timeout=5_000)
+        except AssertionError:
+            locked.append(dag_id)
+    assert locked == ["ops_drift"]
