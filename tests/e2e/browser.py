@@ -130,6 +130,6 @@ def logged_in(chromium: str, state: StackState) -> Iterator[AirflowUi]:
         page.get_by_label("Username").fill(state.username)
         page.get_by_label("Password").fill(state.password)
         page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("link", name="Dags")).to_be_visible()
+        expect(page.get_by_role("link", name="Dags", exact=True)).to_be_visible()
         yield AirflowUi(page, state.url)
         browser.close()
