@@ -71,14 +71,16 @@ def sweep() -> dict[str, Any]:
     context = get_current_context()
     lake, config = connections.lake(), Config.load()
     healed = heal(lake, config, _is_green)
+    concerned = {each.last.session for each in at_work(lake)}  # also those that are closed by being told
     messages = tell(lake, config.alerts, deliver, is_sweep=True)
     delivered = deliver_again(lake, config.alerts.delivery, deliver)
-    # What stands in the lake may be unreadable: what had to be told has been by then.
+    publish_incidents(lake, config, concerned, run_id=context["run_id"])
+    # What stands in the lake may be unreadable: what had to be told and written down has been by then.
     is_awaited = partial(_is_awaited, Path(context["dag"].fileloc).parent)
     late = [report(lake, each) for each in overdue(lake, config, at_work(lake), is_awaited=is_awaited, url_of=dag_url)]
-    concerned = {each.last.session for each in (*at_work(lake), *healed)}
-    messages += tell(lake, config.alerts, deliver, is_sweep=True) if late else []
-    publish_incidents(lake, config, concerned, run_id=context["run_id"])
+    if late:
+        messages += tell(lake, config.alerts, deliver, is_sweep=True)
+        publish_incidents(lake, config, {each.last.session for each in late}, run_id=context["run_id"])
     heal_own(lake, Run(context["dag"].dag_id, context["run_id"]))
     return {
         "healed": [each.incident_id for each in healed],

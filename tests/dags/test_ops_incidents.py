@@ -18,7 +18,8 @@ from bellwether.clock import SystemClock
 from bellwether.due import OVERDUE
 from bellwether.errors import Blame
 from bellwether.incidents.incident import Run as IncidentRun
-from bellwether.incidents.ledger import at_work, report
+from bellwether.incidents.incident import healed
+from bellwether.incidents.ledger import at_work, change, report
 from bellwether.lake import Lake, read
 from bellwether.monitoring.alerts import Delivery, Message
 from bellwether_airflow import incidents
@@ -60,11 +61,25 @@ def test_a_publication_heals_and_is_told_and_written_down(
     report(lake, found())
     assert swept(dags) == {"healed": [], "overdue": [], "messages": 1, "delivered_late": 0}
     publish_bars(lake, UNIVERSE)
-    healed = [f"equities.{SESSION}.vendor"]
-    assert swept(dags) == {"healed": healed, "overdue": [], "messages": 1, "delivered_late": 0}
+    mended = [f"equities.{SESSION}.vendor"]
+    assert swept(dags) == {"healed": mended, "overdue": [], "messages": 1, "delivered_late": 0}
     assert told == [f"equities {SESSION}: 1 of 8 tickers failed", f"equities {SESSION}: healed"]
     [row] = read("incidents", SESSION, SESSION, root=lake_root).to_pylist()
     assert (row["state"], row["healed_by"]) == ("healed", "run run-s0")
+
+
+def test_what_somebody_else_saw_healed_is_told_and_written_down_as_over(
+    dags: dict[str, Any], airflow_database: None, lake_root: Path, told: list[str]
+) -> None:
+    lake = Lake.open(lake_root, simulated=True)
+    report(lake, found())
+    swept(dags)
+    [incident] = at_work(lake)
+    change(lake, incident.incident_id, lambda each: healed(each, "the look back", each.updated_utc))
+    assert swept(dags)["messages"] == 1
+    assert at_work(lake) == []
+    [row] = read("incidents", SESSION, SESSION, root=lake_root).to_pylist()
+    assert (row["state"], row["healed_by"]) == ("healed", "the look back")
 
 
 def test_a_run_that_turned_green_heals_what_it_had_reported(

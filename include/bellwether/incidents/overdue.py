@@ -20,6 +20,7 @@ from bellwether.monitoring.performance import known_tries
 from bellwether.monitoring.tries import DEFERRED
 from bellwether.producers import DATASETS_OF
 
+# Sessions before: one that was revised since does not tell that nobody captured then.
 _LOOKED_AT = 5
 
 

@@ -237,7 +237,11 @@ def _codes(before: pa.Table, after: pa.Table, key: Sequence[str]) -> list[NDArra
             distinct, places = np.unique(np.concatenate(codes), return_inverse=True)
             codes, scale = _parted(places.astype(np.int64), len(before)), len(distinct)
         numbers, span = _numbered(column_of(before, name), column_of(after, name), scale)
-        codes = [np.add(code, number, out=number) for code, number in zip(codes, numbers, strict=True)]
+        # In place, unless they are the column itself.
+        codes = [
+            np.add(code, number, out=number if number.flags.writeable else None)
+            for code, number in zip(codes, numbers, strict=True)
+        ]
         scale *= span
     return codes
 

@@ -33,7 +33,7 @@ from bellwether.quality.gate import check_batch
 from bellwether.quality.validate import Verdict
 from bellwether.quarantine.decisions import Action
 from bellwether.quarantine.kept import late_rows
-from bellwether.quarantine.release import judge, settle
+from bellwether.quarantine.release import Judged, judge, settle
 from bellwether.quarantine.standing import Selection, State, find
 from bellwether.schemas import NEWS
 from bellwether.sources.endpoints import NEWS as ENDPOINT
@@ -218,6 +218,16 @@ def test_versions_that_came_too_late_wait_however_many_answers_follow_and_howeve
     assert verified(runs) == (Verified.EQUAL, "")
 
 
+def late_correction(runs: Runs) -> tuple[str, Judged]:
+    """Have an article come too late with another title; return that, and what releasing it would do."""
+    late = runs.config.settings.model_copy(update={"late": LateSettings()})
+    runs.config = runs.config.model_copy(update={"settings": late})
+    runs.publish()
+    runs.vendor.articles[0]["title"] = title = "Halverton misses estimates"
+    runs.publish()
+    return title, judge(runs.lake, Action.RELEASED, find(runs.lake, Selection(datasets=("news",))))
+
+
 def test_a_late_version_whose_release_died_comes_in_with_the_next_answer(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,12 +238,7 @@ def test_a_late_version_whose_release_died_comes_in_with_the_next_answer(
         if step == "release.decided":
             raise Died
 
-    late = runs.config.settings.model_copy(update={"late": LateSettings()})
-    runs.config = runs.config.model_copy(update={"settings": late})
-    runs.publish()
-    runs.vendor.articles[0]["title"] = title = "Halverton misses estimates"
-    runs.publish()
-    judged = judge(runs.lake, Action.RELEASED, find(runs.lake, Selection(datasets=("news",))))
+    title, judged = late_correction(runs)
     with monkeypatch.context() as patch:
         patch.setattr("bellwether.quarantine.release.reach", die)
         with pytest.raises(Died):
@@ -245,12 +250,7 @@ def test_a_late_version_whose_release_died_comes_in_with_the_next_answer(
 
 
 def test_a_late_version_that_was_released_stays_through_answers_that_lack_it_and_replays(runs: Runs) -> None:
-    late = runs.config.settings.model_copy(update={"late": LateSettings()})
-    runs.config = runs.config.model_copy(update={"settings": late})
-    runs.publish()
-    runs.vendor.articles[0]["title"] = title = "Halverton misses estimates"
-    runs.publish()
-    judged = judge(runs.lake, Action.RELEASED, find(runs.lake, Selection(datasets=("news",))))
+    title, judged = late_correction(runs)
     runs.vendor.articles[0]["title"] = "Halverton meets estimates"
     runs.publish()
     settle(runs.lake, runs.config, judged, by="ann", why="true", run_id="r")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bellwether.quality.difference import difference, measure
-from bellwether.schemas import EQUITIES, INDICES, RATES
+from bellwether.schemas import EQUITIES, INDICES, NEWS, RATES
 from tests.builders import bars
 
 START = datetime(2025, 7, 1, 14, tzinfo=UTC)
@@ -80,6 +80,21 @@ def test_rows_that_come_and_go_among_many_are_found_in_whatever_order_they_are(k
     changed = [new[place] for place in found.changed_after]
     assert changed == [key for key in new if key in set(old) and now[key] == 2.0]
     assert [old[place] for place in found.changed_before] == changed
+
+
+def test_of_one_article_the_time_alone_tells_rows_apart() -> None:
+    def news(*minutes: int) -> pa.Table:
+        key = {
+            "ticker": ["SPY"] * len(minutes),
+            "published_utc": [START + timedelta(minutes=minute) for minute in minutes],
+            "article_id": ["a"] * len(minutes),
+            "version": [1] * len(minutes),
+        }
+        columns = [pa.array(key.get(name, [None] * len(minutes)), NEWS.field(name).type) for name in NEWS.names]
+        return pa.table(columns, schema=NEWS)
+
+    found = difference(news(0, 1), news(1, 2), "news")
+    assert (list(found.added), list(found.removed), list(found.changed_after)) == ([1], [0], [])
 
 
 def test_beside_nothing_all_is_new_or_gone() -> None:
